@@ -1,0 +1,102 @@
+"""JSON at the boundary: read strictly, written compactly."""
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+from fettle.kernel.errors import FieldError, Invalid, Malformed
+
+MAX_DEPTH = 64
+"""Deepest nesting accepted; far beyond what any sender means, far below what exhausts a reader."""
+
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_LONG_DIGITS = re.compile(rb"\d{19}")
+
+
+def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+    """Parse one JSON document (RFC 8259) that is safe to store.
+
+    Args:
+        body: UTF-8 text, without a byte-order mark.
+        max_depth: Deepest nesting of arrays and objects accepted.
+
+    Returns:
+        The value, of dict, list, str, int (64 bits, signed), float, bool and None.
+
+    Raises:
+        Malformed: It is not JSON, or holds a lone surrogate, NaN or an infinity.
+        Invalid: It is JSON, but nested too deeply, or holds U+0000 or an integer beyond 64 bits,
+            which PostgreSQL cannot store or would not store exactly.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"The body is not JSON: {error}. Send one JSON document in UTF-8.") from None
+    suspicious = b"\\u0000" in body or body.count(b"[") + body.count(b"{") > max_depth
+    if _LONG_DIGITS.search(body) is not None:
+        # orjson turns an integer beyond 64 bits into a float without a word; the slow reader tells.
+        value = json.loads(body, parse_int=_bounded_int)
+        suspicious = True
+    if suspicious:
+        _inspect(value, max_depth)
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """Serialise to compact JSON; UUIDs and aware datetimes become strings.
+
+    Raises:
+        TypeError: The value holds something that JSON has no form for.
+    """
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+
+
+def dumps_str(value: Any) -> str:
+    """Serialise to compact JSON text, as `dumps` does."""
+    return dumps(value).decode()
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits) > 20 or not _INT64_MIN <= (number := int(digits)) <= _INT64_MAX:  # noqa: PLR2004 - sign and 19 digits
+        raise Invalid(
+            "The body holds an integer beyond 64 bits, which cannot be stored exactly. Send it as a string.",
+            errors=[FieldError("", "an integer lies outside -2^63 to 2^63-1")],
+        )
+    return number
+
+
+def _inspect(value: Any, max_depth: int) -> None:
+    pending: list[tuple[Any, str, int]] = [(value, "", 1)]
+    while pending:
+        item, pointer, depth = pending.pop()
+        if isinstance(item, str):
+            _refuse_nul(item, pointer)
+            continue
+        if not isinstance(item, dict | list):
+            continue
+        if depth > max_depth:
+            raise Invalid(
+                f"The body is nested more than {max_depth} levels deep. Send a flatter document.",
+                errors=[FieldError(pointer[:200], f"nested deeper than {max_depth} levels")],
+            )
+        if isinstance(item, dict):
+            for key, child in item.items():
+                _refuse_nul(key, pointer)
+                pending.append((child, f"{pointer}/{escape_pointer(key)}", depth + 1))
+        else:
+            pending.extend((child, f"{pointer}/{index}", depth + 1) for index, child in enumerate(item))
+
+
+def escape_pointer(key: str) -> str:
+    """Return one reference token of a JSON pointer (RFC 6901, section 3)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _refuse_nul(text: str, pointer: str) -> None:
+    if "\x00" in text:
+        raise Invalid(
+            "The body holds the character U+0000, which cannot be stored. Remove it.",
+            errors=[FieldError(pointer[:200], "holds U+0000")],
+        )

@@ -1,0 +1,104 @@
+"""Every setting of the platform, read from ``FETTLE_*`` in the environment or from ``.env``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.functional_validators import BeforeValidator
+
+
+class SettingsError(Exception):
+    """A setting has a value that cannot be used; the text is one line that names it."""
+
+
+def default_home() -> Path:
+    """Return the platform's folder below the user's data folder (XDG Base Directory, or macOS's own)."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "fettle"
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "fettle"
+
+
+def _comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
+
+
+class Settings(BaseSettings):
+    """The settings of one installation; each is also described in ``docs/settings.md``."""
+
+    model_config = SettingsConfigDict(env_prefix="FETTLE_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=default_home, description="Folder of data, keys and logs.")
+    host: str = Field("127.0.0.1", description="Address that the API and the console listen on.")
+    port: int = Field(8321, ge=1, le=65535, description="Port that the API and the console listen on.")
+    public_url: str | None = Field(None, description="Address by which people reach the console, for links.")
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL 16+ of the schema's owner, postgresql://owner:password@host/name; unset: embedded.",
+    )
+    database_app_url: SecretStr | None = Field(
+        None, description="The same database as the role fettle_app, which row-level security binds."
+    )
+    database_system_url: SecretStr | None = Field(
+        None, description="The same database as the role fettle_system, for the bus and sign-in."
+    )
+    database_pool_size: int = Field(10, ge=2, le=200, description="Connections per process and role.")
+    redis_url: SecretStr | None = Field(None, description="Redis 7, redis://host:6379/0; unset: embedded.")
+    master_key: SecretStr | None = Field(
+        None,
+        description="Base64 of 32 bytes that wrap every stored secret; unset: a file in the home folder.",
+    )
+    sovereign: bool = Field(True, description="Nothing leaves this installation but to listed endpoints.")
+    allowed_hosts: CommaSeparated = Field(
+        default_factory=list,
+        description="Host names that requests may name, besides loopback; comma-separated.",
+    )
+    cors_origins: CommaSeparated = Field(
+        default_factory=list, description="Origins of other pages that may call the API; comma-separated."
+    )
+    max_body_bytes: int = Field(
+        4_000_000, ge=1_000, le=100_000_000, description="Largest request body accepted."
+    )
+    request_timeout_seconds: float = Field(
+        30.0, gt=0, le=600, description="Longest that one request may take."
+    )
+    rate_limit_per_minute: int = Field(
+        600_000, ge=1, description="Requests per minute and tenant, before 429 is answered."
+    )
+    ws_query_token: bool = Field(
+        False, description="Accept the token in the WebSocket address, for old clients."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal.")
+    sentry_dsn: SecretStr | None = Field(None, description="Where errors are reported; unset: nowhere.")
+    lease_seconds: float = Field(
+        5.0, gt=0.1, le=300, description="How long a dead process keeps its work before another takes it."
+    )
+    quiet_close_hours: float = Field(
+        24.0, gt=0, description="A resolved incident closes after so many hours without a new occurrence."
+    )
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings.
+
+    Args:
+        **overrides: Values that win over the environment, by field name.
+
+    Raises:
+        SettingsError: With one line that names the setting, its value's fault and what it may be.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks each value itself
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "FETTLE_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name}: {first['msg']}. Mend it in the environment or in .env.") from None
