@@ -1,0 +1,124 @@
+"""The one list of what may be done, and of who may do it: permissions and the eight roles, as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "incidents:read": "See incidents, their timelines, approvals and the overview.",
+        "incidents:write": "Close, resolve and reopen incidents.",
+        "exceptions:write": "Report that something is out of order.",
+        "approvals:decide": "Approve or reject a plan that waits for a person.",
+        "rules:read": "See rules and ask why one fires.",
+        "rules:write": "Create, change, enable and delete rules.",
+        "playbooks:read": "See playbooks and their runs, with input and output.",
+        "playbooks:run": "Start a playbook or its dry-run.",
+        "tools:read": "See tools and their schemas.",
+        "tools:write": "Enable tools and set their secrets.",
+        "packs:read": "See packs and what they hold.",
+        "packs:write": "Activate packs and roll them back.",
+        "evidence:read": "See evidence bundles and export the chain.",
+        "events:read": "See events, live and stored, and the lag of their readers.",
+        "events:replay": "Put a dead letter back to work.",
+        "tenants:read": "See the tenants that one belongs to.",
+        "tenants:write": "Create tenants.",
+        "users:read": "See who belongs to a tenant.",
+        "users:write": "Change a member's role and end a membership.",
+        "keys:read": "See API keys, never their secrets.",
+        "keys:write": "Create and revoke API keys.",
+        "audit:read": "See who changed what.",
+        "fleet:read": "See hosts and their checks.",
+        "fleet:write": "Declare hosts and what may be touched on them.",
+        "platform:admin": "Create accounts and act in every tenant.",
+    }
+)
+"""Each permission, ``noun:verb``, and what it lets one do."""
+
+_VIEWER = frozenset(
+    {
+        "incidents:read",
+        "rules:read",
+        "playbooks:read",
+        "tools:read",
+        "packs:read",
+        "events:read",
+        "tenants:read",
+        "fleet:read",
+    }
+)
+_ANALYST = _VIEWER | {"evidence:read", "incidents:write"}
+_AUDITOR = _VIEWER | {"evidence:read", "audit:read", "users:read", "keys:read"}
+_OPERATOR = _ANALYST | {
+    "exceptions:write",
+    "approvals:decide",
+    "playbooks:run",
+    "events:replay",
+    "fleet:write",
+}
+_TENANT_ADMIN = (
+    _OPERATOR
+    | _AUDITOR
+    | {
+        "rules:write",
+        "tools:write",
+        "packs:write",
+        "users:write",
+        "keys:write",
+    }
+)
+_PARTNER_ADMIN = _TENANT_ADMIN | {"tenants:write"}
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A named set of permissions.
+
+    Attributes:
+        name: The role's stable name.
+        description: Who it is for.
+        permissions: What it lets its holder do.
+    """
+
+    name: str
+    description: str
+    permissions: frozenset[str]
+
+
+ROLES: Final[Mapping[str, Role]] = MappingProxyType(
+    {
+        role.name: role
+        for role in (
+            Role("platform_admin", "Runs the installation; acts in every tenant.", frozenset(PERMISSIONS)),
+            Role("partner_admin", "Looks after a service provider's tenants.", _PARTNER_ADMIN),
+            Role("tenant_admin", "Decides everything within one tenant.", _TENANT_ADMIN),
+            Role("operator", "Works incidents, approves plans, runs playbooks.", _OPERATOR),
+            Role("analyst", "Works incidents and reads evidence; starts nothing.", _ANALYST),
+            Role("auditor", "Reads everything that proves what was done.", _AUDITOR),
+            Role("viewer", "Watches.", _VIEWER),
+            Role(
+                "agent",
+                "A program that reports what is out of order.",
+                frozenset({"exceptions:write", "fleet:read"}),
+            ),
+        )
+    }
+)
+"""The eight roles, from most to least."""
+
+MEMBER_ROLES: Final = tuple(name for name in ROLES if name != "platform_admin")
+"""Roles of a membership in one tenant; ``platform_admin`` belongs to an account, not to a tenant."""
+
+KEY_SCOPES: Final = frozenset(PERMISSIONS) - {"platform:admin", "tenants:write"}
+"""What an API key can carry: it belongs to one tenant, so nothing that reaches beyond one."""
+
+
+def permissions_of(role: str) -> frozenset[str]:
+    """Return a role's permissions; a role that is not listed has none.
+
+    Args:
+        role: The role's name.
+    """
+    known = ROLES.get(role)
+    return known.permissions if known is not None else frozenset()
