@@ -1,0 +1,205 @@
+"""Checks the playbooks and runbooks of a pack: names, expressions, and that data never becomes shell text."""
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from fettle.packs.expressions import expression_error, template_error, templates
+from fettle.packs.parts import Item, Parts, Problems, parameter_problems
+from fettle.packs.yaml_reader import Path
+
+_SCRIPT_FLAGS: Final = frozenset(
+    ("-c", "-command", "-encodedcommand", "-ec", "-e", "-enc", "/c", "/k", "--command", "-lc", "-ic", "-xc")
+)
+_SHELLS: Final = re.compile(
+    r"(?i)(?:^|[/\\])(?:ba|da|k|z|c|tc)?sh$|(?:^|[/\\])(?:powershell|pwsh|cmd|python3?|perl|osascript|ruby)(?:\.exe)?$"
+)
+_DRIVE_OR_PARENT = re.compile(r"^[A-Za-z]:|(^|/)\.\.(/|$)")
+
+
+def check_playbooks(parts: Parts) -> Problems:
+    """Yield what is wrong with each playbook and with what it names."""
+    for item in parts.section("playbooks").values():
+        yield from parameter_problems(item)
+        ids: set[str] = set()
+        for path, step in _steps(item.value["steps"], ("steps",)):
+            if step["id"] in ids:
+                yield item.problem((*path, "id"), f"The step id '{step['id']}' stands twice.", "Rename one.")
+            ids.add(step["id"])
+            yield from _check_step(parts, item, path, step)
+        if "verify" in item.value:
+            yield from _check_call(parts, item, ("verify",), item.value["verify"])
+    yield from _check_cycles(parts)
+
+
+def _steps(steps: Sequence[Mapping[str, Any]], base: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    for index, step in enumerate(steps):
+        yield (*base, index), step
+        yield from _steps(step.get("parallel", []), (*base, index, "parallel"))
+
+
+def _check_step(parts: Parts, item: Item, path: Path, step: Mapping[str, Any]) -> Problems:
+    if "tool" in step:
+        yield from _check_call(parts, item, path, step)
+    else:
+        yield from _check_texts(item, (*path, "with"), step.get("with", {}))
+    if "rollback" in step:
+        yield from _check_call(parts, item, (*path, "rollback"), step["rollback"])
+    if "playbook" in step:
+        unknown = parts.unknown("playbooks", step["playbook"])
+        if unknown is not None:
+            yield item.problem((*path, "playbook"), *unknown)
+    reason = expression_error(step["when"]) if "when" in step else None
+    if reason is not None:
+        yield item.problem((*path, "when"), f"The expression does not compile: {reason}", "Correct it.")
+    yield from _check_texts(item, (*path, "for_each"), step.get("for_each"))
+
+
+def _check_call(parts: Parts, item: Item, path: Path, call: Mapping[str, Any]) -> Problems:
+    unknown = parts.unknown_tool(call["tool"])
+    if unknown is not None:
+        yield item.problem((*path, "tool"), *unknown)
+    arguments = call.get("with", {})
+    runbook = arguments.get("runbook_id")
+    if isinstance(runbook, str) and not templates(runbook):
+        missing = parts.unknown("runbooks", runbook)
+        if missing is not None:
+            yield item.problem((*path, "with", "runbook_id"), *missing)
+    yield from _check_texts(item, (*path, "with"), arguments)
+
+
+def _check_texts(item: Item, path: Path, value: Any) -> Problems:
+    if isinstance(value, str):
+        reason = template_error(value)
+        if reason is not None:
+            yield item.problem(path, f"The template does not compile: {reason}", "Correct it.")
+    elif isinstance(value, Mapping):
+        for name, child in value.items():
+            yield from _check_texts(item, (*path, name), child)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _check_texts(item, (*path, index), child)
+
+
+def _check_cycles(parts: Parts) -> Problems:
+    playbooks = parts.section("playbooks")
+    calls = {
+        key: [step["playbook"] for _, step in _steps(item.value["steps"], ()) if "playbook" in step]
+        for key, item in playbooks.items()
+    }
+    for key, item in playbooks.items():
+        seen: set[str] = set()
+        pending = list(calls[key])
+        while pending:
+            name = pending.pop()
+            if name == key:
+                yield item.problem(
+                    ("steps",), f"'{key}' calls itself, directly or through others.", "Break the ring."
+                )
+                break
+            if name not in seen:
+                seen.add(name)
+                pending.extend(calls.get(name, []))
+
+
+def check_runbooks(parts: Parts) -> Problems:
+    """Yield what is wrong with each runbook."""
+    for item in parts.section("runbooks").values():
+        yield from parameter_problems(item)
+        yield from _check_commands(item)
+        yield from _check_paths(item)
+        commands = {command["id"] for command in item.value.get("commands", [])}
+        used: set[str] = set()
+        for section in ("steps", "rollback"):
+            for index, step in enumerate(item.value.get(section, [])):
+                used.add(step.get("command", ""))
+                if "command" in step and step["command"] not in commands:
+                    yield item.problem(
+                        (section, index, "command"),
+                        f"The runbook declares no command '{step['command']}'.",
+                        f"Its commands are: {', '.join(sorted(commands)) or 'none'}.",
+                    )
+                yield from _check_parameters_named(item, (section, index), step)
+        for index, command in enumerate(item.value.get("commands", [])):
+            if command["id"] not in used:
+                yield item.problem(
+                    ("commands", index), "No step runs this command.", "Use it, or remove it.", "warning"
+                )
+
+
+def _check_commands(item: Item) -> Problems:
+    seen: set[str] = set()
+    for index, command in enumerate(item.value.get("commands", [])):
+        where: Path = ("commands", index)
+        if command["id"] in seen:
+            yield item.problem(where, f"The command '{command['id']}' stands twice.", "Rename one.")
+        seen.add(command["id"])
+        argv = command["argv"]
+        if templates(argv[0]):
+            yield item.problem(
+                (*where, "argv", 0), "The program itself comes from data.", "Name the program."
+            )
+        if any(templates(argument) for argument in argv) and _runs_a_script(argv):
+            yield item.problem(
+                (*where, "argv"),
+                "Data would become part of a script's text.",
+                "Call the program itself with one argument for each value, without a shell.",
+            )
+        yield from _check_parameters_named(item, where, command)
+
+
+def _runs_a_script(argv: Sequence[str]) -> bool:
+    """Say whether any argument is program text for an interpreter, also behind sudo or env."""
+    return any(_SHELLS.search(argument) for argument in argv) and any(
+        argument.lower() in _SCRIPT_FLAGS for argument in argv[1:]
+    )
+
+
+def _check_parameters_named(item: Item, path: Path, value: Any) -> Problems:
+    declared = item.value.get("parameters", {})
+    yield from _check_texts(item, path, value)
+    for name in sorted(set(_named(value))):
+        if name not in declared:
+            yield item.problem(
+                path,
+                f"The runbook declares no parameter '{name}'.",
+                f"Its parameters are: {', '.join(declared) or 'none'}.",
+            )
+
+
+def _named(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        for expression in templates(value):
+            yield from re.findall(r"\bparams\.([A-Za-z_][A-Za-z0-9_]*)", expression)
+    elif isinstance(value, Mapping):
+        for child in value.values():
+            yield from _named(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _named(child)
+
+
+def _check_paths(item: Item) -> Problems:
+    globs = item.value.get("paths", [])
+    named: list[tuple[Path, str]] = [(("paths", index), glob) for index, glob in enumerate(globs)]
+    for section in ("steps", "rollback"):
+        for index, step in enumerate(item.value.get(section, [])):
+            named += [
+                ((section, index, name), step[name]) for name in ("path", "from", "pidfile") if name in step
+            ]
+    for path, text in named:
+        if _DRIVE_OR_PARENT.search(text):
+            yield item.problem(
+                path, f"'{text}' leads outside the sandbox.", "Write a path below the sandbox."
+            )
+        elif (
+            path[0] != "paths"
+            and not templates(text)
+            and not any(fnmatch.fnmatch(text, glob) for glob in globs)
+        ):
+            yield item.problem(path, f"'{text}' is not covered by the runbook's paths.", "Add it to paths.")
+    if item.value["executor"] == "local" and not globs:
+        yield item.problem(
+            ("executor",), "A local runbook declares no paths.", "Add paths: what it may touch."
+        )

@@ -1,0 +1,95 @@
+"""Turns what the JSON Schema validator found into sentences that say what to write instead."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jsonschema_rs
+
+from fettle.packs.yaml_reader import Path
+
+Finding = tuple[Path, str, str]
+"""Path in the checked value, what is wrong, and the fix."""
+
+
+def findings(
+    validator: jsonschema_rs.Draft202012Validator, schema: Mapping[str, Any], value: Any
+) -> Iterator[Finding]:
+    """Yield every finding of a validator in a value.
+
+    Args:
+        validator: The compiled schema.
+        schema: The document it was compiled from; descriptions in it become part of the fix.
+        value: What is checked.
+    """
+    for error in validator.iter_errors(value):
+        node = _walk(schema, list(error.schema_path)[:-1])
+        yield from _describe(error, node)
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the nearest known word, or ``""``."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def _describe(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> Iterator[Finding]:
+    path: Path = tuple(error.instance_path)
+    kind: Any = error.kind
+    if kind.name == "required":
+        meaning = _description(node.get("properties", {}).get(kind.property, {}))
+        yield path, f"'{kind.property}' is missing.", f"Add it{meaning}"
+    elif kind.name == "additionalProperties":
+        known = list(node.get("properties", {}))
+        for name in kind.unexpected:
+            hint = closest(name, known) or f" Known here: {', '.join(sorted(known))}."
+            yield (*path, name), f"'{name}' is not known here.", f"Remove or correct it.{hint}"
+    elif kind.name == "enum":
+        options = [str(option) for option in node.get("enum", kind.options)]
+        yield path, f"{_shown(error.instance)} is not one of the values.", _choose(error.instance, options)
+    elif kind.name in ("oneOf", "anyOf"):
+        yield path, "The parts do not fit together.", node.get("description", error.message)
+    else:
+        yield path, f"{_sentence(error.message)}", _expected(node)
+
+
+def _walk(schema: Mapping[str, Any], path: Sequence[str | int]) -> Mapping[str, Any]:
+    node: Any = schema
+    for part in path:
+        if isinstance(node, Mapping) and "$ref" in node and part not in node:
+            node = _walk(schema, node["$ref"].removeprefix("#/").split("/"))
+        try:
+            node = node[part]
+        except (KeyError, IndexError, TypeError):
+            return {}
+    return node if isinstance(node, Mapping) else {}
+
+
+def _choose(value: Any, options: Sequence[str]) -> str:
+    hint = closest(value, options) if isinstance(value, str) else ""
+    return f"Write one of: {', '.join(options)}.{hint}"
+
+
+def _description(node: Mapping[str, Any]) -> str:
+    text = node.get("description")
+    if text is None and "enum" in node:
+        text = "one of: " + ", ".join(str(option) for option in node["enum"])
+    return f": {text}" if text else "."
+
+
+def _expected(node: Mapping[str, Any]) -> str:
+    description = node.get("description")
+    kind = node.get("type")
+    names = kind if isinstance(kind, list) else [kind] if kind else []
+    wanted = f"Write a value of type {' or '.join(names)}" if names else "Correct the value"
+    return f"{wanted}. {description}" if description else f"{wanted}."
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - fits a line
+
+
+def _sentence(message: str) -> str:
+    text = message if len(message) <= 300 else f"{message[:297]}..."  # noqa: PLR2004 - fits a screen
+    return f"{text}."

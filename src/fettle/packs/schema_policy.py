@@ -1,0 +1,192 @@
+"""The definition of a Policy Pack's schema: a tenant's own choices over its packs."""
+
+from fettle.packs import schema_terms as terms
+from fettle.packs.schema_terms import Schema
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def policy_pack() -> Schema:
+    """Return the schema of a Policy Pack, without its heading."""
+    return terms.mapping(
+        {
+            "id": terms.identifier("Id of the policy"),
+            "version": terms.version(),
+            "schema_version": {"const": 1, "description": "Version of this schema: 1."},
+            "title": terms.text("What people call it.", longest=120),
+            "description": terms.text("What it chooses, and for whom."),
+            "autonomy": terms.one_of(terms.AUTONOMY, _AUTONOMY),
+            "overrides": terms.many(
+                _override(), "Other autonomy in narrower cases; the first that fits counts."
+            ),
+            "approvals": _approvals(),
+            "allowed_tools": terms.many(
+                _tool_pattern(), "Tools that may be called; '*' stands for any text."
+            ),
+            "denied_tools": terms.many(
+                _tool_pattern(), "Tools that may not be called, even if allowed above."
+            ),
+            "maintenance_windows": terms.many(_window(), "Times with other rules."),
+            "silences": terms.many(_silence(), "What is suppressed for a while."),
+            "escalation_contacts": terms.many(_contact(), "Who is told, in order."),
+            "budgets": _budgets(),
+            "retention": _retention(),
+            "trust_gate": _trust_gate(),
+        },
+        ("id", "version", "schema_version", "title", "autonomy"),
+    )
+
+
+_AUTONOMY = (
+    "observe: only record; suggest: propose, never act; approve: act once a person approved; act: at once."
+)
+
+
+def _override() -> Schema:
+    return terms.mapping(
+        {
+            "match": terms.mapping(
+                {
+                    "check_types": terms.many(terms.check_type(), "Check types.", least=1),
+                    "rules": terms.many(terms.identifier("Rule id"), "Rules.", least=1),
+                    "playbooks": terms.many(terms.identifier("Playbook id"), "Playbooks.", least=1),
+                    "runbooks": terms.many(terms.identifier("Runbook id"), "Runbooks.", least=1),
+                    "severities": terms.many(
+                        terms.one_of(terms.SEVERITIES, "Severity."), "Severities.", least=1
+                    ),
+                    "platforms": terms.many(
+                        terms.one_of(terms.PLATFORMS, "Platform."), "Platforms.", least=1
+                    ),
+                    "hosts": terms.many(
+                        terms.text("Host; * stands for any text.", longest=255), "Hosts.", least=1
+                    ),
+                    "sites": terms.many(terms.text("Site.", longest=255), "Sites.", least=1),
+                },
+                minProperties=1,
+                description="All that are given must fit; within one list, one entry.",
+            ),
+            "autonomy": terms.one_of(terms.AUTONOMY, _AUTONOMY),
+            "reason": terms.text("Why.", longest=300),
+        },
+        ("match", "autonomy"),
+    )
+
+
+def _approvals() -> Schema:
+    return terms.mapping(
+        {
+            "by": terms.many(terms.one_of(terms.ROLES, "Role."), "Roles of which one decides.", least=1),
+            "expires_seconds": terms.seconds("After this an open approval counts as rejected.", least=60),
+        },
+        ("by",),
+    )
+
+
+def _tool_pattern() -> Schema:
+    return {
+        "type": "string",
+        "pattern": "^[a-z*][a-z0-9_.*-]{0,99}$",
+        "description": "Name of a tool, such as runbook.run; '*' stands for any text.",
+    }
+
+
+def _clock_time(description: str) -> Schema:
+    return {
+        "type": "string",
+        "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        "description": f"{description} Hours and minutes in quotes, such as '22:30'.",
+    }
+
+
+def _moment(description: str) -> Schema:
+    return {
+        "type": "string",
+        "pattern": r"^[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$",
+        "description": f"{description} RFC 3339, in quotes.",
+    }
+
+
+def _window() -> Schema:
+    return terms.mapping(
+        {
+            "title": terms.text("Name of the window.", longest=120),
+            "weekdays": terms.many(
+                terms.one_of(WEEKDAYS, "Weekday."), "On which days it begins.", least=1, most=7
+            ),
+            "from": _clock_time("Begin."),
+            "to": _clock_time("End; before the begin: on the next day."),
+            "timezone": {
+                "type": "string",
+                "pattern": "^[A-Za-z][A-Za-z0-9_+/-]{1,63}$",
+                "description": "IANA name of the time zone, such as Europe/Berlin.",
+            },
+            "sites": terms.many(terms.text("Site.", longest=255), "Only there.", least=1),
+            "effect": terms.one_of(
+                ("suppress", "hold", "only_then"),
+                "suppress: incidents wait; hold: nothing acts; only_then: disruptive work only then.",
+            ),
+        },
+        ("title", "weekdays", "from", "to", "timezone", "effect"),
+    )
+
+
+def _silence() -> Schema:
+    return terms.mapping(
+        {
+            "reason": terms.text("Why.", longest=300),
+            "until": _moment("When it ends."),
+            "check_types": terms.many(terms.check_type(), "Check types.", least=1),
+            "hosts": terms.many(terms.text("Host; * stands for any text.", longest=255), "Hosts.", least=1),
+        },
+        ("reason", "until"),
+        anyOf=[{"required": ["check_types"]}, {"required": ["hosts"]}],
+        description="A silence names check_types or hosts, so that it never covers everything.",
+    )
+
+
+def _contact() -> Schema:
+    return terms.mapping(
+        {
+            "name": terms.text("Person or team.", longest=120),
+            "channel": terms.one_of(("console", "email", "webhook"), "How they are told."),
+            "address": terms.text("E-mail address or URL.", longest=500),
+            "severities": terms.many(terms.one_of(terms.SEVERITIES, "Severity."), "For which.", least=1),
+            "after_seconds": terms.seconds("So long after the escalation.", least=0),
+        },
+        ("name", "channel"),
+    )
+
+
+def _count(description: str) -> Schema:
+    return {"type": "integer", "minimum": 0, "maximum": 1_000_000, "description": description}
+
+
+def _budgets() -> Schema:
+    return terms.mapping(
+        {
+            "actions_per_hour": _count("Playbooks that may start in an hour."),
+            "actions_per_host_per_hour": _count("The same, for one host."),
+            "disruptive_per_day": _count("Disruptive runbooks in a day."),
+        }
+    )
+
+
+def _retention() -> Schema:
+    days: Schema = {"type": "integer", "minimum": 1, "maximum": 36_500}
+    return terms.mapping(
+        {
+            "incidents_days": {**days, "description": "Closed incidents."},
+            "exceptions_days": {**days, "description": "Exceptions."},
+            "evidence_days": {**days, "description": "Evidence bundles."},
+        }
+    )
+
+
+def _trust_gate() -> Schema:
+    return terms.mapping(
+        {
+            "on_degraded": terms.one_of(("pass", "hold", "block"), "When a signal is degraded."),
+            "on_critical": terms.one_of(("hold", "block"), "When a signal is critical."),
+            "on_unknown": terms.one_of(("pass", "hold", "block"), "When a signal is unknown or stale."),
+        }
+    )
