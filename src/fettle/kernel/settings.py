@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic.functional_validators import BeforeValidator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class SettingsError(Exception):
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="Address by which people reach the console, for links.")
     database_url: SecretStr | None = Field(
         None,
-        description="PostgreSQL 16+ of the schema's owner, postgresql://owner:password@host/name; unset: embedded.",
+        description="PostgreSQL 16+ as the schema's owner, postgresql://role:password@host/name; unset: embedded.",
     )
     database_app_url: SecretStr | None = Field(
         None, description="The same database as the role fettle_app, which row-level security binds."

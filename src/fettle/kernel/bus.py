@@ -1,0 +1,394 @@
+"""The event bus on PostgreSQL: consumer groups over leased lanes, each event handled once in each group.
+
+The position of a lane moves in the transaction of the effects, so that a crash leaves either both or
+neither. An event whose handler fails is parked and retried with backoff, later events of its stream wait
+behind it, and everything else goes on. Position and parked events together are the group's inbox.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import groupby
+from uuid import UUID
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from fettle.kernel import events as store
+from fettle.kernel.bus_leases import LaneLeases
+from fettle.kernel.bus_parking import Parking
+from fettle.kernel.clock import utcnow
+from fettle.kernel.context import tenant_id as tenant_context
+from fettle.kernel.database import DriverConnection, bind_tenant, driver
+from fettle.kernel.errors import Problem
+from fettle.kernel.events import Event, NewEvent
+from fettle.kernel.horizon import Horizon
+from fettle.kernel.ids import new_id
+from fettle.kernel.platform import Platform
+
+_POLL_SECONDS = 0.25
+_IDLE_MOVE_SECONDS = 1.0
+
+log = structlog.get_logger("fettle.bus")
+
+
+class LeaseLostError(Exception):
+    """Another process took the lane meanwhile; whatever this one did in the transaction is undone."""
+
+
+@dataclass(slots=True)
+class TenantBatch:
+    """Events of one tenant for one handler call, each stream in order.
+
+    Attributes:
+        session: In the transaction that also moves the group's position; the tenant is bound.
+    """
+
+    platform: Platform
+    session: AsyncSession
+    tenant_id: UUID
+    events: list[Event]
+
+    async def append(self, events: Sequence[NewEvent]) -> None:
+        """Append events of this tenant in the batch's transaction."""
+        await store.append(self.session, self.tenant_id, events)
+
+
+Handler = Callable[[TenantBatch], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSpec:
+    """One consumer group.
+
+    Attributes:
+        group: Its name, ``<module>.<what it does>``.
+        types: The event types that it takes.
+        handle: Called with the events of one tenant at a time; raises to have them retried.
+        batch_size: Most events in one transaction.
+    """
+
+    group: str
+    types: frozenset[str]
+    handle: Handler
+    batch_size: int = 300
+
+
+@dataclass(slots=True)
+class Wakeup:
+    """Wakes every consumer of a process when events were appended anywhere."""
+
+    _waiters: list[asyncio.Event] = field(default_factory=list)
+    _signal: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def subscribe(self) -> asyncio.Event:
+        """Return an event that is set at each notification."""
+        waiter = asyncio.Event()
+        self._waiters.append(waiter)
+        return waiter
+
+    async def run(self, platform: Platform) -> None:
+        """Listen until cancelled; when the connection breaks, consumers poll until it is back."""
+        while True:
+            try:
+                connection = await platform.database.listen(self._signal)
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(1.0)
+                continue
+            try:
+                await self._relay(connection)
+            finally:
+                with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await connection.close(timeout=1.0)
+
+    async def _relay(self, connection: asyncpg.Connection) -> None:
+        while not connection.is_closed():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._signal.wait(), 5.0)
+            self._signal.clear()
+            for waiter in self._waiters:
+                waiter.set()
+
+
+async def run_consumers(platform: Platform, specs: Iterable[ConsumerSpec]) -> None:
+    """Run consumer groups until cancelled; on cancellation the lanes are given back at once."""
+    wakeup = Wakeup()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(wakeup.run(platform), name="bus-wakeup")
+        for spec in specs:
+            consumer = Consumer(platform, spec, wakeup.subscribe())
+            group.create_task(consumer.run(), name=f"bus-{spec.group}")
+
+
+class Consumer:
+    """One process's share of one consumer group."""
+
+    def __init__(self, platform: Platform, spec: ConsumerSpec, wake: asyncio.Event) -> None:
+        self._platform = platform
+        self._spec = spec
+        self._wake = wake
+        self._owner = new_id()
+        self._leases = LaneLeases(platform.database, spec.group, self._owner, platform.settings.lease_seconds)
+        self._parking = Parking(spec.group)
+        self._horizon = Horizon()
+        self._moved_at = 0.0
+
+    async def run(self) -> None:
+        """Consume until cancelled; a broken connection is waited out."""
+        try:
+            while True:
+                try:
+                    busy = await self.step()
+                except (
+                    OSError,
+                    asyncpg.PostgresError,
+                    asyncpg.InterfaceError,
+                    DBAPIError,
+                    LeaseLostError,
+                ) as error:
+                    log.warning("bus.interrupted", group=self._spec.group, error=type(error).__name__)
+                    self._leases.forget()
+                    await asyncio.sleep(0.2)
+                    continue
+                if not busy:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                self._wake.clear()
+        finally:
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError):
+                await asyncio.shield(self._leases.release())
+
+    async def step(self) -> bool:
+        """Handle what is due once; returns whether there may be more at once."""
+        if await self._leases.keep():
+            async with self._platform.database.raw_system() as connection:
+                await self._parking.load(connection, self._leases.lanes)
+        if not self._leases.positions:
+            return False
+        retried = await self._retry_parked()
+        low = min(self._leases.positions.values())
+        async with self._platform.database.raw_system() as connection:
+            self._horizon.position = max(self._horizon.position, max(self._leases.positions.values()))
+            safe = await self._horizon.advance(connection)
+            batch = await self._read(connection, low, safe) if safe > low else []
+        reached = batch[-1].position if len(batch) == self._spec.batch_size else safe
+        mine = [e for e in batch if e.position > self._leases.positions.get(e.lane, reached)]
+        if mine:
+            await self._handle(mine, reached)
+            return True
+        if reached > low:
+            await self._move_idle(reached)
+        return retried or len(batch) == self._spec.batch_size
+
+    async def _read(self, connection: DriverConnection, low: int, safe: int) -> list[Event]:
+        rows = await connection.fetch(
+            f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 "  # noqa: S608 - a constant
+            "AND type = ANY($3) AND lane = ANY($4) ORDER BY position LIMIT $5",
+            low, safe, list(self._spec.types), list(self._leases.positions), self._spec.batch_size,
+        )  # fmt: skip
+        return [store.from_row(row) for row in rows]
+
+    async def _handle(self, batch: list[Event], reached: int) -> None:
+        free = [e for e in batch if e.stream_id not in self._parking.blocked]
+        behind = [e for e in batch if e.stream_id in self._parking.blocked]
+        targets = {lane: max(reached, at) for lane, at in self._leases.positions.items()}
+        try:
+            async with self._platform.database.unbound() as session:
+                await self._dispatch(session, free)
+                await self._parking.park_behind(session, behind)
+                await self._move(session, targets)
+        except (OSError, LeaseLostError, asyncpg.InterfaceError, InterfaceError):
+            raise
+        except Exception as error:
+            if _connection_lost(error):
+                raise
+            log.info("bus.batch_split", group=self._spec.group, size=len(batch), error=_brief(error))
+            for event in batch:
+                await self._handle_alone(event)
+            async with self._platform.database.unbound() as session:
+                await self._move(session, targets)
+        self._leases.positions.update(targets)
+
+    async def _dispatch(self, session: AsyncSession, batch: list[Event]) -> None:
+        by_tenant: dict[UUID, list[Event]] = defaultdict(list)
+        for event in batch:
+            by_tenant[event.tenant_id].append(event)
+        for tenant_id, events in by_tenant.items():
+            await bind_tenant(session, tenant_id)
+            token = tenant_context.set(str(tenant_id))
+            try:
+                await self._spec.handle(TenantBatch(self._platform, session, tenant_id, events))
+            finally:
+                tenant_context.reset(token)
+
+    async def _handle_alone(self, event: Event) -> None:
+        target = {event.lane: event.position}
+        if event.stream_id in self._parking.blocked:
+            async with self._platform.database.unbound() as session:
+                await self._parking.park_behind(session, [event])
+                await self._move(session, target)
+        else:
+            try:
+                async with self._platform.database.unbound() as session:
+                    await self._dispatch(session, [event])
+                    await self._move(session, target)
+            except (LeaseLostError, OSError):
+                raise
+            except Exception as error:
+                if _connection_lost(error):
+                    raise
+                log.warning(
+                    "bus.parked",
+                    group=self._spec.group,
+                    type=event.type,
+                    event_id=str(event.id),
+                    error=_brief(error),
+                )
+                async with self._platform.database.unbound() as session:
+                    await self._parking.park_failed(session, event, _brief(error))
+                    await self._move(session, target)
+        self._leases.positions.update(target)
+
+    async def _move(self, session: AsyncSession, targets: dict[int, int]) -> None:
+        connection = await driver(session)
+        moved = await connection.execute(
+            "UPDATE consumer_lanes AS c SET position = t.position FROM unnest($1::smallint[], $2::bigint[]) "
+            "AS t(lane, position) WHERE c.consumer_group = $3 AND c.lane = t.lane AND c.owner = $4",
+            list(targets), list(targets.values()), self._spec.group, self._owner,
+        )  # fmt: skip
+        if int(moved.rsplit(" ", 1)[1]) != len(targets):
+            raise LeaseLostError(self._spec.group)
+
+    async def _move_idle(self, reached: int) -> None:
+        """Note now and then that nothing up to here was for this group, so that it is not scanned again."""
+        now = asyncio.get_running_loop().time()
+        for lane, position in self._leases.positions.items():
+            self._leases.positions[lane] = max(position, reached)
+        if now - self._moved_at < _IDLE_MOVE_SECONDS:
+            return
+        self._moved_at = now
+        async with self._platform.database.unbound() as session:
+            await self._move(session, dict(self._leases.positions))
+
+    async def _retry_parked(self) -> bool:
+        if not self._parking.due(utcnow()):
+            return False
+        async with self._platform.database.raw_system() as connection:
+            due = await self._parking.read_due(connection, self._leases.lanes)
+        for _, stream in groupby(due, key=lambda parked: parked.event.stream_id):
+            for parked in stream:
+                if not await self._retry(parked.id, parked.event, parked.attempts):
+                    break
+        async with self._platform.database.raw_system() as connection:
+            await self._parking.load(connection, self._leases.lanes)
+        return bool(due)
+
+    async def _retry(self, parked_id: UUID, event: Event, attempts: int) -> bool:
+        fence = {event.lane: self._leases.positions[event.lane]}
+        try:
+            async with self._platform.database.unbound() as session:
+                await self._dispatch(session, [event])
+                await bind_tenant(session, event.tenant_id)
+                await self._parking.release(session, parked_id)
+                await self._move(session, fence)
+        except (LeaseLostError, OSError):
+            raise
+        except Exception as error:
+            if _connection_lost(error):
+                raise
+            async with self._platform.database.unbound() as session:
+                dead = await self._parking.fail_again(session, event, parked_id, attempts + 1, _brief(error))
+                await self._move(session, fence)
+            if dead:
+                log.error("bus.dead_letter", group=self._spec.group, type=event.type, event_id=str(event.id))
+            return dead
+        return True
+
+
+def _connection_lost(error: BaseException) -> bool:
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | ConnectionError)
+
+
+def _brief(error: BaseException) -> str:
+    """Name an error without what the data was: only a problem's text is meant to be read by people."""
+    if isinstance(error, Problem):
+        return f"{type(error).__name__}: {error.detail}"[:500]
+    return type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLag:
+    """How far a consumer group is behind.
+
+    Attributes:
+        group: The consumer group.
+        events: Events stored after its slowest lane's position, of whatever type.
+        seconds: Age of the oldest of them.
+        waiting: Parked events that will be tried again.
+        dead: Parked events that wait for a person.
+    """
+
+    group: str
+    events: int
+    seconds: float
+    waiting: int
+    dead: int
+
+
+async def lag(connection: DriverConnection) -> list[GroupLag]:
+    """Measure every consumer group's lag; the connection is of the system role."""
+    rows = await connection.fetch(
+        """
+        SELECT g.consumer_group, l.behind, coalesce(extract(epoch FROM now() - o.occurred_at), 0)::float8 AS seconds,
+               p.waiting, p.dead
+        FROM (SELECT consumer_group, min(position) AS position FROM consumer_lanes GROUP BY consumer_group) g
+        CROSS JOIN LATERAL (SELECT count(*) AS behind FROM (
+            SELECT 1 FROM events e WHERE e.position > g.position LIMIT 100000) AS capped) l
+        LEFT JOIN LATERAL (SELECT occurred_at FROM events e WHERE e.position > g.position
+                           ORDER BY e.position LIMIT 1) o ON true
+        CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state <> 'dead') AS waiting,
+                                   count(*) FILTER (WHERE state = 'dead') AS dead
+                            FROM parked_events k WHERE k.consumer_group = g.consumer_group) p
+        ORDER BY g.consumer_group
+        """
+    )
+    return [GroupLag(r["consumer_group"], r["behind"], r["seconds"], r["waiting"], r["dead"]) for r in rows]
+
+
+async def replay_dead(session: AsyncSession, tenant_id: UUID, parked_ids: Sequence[UUID]) -> int:
+    """Put dead letters back into their group's queue; returns how many there were."""
+    connection = await driver(session)
+    done = await connection.execute(
+        "UPDATE parked_events SET state = 'waiting', attempts = 0, next_attempt_at = now() "
+        "WHERE tenant_id = $1 AND id = ANY($2) AND state = 'dead'",
+        tenant_id, list(parked_ids),
+    )  # fmt: skip
+    return int(done.rsplit(" ", 1)[1])
+
+
+async def wait_until_idle(platform: Platform, groups: Iterable[str], *, timeout: timedelta) -> bool:
+    """Wait until groups have read all that is stored; returns whether they did in time."""
+    deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
+    wanted = list(groups)
+    while asyncio.get_running_loop().time() < deadline:
+        async with platform.database.raw_system() as connection:
+            open_groups = await connection.fetchval(
+                "SELECT count(*) FROM consumer_lanes c WHERE consumer_group = ANY($1) "
+                "AND position < (SELECT coalesce(max(position), 0) FROM events)",
+                wanted,
+            )
+            known = await connection.fetchval(
+                "SELECT count(DISTINCT consumer_group) FROM consumer_lanes WHERE consumer_group = ANY($1)",
+                wanted,
+            )
+        if open_groups == 0 and known == len(wanted):
+            return True
+        await asyncio.sleep(0.05)
+    return False

@@ -1,0 +1,239 @@
+"""The database: one transaction for one unit of work, with the tenant bound before the first query."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import orjson
+from asyncpg.pool import PoolConnectionProxy
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from fettle.kernel.jsonio import dumps_str
+from fettle.kernel.settings import Settings, SettingsError
+from fettle.kernel.tenancy import TENANT_SETTING
+
+EVENTS_CHANNEL = "fettle_events"
+"""The NOTIFY channel that wakes readers of the event store."""
+
+APPENDED = "fettle_appended"
+"""Key in `AsyncSession.info`: events were appended, so readers are woken after the commit."""
+
+DriverConnection = asyncpg.Connection | PoolConnectionProxy
+"""A bare driver connection, lent by the pool or below a session."""
+
+_BIND = text("SELECT set_config(:name, :value, true)")
+_NO_JIT = {"jit": "off", "application_name": "fettle"}
+
+
+class Database:
+    """Two doors to one PostgreSQL: the application role, bound to a tenant, and the system role.
+
+    The tenant is bound with a transaction-local setting, so that nothing is left on a pooled connection.
+    """
+
+    def __init__(
+        self,
+        app: AsyncEngine,
+        system: AsyncEngine,
+        app_pool: asyncpg.Pool,
+        system_pool: asyncpg.Pool,
+        system_url: str,
+    ) -> None:
+        self._app = app
+        self._system = system
+        self._app_pool = app_pool
+        self._system_pool = system_pool
+        self._system_url = system_url
+        self._notifier = Notifier(system_pool)
+
+    @classmethod
+    async def connect(cls, settings: Settings) -> "Database":
+        """Open the pools; connections are made when first needed.
+
+        Raises:
+            SettingsError: No database is configured.
+            OSError: The server cannot be reached.
+            asyncpg.PostgresError: The server refuses the role.
+        """
+        if settings.database_app_url is None or settings.database_system_url is None:
+            raise SettingsError(
+                "FETTLE_DATABASE_APP_URL: no database is configured. Run 'fettle up', which starts one, or set "
+                "FETTLE_DATABASE_URL, FETTLE_DATABASE_APP_URL and FETTLE_DATABASE_SYSTEM_URL."
+            )
+        app_url = settings.database_app_url.get_secret_value()
+        system_url = settings.database_system_url.get_secret_value()
+        size = settings.database_pool_size
+        app_pool = await _driver_pool(app_url, size)
+        try:
+            system_pool = await _driver_pool(system_url, size)
+        except BaseException:
+            app_pool.terminate()
+            raise
+        return cls(_engine(app_url, size), _engine(system_url, size), app_pool, system_pool, system_url)
+
+    async def close(self) -> None:
+        """Return every connection."""
+        await self._notifier.close()
+        await self._app.dispose()
+        await self._system.dispose()
+        await self._app_pool.close()
+        await self._system_pool.close()
+
+    @contextlib.asynccontextmanager
+    async def tenant(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+        """Run one transaction as the application role with the tenant bound; commits unless it raises."""
+        async with self.unbound() as session:
+            await bind_tenant(session, tenant_id)
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def unbound(self) -> AsyncIterator[AsyncSession]:
+        """Run one transaction as the application role, which sees no tenant's row until `bind_tenant`."""
+        async with self._session(self._app) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def system(self) -> AsyncIterator[AsyncSession]:
+        """Run one transaction as the system role, which sees all tenants: the bus, sign-in, schedules."""
+        async with self._session(self._system) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def raw_tenant(self, tenant_id: UUID) -> AsyncIterator[DriverConnection]:
+        """Run one transaction on the bare driver, tenant bound in the round trip that begins it."""
+        async with self.raw_app() as connection, driver_transaction(connection, tenant_id):
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def raw_app(self) -> AsyncIterator[DriverConnection]:
+        """Lend a bare driver connection of the application role, outside a transaction."""
+        async with self._app_pool.acquire() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def raw_system(self) -> AsyncIterator[DriverConnection]:
+        """Lend a bare driver connection of the system role, outside a transaction."""
+        async with self._system_pool.acquire() as connection:
+            yield connection
+
+    def poke(self) -> None:
+        """Wake the readers of the event store; call it after a commit that appended on a bare connection."""
+        self._notifier.poke()
+
+    async def listen(self, wake: asyncio.Event) -> asyncpg.Connection:
+        """Set `wake` at each notification; the caller closes the connection that is returned."""
+        connection = await asyncpg.connect(self._system_url)
+        await connection.add_listener(EVENTS_CHANNEL, lambda *_: wake.set())
+        return connection
+
+    @contextlib.asynccontextmanager
+    async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(engine, expire_on_commit=False, autoflush=False) as session:
+            async with session.begin():
+                yield session
+            if session.info.get(APPENDED):
+                self._notifier.poke()
+
+
+class Notifier:
+    """Sends one NOTIFY for however many commits came since the last, outside of their transactions.
+
+    A NOTIFY inside each writing transaction serialises their commits on one lock.
+    """
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._due = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def poke(self) -> None:
+        """Ask for a notification soon."""
+        self._due.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._send())
+
+    async def close(self) -> None:
+        """Stop sending; readers poll, so one that is not sent is only late."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _send(self) -> None:
+        while self._due.is_set():
+            self._due.clear()
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                async with self._pool.acquire() as connection:
+                    await connection.execute(f"NOTIFY {EVENTS_CHANNEL}")
+
+
+async def bind_tenant(session: AsyncSession, tenant_id: UUID) -> None:
+    """Bind a tenant for the rest of the session's transaction, in place of the one bound before."""
+    await session.execute(_BIND, {"name": TENANT_SETTING, "value": str(tenant_id)})
+
+
+async def driver(session: AsyncSession) -> asyncpg.Connection:
+    """Return the bare driver connection below a session that is in a transaction, for bulk statements."""
+    connection = await session.connection()
+    raw = await connection.get_raw_connection()
+    if not isinstance(raw.driver_connection, asyncpg.Connection):
+        raise TypeError("the session is not on asyncpg")
+    return raw.driver_connection
+
+
+@contextlib.asynccontextmanager
+async def driver_transaction(connection: DriverConnection, tenant_id: UUID) -> AsyncIterator[None]:
+    """Run one transaction on a bare connection with the tenant bound; rolls back when it raises."""
+    # The UUID's own text holds hexadecimal digits and hyphens only, so it can stand in the statement.
+    await connection.execute(f"BEGIN; SELECT set_config('{TENANT_SETTING}', '{UUID(str(tenant_id))}', true)")
+    try:
+        yield
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+
+
+def _engine(url: str, size: int) -> AsyncEngine:
+    return create_async_engine(
+        url.replace("postgresql://", "postgresql+asyncpg://", 1),
+        pool_size=size,
+        max_overflow=size,
+        pool_pre_ping=True,
+        connect_args={"server_settings": _NO_JIT},
+        json_serializer=dumps_str,
+        json_deserializer=orjson.loads,
+    )
+
+
+async def _driver_pool(url: str, size: int) -> asyncpg.Pool:
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        server_settings=_NO_JIT,
+        init=_set_json_codec,
+        reset=_refuse_open_transaction,
+    )
+
+
+async def _set_json_codec(connection: asyncpg.Connection) -> None:
+    """Give bare connections the codec of the engine's: JSON text goes in, values come out."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda document: b"\x01" + document.encode(),
+        decoder=lambda stored: orjson.loads(stored[1:]),
+    )
+
+
+async def _refuse_open_transaction(connection: asyncpg.Connection) -> None:
+    """Replace the pool's own RESET round trip: no session state is ever set, only transaction-local."""
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")

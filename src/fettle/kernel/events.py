@@ -1,0 +1,249 @@
+"""The event store: streams of events, appended with an expected version and read in commit order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zlib import crc32
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from fettle.kernel.clock import rfc3339, utcnow
+from fettle.kernel.database import APPENDED, DriverConnection, driver
+from fettle.kernel.errors import Conflict
+from fettle.kernel.ids import new_id
+from fettle.kernel.jsonio import dumps_str
+
+LANES = 16
+"""Partitions of the store: a stream's events share a lane, and a lane has one reader in each consumer group."""
+
+
+@dataclass(slots=True, kw_only=True)
+class NewEvent:
+    """An event to be appended.
+
+    Attributes:
+        stream_type: What the stream is about: ``exception``, ``incident``, ``run``.
+        stream_id: Which one.
+        type: ``noun.past_tense``.
+        data: The event's own content, JSON; never a secret, personal or health data.
+        actor: Who: ``user:<id>``, ``key:<id>``, ``rule:<id>``, ``system:<part>``.
+        correlation_id: The incident that it all belongs to.
+        causation_id: The event that caused this one.
+        request_id: The request that it came with.
+    """
+
+    stream_type: str
+    stream_id: UUID
+    type: str
+    data: Mapping[str, Any]
+    actor: str
+    correlation_id: UUID | None = None
+    causation_id: UUID | None = None
+    request_id: str | None = None
+    schema_version: int = 1
+    id: UUID = field(default_factory=new_id)
+    occurred_at: datetime = field(default_factory=utcnow)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the envelope's metadata."""
+        return {
+            "actor": self.actor,
+            "correlation_id": self.correlation_id,
+            "causation_id": self.causation_id,
+            "request_id": self.request_id,
+        }
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Event:
+    """An event as it was stored; `position` is its place in the order of all events."""
+
+    id: UUID
+    tenant_id: UUID
+    stream_type: str
+    stream_id: UUID
+    version: int
+    type: str
+    schema_version: int
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+    occurred_at: datetime
+    position: int
+
+    @property
+    def correlation_id(self) -> UUID | None:
+        """The incident that it belongs to."""
+        value = self.metadata.get("correlation_id")
+        return UUID(value) if value else None
+
+    @property
+    def lane(self) -> int:
+        """The partition of the event's stream."""
+        return lane_of(self.tenant_id, self.stream_id)
+
+    def envelope(self) -> dict[str, Any]:
+        """Return the event as the API and the exports show it."""
+        return {
+            "id": str(self.id),
+            "tenant_id": str(self.tenant_id),
+            "stream": {"type": self.stream_type, "id": str(self.stream_id)},
+            "version": self.version,
+            "type": self.type,
+            "schema_version": self.schema_version,
+            "data": self.data,
+            "metadata": self.metadata,
+            "occurred_at": rfc3339(self.occurred_at),
+            "position": self.position,
+        }
+
+
+def lane_of(tenant_id: UUID, stream_id: UUID) -> int:
+    """Return the lane of a stream."""
+    return crc32(stream_id.bytes, crc32(tenant_id.bytes)) % LANES
+
+
+COLUMNS = "id, tenant_id, stream_type, stream_id, version, type, schema_version, data, metadata, occurred_at, position"
+
+_APPEND = """
+WITH input AS (
+  SELECT * FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::smallint[], $7::smallint[],
+                       $8::text[], $9::text[], $10::uuid[], $11::timestamptz[])
+    WITH ORDINALITY AS i(id, stream_type, stream_id, type, schema_version, lane, data, metadata,
+                         correlation_id, occurred_at, ord)
+), heads AS (
+  SELECT s.stream_type, s.stream_id, coalesce(h.version, 0) AS version
+  FROM (SELECT DISTINCT stream_type, stream_id FROM input) s
+  LEFT JOIN LATERAL (
+    SELECT e.version FROM events e
+    WHERE e.tenant_id = $1 AND e.stream_type = s.stream_type AND e.stream_id = s.stream_id
+    ORDER BY e.version DESC LIMIT 1
+  ) h ON true
+)
+INSERT INTO events (id, tenant_id, stream_type, stream_id, version, type, schema_version, lane, data, metadata,
+                    correlation_id, occurred_at)
+SELECT i.id, $1, i.stream_type, i.stream_id,
+       h.version + row_number() OVER (PARTITION BY i.stream_type, i.stream_id ORDER BY i.ord),
+       i.type, i.schema_version, i.lane, i.data::jsonb, i.metadata::jsonb, i.correlation_id, i.occurred_at
+FROM input i JOIN heads h USING (stream_type, stream_id)
+WHERE $12::int IS NULL OR h.version = $12
+ORDER BY i.ord
+RETURNING version
+"""
+
+
+async def append(
+    session: AsyncSession, tenant_id: UUID, events: Sequence[NewEvent], *, expected_version: int | None = None
+) -> list[int]:
+    """Append events, all or none, to one or several streams.
+
+    Args:
+        session: In a transaction with the tenant bound.
+        tenant_id: The owner of the events.
+        events: In the order in which they shall be read.
+        expected_version: The version that their one stream has now, 0 for a new one; None to append to
+            whatever is there, which is right only under a lock on what the stream is about.
+
+    Returns:
+        The version that each event got.
+
+    Raises:
+        Conflict: The stream has another version, or another transaction appended at the same time.
+    """
+    if not events:
+        return []
+    if expected_version is not None and len({(e.stream_type, e.stream_id) for e in events}) != 1:
+        raise ValueError("an expected version is that of one stream; append each stream by itself")
+    connection = await driver(session)
+    versions = await append_raw(connection, tenant_id, events, expected_version=expected_version)
+    session.info[APPENDED] = True
+    return versions
+
+
+async def append_raw(
+    connection: DriverConnection,
+    tenant_id: UUID,
+    events: Sequence[NewEvent],
+    *,
+    expected_version: int | None = None,
+) -> list[int]:
+    """Append on a bare connection, as `append` does; the caller pokes the database after its commit."""
+    try:
+        rows = await connection.fetch(
+            _APPEND,
+            tenant_id,
+            [e.id for e in events],
+            [e.stream_type for e in events],
+            [e.stream_id for e in events],
+            [e.type for e in events],
+            [e.schema_version for e in events],
+            [lane_of(tenant_id, e.stream_id) for e in events],
+            [dumps_str(e.data) for e in events],
+            [dumps_str(e.metadata()) for e in events],
+            [e.correlation_id for e in events],
+            [e.occurred_at for e in events],
+            expected_version,
+        )
+    except asyncpg.UniqueViolationError:
+        raise Conflict("Somebody else changed this at the same time. Read it again and repeat.") from None
+    if len(rows) != len(events):
+        raise Conflict(
+            f"The stream is no longer at version {expected_version}. Read it again and repeat what still applies."
+        )
+    return [row["version"] for row in rows]
+
+
+async def read_stream(
+    session: AsyncSession,
+    tenant_id: UUID,
+    stream_type: str,
+    stream_id: UUID,
+    *,
+    after_version: int = 0,
+    limit: int = 1000,
+) -> list[Event]:
+    """Read one stream in order, from the version after the given one."""
+    connection = await driver(session)
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM events WHERE tenant_id = $1 AND stream_type = $2 AND stream_id = $3 "  # noqa: S608 - a constant
+        "AND version > $4 ORDER BY version LIMIT $5",
+        tenant_id, stream_type, stream_id, after_version, limit,
+    )  # fmt: skip
+    return [from_row(row) for row in rows]
+
+
+async def read_correlated(
+    session: AsyncSession,
+    tenant_id: UUID,
+    correlation_ids: Sequence[UUID],
+    *,
+    after_position: int = 0,
+    limit: int = 1000,
+) -> list[Event]:
+    """Read all that belongs to some incidents, whatever its stream, in the order of the store."""
+    connection = await driver(session)
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM events WHERE tenant_id = $1 AND correlation_id = ANY($2) "  # noqa: S608 - a constant
+        "AND position > $3 ORDER BY position LIMIT $4",
+        tenant_id, list(correlation_ids), after_position, limit,
+    )  # fmt: skip
+    return [from_row(row) for row in rows]
+
+
+def from_row(row: asyncpg.Record) -> Event:
+    """Make an event of a row of `COLUMNS`."""
+    return Event(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        stream_type=row["stream_type"],
+        stream_id=row["stream_id"],
+        version=row["version"],
+        type=row["type"],
+        schema_version=row["schema_version"],
+        data=row["data"],
+        metadata=row["metadata"],
+        occurred_at=row["occurred_at"],
+        position=row["position"],
+    )
