@@ -1,0 +1,15 @@
+"""What every HTTP route stands on: strict bodies, keyset pages, problem documents, the stack."""
+
+from fettle.kernel.http.pages import Page, PageParams, Paging, decode_cursor, encode_cursor
+from fettle.kernel.http.problems import problem_handlers
+from fettle.kernel.http.routes import StrictRoute
+
+__all__ = [
+    "Page",
+    "PageParams",
+    "Paging",
+    "StrictRoute",
+    "decode_cursor",
+    "encode_cursor",
+    "problem_handlers",
+]
