@@ -133,6 +133,16 @@ ORDER BY i.ord
 RETURNING version
 """
 
+_APPEND_NEW = """
+INSERT INTO events (id, tenant_id, stream_type, stream_id, version, type, schema_version, lane, data, metadata,
+                    correlation_id, occurred_at)
+SELECT i.id, $1, i.stream_type, i.stream_id, 1, i.type, i.schema_version, i.lane, i.data::jsonb,
+       i.metadata::jsonb, i.correlation_id, i.occurred_at
+FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::smallint[], $7::smallint[], $8::text[], $9::text[],
+            $10::uuid[], $11::timestamptz[])
+  AS i(id, stream_type, stream_id, type, schema_version, lane, data, metadata, correlation_id, occurred_at)
+"""
+
 
 async def append(
     session: AsyncSession, tenant_id: UUID, events: Sequence[NewEvent], *, expected_version: int | None = None
@@ -173,17 +183,7 @@ async def append_raw(
     try:
         rows = await connection.fetch(
             _APPEND,
-            tenant_id,
-            [e.id for e in events],
-            [e.stream_type for e in events],
-            [e.stream_id for e in events],
-            [e.type for e in events],
-            [e.schema_version for e in events],
-            [lane_of(tenant_id, e.stream_id) for e in events],
-            [dumps_str(e.data) for e in events],
-            [dumps_str(e.metadata()) for e in events],
-            [e.correlation_id for e in events],
-            [e.occurred_at for e in events],
+            *_arrays(tenant_id, events),
             expected_version,
         )
     except asyncpg.UniqueViolationError:
@@ -193,6 +193,33 @@ async def append_raw(
             f"The stream is no longer at version {expected_version}. Read it again and repeat what still applies."
         )
     return [row["version"] for row in rows]
+
+
+async def append_new_streams(
+    connection: DriverConnection, tenant_id: UUID, events: Sequence[NewEvent]
+) -> None:
+    """Append the first event of each of many new streams; skips the look-up of their versions.
+
+    Raises:
+        asyncpg.UniqueViolationError: A stream is not new.
+    """
+    await connection.execute(_APPEND_NEW, *_arrays(tenant_id, events))
+
+
+def _arrays(tenant_id: UUID, events: Sequence[NewEvent]) -> list[Any]:
+    return [
+        tenant_id,
+        [e.id for e in events],
+        [e.stream_type for e in events],
+        [e.stream_id for e in events],
+        [e.type for e in events],
+        [e.schema_version for e in events],
+        [lane_of(tenant_id, e.stream_id) for e in events],
+        [dumps_str(e.data) for e in events],
+        [dumps_str(e.metadata()) for e in events],
+        [e.correlation_id for e in events],
+        [e.occurred_at for e in events],
+    ]
 
 
 async def read_stream(

@@ -1,0 +1,41 @@
+"""Incidents as CSV or JSON, a piece at a time."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from fettle.kernel.jsonio import dumps
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+async def as_csv(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
+    """Write rows as CSV (RFC 4180) with a head line.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front (CWE-1236).
+    """
+    head: list[str] | None = None
+    async for row in rows:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer)
+        if head is None:
+            head = list(row)
+            writer.writerow(head)
+        writer.writerow([_cell(row[name]) for name in head])
+        yield buffer.getvalue().encode()
+
+
+async def as_json(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
+    """Write rows as one JSON array."""
+    separator = b"["
+    async for row in rows:
+        yield separator + dumps(row)
+        separator = b",\n"
+    yield b"]" if separator != b"[" else b"[]"
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return "'" + value
+    return value.isoformat() if hasattr(value, "isoformat") else value

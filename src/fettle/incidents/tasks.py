@@ -1,0 +1,60 @@
+"""Scheduled work of incidents."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from fettle.incidents.service import Transition, transition
+from fettle.incidents.states import State
+from fettle.kernel.clock import utcnow
+from fettle.kernel.platform import Platform
+
+_BATCH = 500
+
+_QUIET = """
+SELECT tenant_id, array_agg(id) AS ids FROM (
+  SELECT tenant_id, id FROM incidents WHERE state = 'resolved' AND last_seen_at < $1 AND resolved_at < $1
+  ORDER BY last_seen_at LIMIT $2) AS quiet
+GROUP BY tenant_id
+"""
+
+
+async def close_quiet(platform: Platform) -> int:
+    """Close resolved incidents that stayed quiet for the time that the settings say; returns how many."""
+    before = utcnow() - timedelta(hours=platform.settings.quiet_close_hours)
+    closed = 0
+    async with platform.database.raw_system() as connection:
+        rows = await connection.fetch(_QUIET, before, _BATCH)
+    for row in rows:
+        closed += await _close(platform, row["tenant_id"], row["ids"])
+    return closed
+
+
+async def forget_idempotency_keys(platform: Platform) -> int:
+    """Delete idempotency keys older than 24 h; returns how many."""
+    async with platform.database.raw_system() as connection:
+        done = await connection.execute(
+            "DELETE FROM idempotency_keys WHERE created_at < $1", utcnow() - timedelta(hours=24)
+        )
+    return int(done.rsplit(" ", 1)[1])
+
+
+async def _close(platform: Platform, tenant_id: UUID, incident_ids: list[UUID]) -> int:
+    moves = [
+        Transition(
+            incident_id=incident_id,
+            to=State.CLOSED,
+            type="incident.closed",
+            data={"resolution": "Quiet since it was resolved"},
+            actor="system:schedule",
+        )
+        for incident_id in incident_ids
+    ]
+    async with platform.database.tenant(tenant_id) as session:
+        return len(await transition(session, tenant_id, moves, if_allowed=True))
+
+
+SCHEDULE = {
+    "incidents.close_quiet": (close_quiet, timedelta(minutes=5)),
+    "incidents.forget_idempotency_keys": (forget_idempotency_keys, timedelta(hours=1)),
+}
+"""Name, what to call with the platform, and how often."""
