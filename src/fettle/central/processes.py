@@ -113,6 +113,7 @@ def spawn(
     account: Account | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own, so that Ctrl-C reaches the supervisor alone.
 
@@ -123,6 +124,7 @@ def spawn(
         account: Whom it runs as, when not as ourselves.
         env: Its whole environment; None hands ours down.
         cwd: Its folder.
+        pass_fds: Our open files that it gets.
     """
     try:
         return subprocess.Popen(  # noqa: S603 - argv is ours, and no shell reads it
@@ -138,6 +140,7 @@ def spawn(
             umask=0o077,
             env=dict(env) if env is not None else None,
             cwd=cwd,
+            pass_fds=pass_fds,
         )
     except OSError as error:
         raise StartError(f"{argv[0]} could not be started: {error.strerror}") from error

@@ -1,0 +1,57 @@
+"""What the features bring to a process: consumers, jobs, schedules and tools, by the rooms that they have."""
+
+from collections.abc import Callable, Coroutine, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Final
+
+from fettle.kernel.bus import ConsumerSpec
+from fettle.kernel.jobs import JobSpec, Schedule
+from fettle.kernel.platform import Platform
+
+Service = Callable[[Platform], Coroutine[None, None, None]]
+"""Runs until it is cancelled."""
+
+FEATURES: Final = (
+    "identity",
+    "packs",
+    "incidents",
+    "healing",
+    "tools",
+    "evidence",
+    "trust",
+    "fleet",
+    "central",
+)
+
+
+def consumers() -> list[ConsumerSpec]:
+    """Return every consumer group, of each feature's ``consumers.py``."""
+    return [spec for room in _rooms("consumers") for spec in room.CONSUMERS]
+
+
+def jobs() -> dict[str, JobSpec]:
+    """Return every kind of job by name, of each feature's ``tasks.py``."""
+    return {spec.name: spec for room in _rooms("tasks") for spec in getattr(room, "JOBS", ())}
+
+
+def schedules() -> dict[str, Schedule]:
+    """Return everything that returns on its own, of each feature's ``tasks.py``."""
+    return {
+        name: Schedule(name, period.total_seconds(), run)
+        for room in _rooms("tasks")
+        for name, (run, period) in getattr(room, "SCHEDULE", {}).items()
+    }
+
+
+def services() -> list[Service]:
+    """Return what runs beside the consumers in a worker process, of each feature's ``consumers.py``."""
+    return [service for room in _rooms("consumers") for service in getattr(room, "SERVICES", ())]
+
+
+def _rooms(name: str) -> Iterator[ModuleType]:
+    for feature in FEATURES:
+        full = f"fettle.{feature}.{name}"
+        if find_spec(full) is not None:
+            yield import_module(full)

@@ -1,0 +1,305 @@
+"""`fettle up`: brings every part of the platform up on this machine, keeps it up, takes it down in order."""
+
+import asyncio
+import errno
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Final, Protocol
+
+from pydantic import SecretStr
+
+from fettle.central.children import Child, own_process
+from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
+from fettle.central.opening import opened_platform
+from fettle.central.processes import FileLock, StartError
+from fettle.central.run import LISTENER
+from fettle.identity.owner import OWNER_EMAIL, ensure_owner
+from fettle.kernel import migrations
+from fettle.kernel.settings import Settings
+from fettle.packs.service import ensure_shipped
+
+_LEAST_FREE_BYTES: Final = 256_000_000
+_READY_SECONDS: Final = 120.0
+_TICK_SECONDS: Final = 0.2
+_LOG_CHECK_TICKS: Final = 300
+_OK: Final = 200
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these are looked up, not bound
+
+
+class Progress(Protocol):
+    """Where the supervisor tells what it does."""
+
+    def step(self, text: str) -> None:
+        """Say what is being done now."""
+
+    def note(self, text: str) -> None:
+        """Say something that stays to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a user needs to know when the platform serves.
+
+    Attributes:
+        url: Its address.
+        owner_email: The owner's account.
+        one_time_password: The owner's first password, at the first start alone.
+    """
+
+    url: str
+    owner_email: str
+    one_time_password: str | None
+
+
+class Supervisor:
+    """Runs the platform on this machine until it is told to end.
+
+    Args:
+        settings: What the operator chose; embedded parts are started for what is not set.
+        progress: Where it tells what it does.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._stack = ExitStack()
+        self._postgres: PostgresServer | None = None
+        self._redis: RedisServer | None = None
+        self._children: list[Child] = []
+        self._stopping = False
+
+    @contextmanager
+    def running(self) -> Iterator[Ready]:
+        """Bring the platform up for a block, and down after it, whatever ends the block.
+
+        Raises:
+            StartError: With one line that says why it cannot start.
+        """
+        previous = {name: signal.signal(name, self._ask_to_stop) for name in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with _plain_errors(self._settings.home):
+                ready = self._start()
+            yield ready
+        finally:
+            self._stop()
+            for name, handler in previous.items():
+                signal.signal(name, handler)
+
+    def watch(self) -> None:
+        """Keep every part alive until SIGINT or SIGTERM."""
+        ticks = 0
+        while not self._stopping:
+            for child in self._children:
+                child.watch(self._progress.note)
+            self._watch_embedded()
+            ticks += 1
+            if ticks % _LOG_CHECK_TICKS == 0:
+                for child in self._children:
+                    child.trim_log()
+            time.sleep(_TICK_SECONDS)
+
+    def _start(self) -> Ready:
+        home = self._settings.home
+        _check_home(home)
+        self._stack.enter_context(
+            FileLock(
+                home / "fettle.lock",
+                taken=f"Fettle runs already on {home} (process {{pid}}); stop it, or set FETTLE_HOME.",
+            )
+        )
+        listener = self._stack.enter_context(_listen(self._settings.host, self._settings.port))
+        settings = self._with_database(self._with_redis(self._settings))
+        self._progress.step("Bringing the schema up to date")
+        asyncio.run(_migrate(settings))
+        self._progress.step("Installing the shipped packs")
+        one_time_password = asyncio.run(_seed(settings))
+        self._progress.step("Starting the API, the workers and the schedule")
+        self._start_children(settings, listener)
+        self._wait_until_ready()
+        return Ready(self._url(), OWNER_EMAIL, one_time_password)
+
+    def _with_database(self, settings: Settings) -> Settings:
+        if settings.database_url is not None:
+            if settings.database_app_url is None or settings.database_system_url is None:
+                raise StartError(
+                    "FETTLE_DATABASE_URL is set; "
+                    "FETTLE_DATABASE_APP_URL and FETTLE_DATABASE_SYSTEM_URL are needed with it."
+                )
+            return settings
+        self._progress.step("Starting the embedded PostgreSQL")
+        self._postgres = start_postgres(settings.home)
+        for folder in self._postgres.opened:
+            self._progress.note(f"PostgreSQL does not run as root: others may now pass through {folder}.")
+        return settings.model_copy(
+            update={
+                "database_url": SecretStr(self._postgres.owner_url),
+                "database_app_url": SecretStr(self._postgres.app_url),
+                "database_system_url": SecretStr(self._postgres.system_url),
+            }
+        )
+
+    def _with_redis(self, settings: Settings) -> Settings:
+        if settings.redis_url is not None:
+            return settings
+        self._progress.step("Starting the embedded Redis")
+        self._redis = start_redis(settings.home)
+        return settings.model_copy(update={"redis_url": SecretStr(self._redis.url)})
+
+    def _start_children(self, settings: Settings, listener: socket.socket) -> None:
+        env = {**os.environ, **_handed_down(settings)}
+        logs = settings.home / "logs"
+        for part in ("worker", "api", "celery", "beat"):
+            fds = (listener.fileno(),) if part == "api" else ()
+            own = {**env, LISTENER: str(listener.fileno())} if part == "api" else env
+            child = Child(part, own_process(part), logs / f"{part}.log", own, fds)
+            child.start()
+            self._children.append(child)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not self._answers():
+            for child in self._children:
+                child.watch(self._progress.note)
+                if child.restarts > 1:
+                    raise StartError(f"the {child.name} does not start; its log says why: {child.log}")
+            if self._stopping:
+                raise StartError("stopped before it was ready.")
+            if time.monotonic() > deadline:
+                raise StartError(f"the API does not answer; its log says why: {self._settings.home / 'logs'}")
+            time.sleep(_TICK_SECONDS)
+
+    def _answers(self) -> bool:
+        host = _LOOPBACK.get(self._settings.host, self._settings.host)
+        connection = HTTPConnection(host, self._settings.port, timeout=5)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == _OK
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _watch_embedded(self) -> None:
+        if self._postgres is not None and self._postgres.process.poll() is not None:
+            self._progress.note("PostgreSQL ended; it is started again and recovers.")
+            self._postgres.lock.release()
+            self._postgres = start_postgres(self._settings.home)
+        if self._redis is not None and self._redis.process.poll() is not None:
+            self._progress.note("Redis ended; it is started again.")
+            self._redis.lock.release()
+            self._redis = start_redis(self._settings.home)
+
+    def _url(self) -> str:
+        host = _LOOPBACK.get(self._settings.host, self._settings.host)
+        shown = f"[{host}]" if ":" in host else host
+        return self._settings.public_url or f"http://{shown}:{self._settings.port}"
+
+    def _ask_to_stop(self, _number: int, _frame: object) -> None:
+        if self._stopping:
+            for child in self._children:
+                if child.process is not None:
+                    child.process.kill()
+        self._stopping = True
+
+    def _stop(self) -> None:
+        """End the children before what they stand on: no work is begun that has no database."""
+        self._stopping = True
+        for part in ("beat", "api", "celery", "worker"):
+            for child in self._children:
+                if child.name == part:
+                    self._progress.step(f"Stopping the {part}")
+                    child.stop()
+        self._children.clear()
+        for server in (self._redis, self._postgres):
+            if server is not None:
+                server.stop()
+        self._redis = self._postgres = None
+        self._stack.close()
+
+
+async def _migrate(settings: Settings) -> None:
+    if settings.database_url is None:
+        raise StartError("no database is configured.")
+    await migrations.upgrade(settings.database_url.get_secret_value())
+
+
+async def _seed(settings: Settings) -> str | None:
+    """Install the shipped packs and make the owner's account; both do nothing when they are there."""
+    async with opened_platform(settings) as platform:
+        await ensure_shipped(platform)
+        return await ensure_owner(platform)
+
+
+def _handed_down(settings: Settings) -> dict[str, str]:
+    """Return the environment by which children find the parts that we started."""
+    urls = {
+        "FETTLE_DATABASE_APP_URL": settings.database_app_url,
+        "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url,
+        "FETTLE_REDIS_URL": settings.redis_url,
+    }
+    given = {name: url.get_secret_value() for name, url in urls.items() if url is not None}
+    log_format = "json" if settings.log_format == "auto" else settings.log_format
+    return {**given, "FETTLE_HOME": str(settings.home.resolve()), "FETTLE_LOG_FORMAT": log_format}
+
+
+def _check_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (home / "logs").mkdir(exist_ok=True, mode=0o700)
+        probe = home / ".probe"
+        probe.write_bytes(b"\0" * 65_536)
+        probe.unlink()
+        free = shutil.disk_usage(home).free
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StartError(
+                f"the disk of {home} is full; make room, or set FETTLE_HOME to another disk."
+            ) from error
+        raise StartError(
+            f"{home} cannot be used as FETTLE_HOME: {error.strerror}; make it yours, or set FETTLE_HOME."
+        ) from error
+    if free < _LEAST_FREE_BYTES:
+        raise StartError(
+            f"the disk of {home} is full: {free // 1_000_000} MB are free, 256 MB are needed; make room, "
+            "or set FETTLE_HOME to another disk."
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"port {port} on {host} is in use; stop what uses it, or set FETTLE_PORT."
+            ) from error
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}; set FETTLE_HOST.") from error
+    return listener
+
+
+@contextmanager
+def _plain_errors(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StartError(
+                f"the disk of {home} is full; make room, or set FETTLE_HOME to another disk."
+            ) from error
+        raise StartError(f"{error.filename or home}: {error.strerror}") from error
+    except subprocess.SubprocessError as error:
+        raise StartError(str(error)) from error

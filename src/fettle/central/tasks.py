@@ -1,0 +1,17 @@
+"""What Central Command does on a schedule: jobs that were handed over and lost are handed over again."""
+
+from datetime import timedelta
+
+from fettle.central.celery import publish_job
+from fettle.kernel.jobs import late_jobs
+from fettle.kernel.platform import Platform
+
+
+async def hand_over_late_jobs(platform: Platform) -> None:
+    """Hand jobs over again that nobody took, or whose worker died."""
+    for tenant_id, job_id in await late_jobs(platform):
+        await publish_job(platform.parts["celery"], tenant_id, job_id)
+
+
+SCHEDULE = {"central.hand_over_late_jobs": (hand_over_late_jobs, timedelta(seconds=15))}
+"""Name, what to call with the platform, and how often."""
