@@ -171,9 +171,9 @@ class Acceptor:
                 return await _write(connection, tenant_id, submissions)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
             # Whether it was committed is not known; the caller is told to try again, with its key.
-            return [Unavailable("The database does not answer. Send it again with the same Idempotency-Key.")] * len(
-                submissions
-            )
+            return [
+                Unavailable("The database does not answer. Send it again with the same Idempotency-Key.")
+            ] * len(submissions)
         except asyncpg.PostgresError as error:
             if len(submissions) == 1:
                 return [error]

@@ -102,7 +102,9 @@ def _exception(notification: Notification, alert: Alert) -> ExceptionIn:
         occurred_at=ended or alert.startsAt,
         dedup_key=alert.fingerprint[:500] or _labels_key(alert),
         details={key: value for key, value in details.items() if value is not None},
-        labels={key[:200]: value[:_TEXT_LIMIT] for key, value in list(alert.labels.items())[:_OWN_LABELS_LIMIT]},
+        labels={
+            key[:200]: value[:_TEXT_LIMIT] for key, value in list(alert.labels.items())[:_OWN_LABELS_LIMIT]
+        },
     )
 
 

@@ -57,9 +57,7 @@ async def take_in(batch: TenantBatch) -> None:
     connection = await driver(batch.session)
     rows = await connection.fetch(_LOCK, batch.tenant_id, [arrival.fingerprint for arrival in arrivals])
     standings = {row["id"]: standing_of(row) for row in rows}
-    known = {
-        row["fingerprint"]: Known(row["id"], State(row["state"]), row["severity"]) for row in rows
-    }
+    known = {row["fingerprint"]: Known(row["id"], State(row["state"]), row["severity"]) for row in rows}
     outcomes, went_to = correlate(arrivals, known)
     contents = {row["id"]: _content_of_row(dict(row)) for row in rows}
     contents.update(await _open(batch, [outcome for outcome in outcomes if outcome.first is not None]))
@@ -162,11 +160,16 @@ def _tell(outcome: Outcome, content: dict[str, Any]) -> list[NewEvent]:
 
 def _recovery(outcome: Outcome, arrival: Arrival) -> list[NewEvent]:
     if not outcome.settles:
-        return [_event(outcome, "incident.recovery_reported", {"source": arrival.body.get("source")}, arrival)]
+        return [
+            _event(outcome, "incident.recovery_reported", {"source": arrival.body.get("source")}, arrival)
+        ]
     resolution = f"{arrival.body.get('source') or 'The sender'} reports that it is in order again"
     return [
         _event(
-            outcome, "incident.resolved", {"state": "resolved", "resolution": resolution, "by": "source"}, arrival
+            outcome,
+            "incident.resolved",
+            {"state": "resolved", "resolution": resolution, "by": "source"},
+            arrival,
         ),
         _event(outcome, "incident.closed", {"state": "closed", "resolution": resolution}, arrival),
     ]

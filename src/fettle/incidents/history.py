@@ -63,12 +63,13 @@ def apply(standing: Standing | None, kind: str, data: Mapping[str, Any], occurre
             version=1,
         )
     state = State(data["state"]) if "state" in data else standing.state
+    carried: dict[str, Any] = {name: str(data[name]) for name in _CARRIED if data.get(name) is not None}
     changed = replace(
         standing,
         version=standing.version + 1,
         state=state,
         severity=data.get("severity", standing.severity),
-        **{name: str(data[name]) for name in _CARRIED if data.get(name) is not None},
+        **carried,
     )
     if kind in {"incident.occurrence_added", "incident.reopened"}:
         changed = replace(

@@ -36,7 +36,11 @@ class IngestApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        hot = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in {PATH_SINGLE, PATH_BATCH}
+        hot = (
+            scope["type"] == "http"
+            and scope["method"] == "POST"
+            and scope["path"] in {PATH_SINGLE, PATH_BATCH}
+        )
         if not hot:
             await self._following(scope, receive, send)
             return
@@ -51,7 +55,7 @@ class IngestApp:
         await send({"type": "http.response.body", "body": body})
 
     async def _accept(self, scope: Scope, receive: Receive) -> bytes:
-        headers = {name: value for name, value in scope["headers"]}
+        headers = dict(scope["headers"])
         token = bearer(headers.get(b"authorization"))
         tenant = headers.get(b"x-tenant-id")
         access = await authenticate_token(self._platform, token, tenant.decode("latin-1") if tenant else None)

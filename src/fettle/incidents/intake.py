@@ -77,7 +77,9 @@ class Outcome:
         return self.recovered is not None and not (self.known and self.known.state in ACTING)
 
 
-def correlate(arrivals: Sequence[Arrival], known: Mapping[str, Known]) -> tuple[list[Outcome], dict[UUID, UUID | None]]:
+def correlate(
+    arrivals: Sequence[Arrival], known: Mapping[str, Known]
+) -> tuple[list[Outcome], dict[UUID, UUID | None]]:
     """Sort arrivals to incidents.
 
     Args:

@@ -15,7 +15,7 @@ from fettle.incidents.schemas import HourOfIncidents, IncidentItem, Overview
 from fettle.incidents.states import State
 from fettle.kernel import events
 from fettle.kernel.database import driver
-from fettle.kernel.errors import NotFound
+from fettle.kernel.errors import Conflict, NotFound
 from fettle.kernel.events import Event
 
 _ITEM = load_only(*(getattr(Incident, name) for name in IncidentItem.model_fields))
@@ -120,6 +120,26 @@ async def one(session: AsyncSession, tenant_id: UUID, incident_id: UUID) -> Inci
     return found
 
 
+async def refuse_second_open(session: AsyncSession, tenant_id: UUID, incident_id: UUID) -> None:
+    """Refuse to reopen a closed incident while a newer one of the same fingerprint is open.
+
+    Raises:
+        Conflict: There is one.
+        NotFound: The tenant has no such incident.
+    """
+    incident = await one(session, tenant_id, incident_id)
+    newer = await session.scalar(
+        select(Incident.number).where(
+            Incident.tenant_id == tenant_id,
+            Incident.fingerprint == incident.fingerprint,
+            Incident.state != State.CLOSED.value,
+            Incident.id != incident_id,
+        )
+    )
+    if newer is not None:
+        raise Conflict(f"Incident {newer} is open for the same thing. Work on that one.")
+
+
 async def timeline(
     session: AsyncSession, tenant_id: UUID, incident_id: UUID, *, after: int, limit: int
 ) -> list[Event]:
@@ -187,7 +207,7 @@ def summary_row(incident: Incident) -> dict[str, Any]:
     }
 
 
-def _newest(tenant_id: UUID, wanted: IncidentFilter) -> Select[tuple[Incident]]:
+def _newest(tenant_id: UUID, wanted: IncidentFilter) -> Select[Incident]:
     return (
         select(Incident)
         .where(Incident.tenant_id == tenant_id, *wanted.conditions())

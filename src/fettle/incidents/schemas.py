@@ -37,7 +37,9 @@ class ExceptionIn(BaseModel):
         },
     )
 
-    check_type: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/-]+$")]
+    check_type: Annotated[
+        str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/-]+$")
+    ]
     host: Name | None = None
     site: Name | None = None
     platform: Name | None = None

@@ -6,6 +6,7 @@ from uuid import UUID
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
 from fettle.kernel.clock import utcnow
+from fettle.kernel.jobs import Schedule
 from fettle.kernel.platform import Platform
 
 _BATCH = 500
@@ -53,8 +54,15 @@ async def _close(platform: Platform, tenant_id: UUID, incident_ids: list[UUID]) 
         return len(await transition(session, tenant_id, moves, if_allowed=True))
 
 
-SCHEDULE = {
-    "incidents.close_quiet": (close_quiet, timedelta(minutes=5)),
-    "incidents.forget_idempotency_keys": (forget_idempotency_keys, timedelta(hours=1)),
-}
-"""Name, what to call with the platform, and how often."""
+async def _close_quiet(platform: Platform) -> None:
+    await close_quiet(platform)
+
+
+async def _forget_idempotency_keys(platform: Platform) -> None:
+    await forget_idempotency_keys(platform)
+
+
+SCHEDULE = [
+    Schedule("incidents.close_quiet", 300.0, _close_quiet),
+    Schedule("incidents.forget_idempotency_keys", 3600.0, _forget_idempotency_keys),
+]

@@ -173,7 +173,7 @@ class Consumer:
         retried = await self._retry_parked()
         low = min(self._leases.positions.values())
         async with self._platform.database.raw_system() as connection:
-            self._horizon.position = max(self._horizon.position, max(self._leases.positions.values()))
+            self._horizon.position = max(self._horizon.position, *self._leases.positions.values())
             safe = await self._horizon.advance(connection)
             batch = await self._read(connection, low, safe) if safe > low else []
         reached = batch[-1].position if len(batch) == self._spec.batch_size else safe
@@ -305,7 +305,9 @@ class Consumer:
                 dead = await self._parking.fail_again(session, event, parked_id, attempts + 1, _brief(error))
                 await self._move(session, fence)
             if dead:
-                log.error("bus.dead_letter", group=self._spec.group, type=event.type, event_id=str(event.id))
+                log.warning(
+                    "bus.dead_letter", group=self._spec.group, type=event.type, event_id=str(event.id)
+                )
             return dead
         return True
 

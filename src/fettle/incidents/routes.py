@@ -1,0 +1,253 @@
+"""HTTP of exceptions, webhooks and incidents."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
+
+from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
+from fettle.incidents import export, queries
+from fettle.incidents.accepting import HREF, acceptor
+from fettle.incidents.alertmanager import Notification, exceptions_of
+from fettle.incidents.queries import IncidentFilter
+from fettle.incidents.schemas import (
+    Accepted,
+    AcceptedBatch,
+    ExceptionBatchIn,
+    ExceptionIn,
+    ExceptionOut,
+    IncidentItem,
+    IncidentOut,
+    IncidentPage,
+    Level,
+    Overview,
+    Reason,
+    Severity,
+    Timeline,
+)
+from fettle.incidents.service import Transition, transition
+from fettle.incidents.states import State
+from fettle.kernel import context, events
+from fettle.kernel.errors import NotFound
+from fettle.kernel.http.pages import Paging, encode_cursor
+from fettle.kernel.http.routes import StrictRoute
+
+router = APIRouter(route_class=StrictRoute)
+
+Sender = Annotated[Access, Depends(require("exceptions:write"))]
+Reader = Annotated[Access, Depends(require("incidents:read"))]
+Handler = Annotated[Access, Depends(require("incidents:write"))]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1, max_length=200, description="The same key with the same body is accepted once in 24 h."
+    ),
+]
+
+
+def incident_filter(
+    state: Annotated[list[State] | None, Query(description="Any of these states.")] = None,
+    severity: Annotated[list[Severity] | None, Query(description="Any of these severities.")] = None,
+    level: Annotated[list[Level] | None, Query(description="Decided at any of these levels.")] = None,
+    check_type: Annotated[str | None, Query(max_length=100)] = None,
+    host: Annotated[str | None, Query(max_length=200)] = None,
+    q: Annotated[str | None, Query(max_length=200, description='Words, "phrases", -without.')] = None,
+    opened_after: Annotated[AwareDatetime | None, Query(description="At or after.")] = None,
+    opened_before: Annotated[AwareDatetime | None, Query(description="Before.")] = None,
+) -> IncidentFilter:
+    """Read the filter from the query string."""
+    return IncidentFilter(
+        states=tuple(state or ()),
+        severities=tuple(severity or ()),
+        levels=tuple(level or ()),
+        check_type=check_type,
+        host=host,
+        text=q,
+        opened_after=opened_after,
+        opened_before=opened_before,
+    )
+
+
+Wanted = Annotated[IncidentFilter, Depends(incident_filter)]
+
+
+@router.post("/exceptions", status_code=202, tags=["exceptions"])
+async def accept_exception(
+    body: ExceptionIn,
+    request: Request,
+    platform: CurrentPlatform,
+    access: Sender,
+    idempotency_key: IdempotencyKey = None,
+) -> Accepted:
+    """Accept one exception.
+
+    It is stored when the answer comes; what becomes of it is told at `href` and on the live stream.
+    """
+    ids = await _accept(request, platform, access, [body], idempotency_key)
+    return Accepted(id=ids[0], href=f"{HREF}{ids[0]}")
+
+
+@router.post("/exceptions/batch", status_code=202, tags=["exceptions"])
+async def accept_exceptions(
+    body: ExceptionBatchIn,
+    request: Request,
+    platform: CurrentPlatform,
+    access: Sender,
+    idempotency_key: IdempotencyKey = None,
+) -> AcceptedBatch:
+    """Accept up to 1,000 exceptions, all or none."""
+    ids = await _accept(request, platform, access, body.items, idempotency_key)
+    return AcceptedBatch(items=[Accepted(id=value, href=f"{HREF}{value}") for value in ids])
+
+
+@router.get("/exceptions/{exception_id}", tags=["exceptions"])
+async def show_exception(exception_id: UUID, access: Reader, session: TenantSession) -> ExceptionOut:
+    """Show an exception and the incident that it went to."""
+    stored = await events.read_stream(session, access.tenant_id, "exception", exception_id, limit=1)
+    if not stored:
+        raise NotFound(f"There is no exception {exception_id}.")
+    processed, incident_id = await queries.incident_of_exception(session, access.tenant_id, exception_id)
+    return ExceptionOut(
+        id=exception_id,
+        status="processed" if processed else "accepted",
+        received_at=stored[0].occurred_at,
+        exception=stored[0].data["exception"],
+        incident_id=incident_id,
+    )
+
+
+@router.post("/hooks/alertmanager", status_code=202, tags=["webhooks"])
+async def accept_alertmanager(
+    body: Notification, request: Request, platform: CurrentPlatform, access: Sender
+) -> AcceptedBatch:
+    """Accept a notification of Prometheus Alertmanager (webhook version 4).
+
+    Give Alertmanager an API key with the scope `exceptions:write` as `http_config.authorization`.
+    """
+    ids = await _accept(request, platform, access, exceptions_of(body), None)
+    return AcceptedBatch(items=[Accepted(id=value, href=f"{HREF}{value}") for value in ids])
+
+
+@router.get("/incidents", tags=["incidents"])
+async def list_incidents(
+    wanted: Wanted, paging: Paging, access: Reader, session: TenantSession
+) -> IncidentPage:
+    """List incidents, newest first."""
+    after = paging.after(UUID)
+    rows = await queries.page(
+        session, access.tenant_id, wanted, before=after[0] if after else None, limit=paging.limit + 1
+    )
+    items, cursor = paging.cut(rows, lambda incident: [incident.id])
+    return IncidentPage(items=[IncidentItem.model_validate(row) for row in items], next_cursor=cursor)
+
+
+@router.get("/incidents/export", tags=["incidents"], response_class=StreamingResponse)
+async def export_incidents(
+    wanted: Wanted,
+    platform: CurrentPlatform,
+    access: Reader,
+    form: Annotated[Literal["csv", "json"], Query(alias="format")] = "csv",
+) -> StreamingResponse:
+    """Export every incident that the filter lets through, as CSV or JSON."""
+    rows = _rows(platform, access.tenant_id, wanted)
+    body = export.as_csv(rows) if form == "csv" else export.as_json(rows)
+    return StreamingResponse(
+        body,
+        media_type="text/csv; charset=utf-8" if form == "csv" else "application/json",
+        headers={"Content-Disposition": f'attachment; filename="incidents.{form}"'},
+    )
+
+
+@router.get("/incidents/{incident_id}", tags=["incidents"])
+async def show_incident(incident_id: UUID, access: Reader, session: TenantSession) -> IncidentOut:
+    """Show one incident, with why it was decided as it was."""
+    return IncidentOut.model_validate(await queries.one(session, access.tenant_id, incident_id))
+
+
+@router.get("/incidents/{incident_id}/timeline", tags=["incidents"])
+async def show_timeline(
+    incident_id: UUID, paging: Paging, access: Reader, session: TenantSession
+) -> Timeline:
+    """List what happened to an incident, oldest first, from all streams that belong to it."""
+    after = paging.after(int)
+    found = await queries.timeline(
+        session, access.tenant_id, incident_id, after=after[0] if after else 0, limit=paging.limit + 1
+    )
+    cursor = encode_cursor([found[paging.limit - 1].position]) if len(found) > paging.limit else None
+    return Timeline(items=[event.envelope() for event in found[: paging.limit]], next_cursor=cursor)
+
+
+@router.post("/incidents/{incident_id}/resolve", status_code=202, tags=["incidents"])
+async def resolve_incident(
+    incident_id: UUID, body: Reason, access: Handler, session: TenantSession
+) -> Accepted:
+    """Say that what was out of order is in order again."""
+    return await _by_person(session, access, incident_id, State.RESOLVED, "incident.resolved", body)
+
+
+@router.post("/incidents/{incident_id}/close", status_code=202, tags=["incidents"])
+async def close_incident(
+    incident_id: UUID, body: Reason, access: Handler, session: TenantSession
+) -> Accepted:
+    """Close an incident; what is out of order again later opens a new one."""
+    return await _by_person(session, access, incident_id, State.CLOSED, "incident.closed", body)
+
+
+@router.post("/incidents/{incident_id}/reopen", status_code=202, tags=["incidents"])
+async def reopen_incident(
+    incident_id: UUID, body: Reason, access: Handler, session: TenantSession
+) -> Accepted:
+    """Take a resolved or closed incident up again; it goes to a person."""
+    await queries.refuse_second_open(session, access.tenant_id, incident_id)
+    await _by_person(session, access, incident_id, State.OPEN, "incident.reopened", body)
+    return await _by_person(session, access, incident_id, State.ESCALATED, "incident.escalated", body)
+
+
+@router.get("/overview", tags=["incidents"])
+async def show_overview(access: Reader, session: TenantSession) -> Overview:
+    """Show what needs somebody now, and how healing goes."""
+    return await queries.overview(session, access.tenant_id)
+
+
+async def _accept(
+    request: Request, platform: CurrentPlatform, access: Access, bodies: list[ExceptionIn], key: str | None
+) -> list[UUID]:
+    return await acceptor(platform).accept(
+        access.tenant_id,
+        bodies,
+        actor=access.actor,
+        request_id=context.request_id.get(),
+        idempotency_key=key,
+        body=await request.body(),
+    )
+
+
+async def _by_person(
+    session: TenantSession, access: Access, incident_id: UUID, to: State, kind: str, body: Reason
+) -> Accepted:
+    data: dict[str, Any] = {"reason": body.reason, "by": "person"}
+    if to in {State.RESOLVED, State.CLOSED}:
+        data["resolution"] = body.reason
+    if to is State.ESCALATED:
+        data["level"] = "L3"
+    move = Transition(
+        incident_id=incident_id,
+        to=to,
+        type=kind,
+        data=data,
+        actor=access.actor,
+        request_id=context.request_id.get(),
+    )
+    await transition(session, access.tenant_id, [move])
+    return Accepted(id=incident_id, href=f"/api/v1/incidents/{incident_id}")
+
+
+async def _rows(
+    platform: CurrentPlatform, tenant_id: UUID, wanted: IncidentFilter
+) -> AsyncIterator[dict[str, Any]]:
+    async with platform.database.tenant(tenant_id) as session:
+        async for incident in queries.each(session, tenant_id, wanted):
+            yield queries.summary_row(incident)
