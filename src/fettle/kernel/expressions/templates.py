@@ -8,7 +8,7 @@ from fettle.kernel.expressions.checking import check
 from fettle.kernel.expressions.errors import ExpressionError
 from fettle.kernel.expressions.evaluation import MAX_SIZE, MAX_STEPS, evaluate
 from fettle.kernel.expressions.shapes import Shape
-from fettle.kernel.expressions.syntax import Node, parse_from
+from fettle.kernel.expressions.syntax import Name, Node, parse_from, walk
 from fettle.kernel.expressions.values import TEXT, Budget, as_text, check_size, kind_of
 
 OPENING: Final = "${{"
@@ -43,6 +43,12 @@ class Template:
     def is_constant(self) -> bool:
         """Whether there is no expression in it."""
         return not any(isinstance(part, _Hole) for parts in self._parts.values() for part in parts)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that its expressions read, those of loops included."""
+        holes = (part for parts in self._parts.values() for part in parts if isinstance(part, _Hole))
+        return frozenset(node.name for hole in holes for node, _ in walk(hole.node) if isinstance(node, Name))
 
     def render(
         self, environment: Mapping[str, Any], *, max_steps: int = MAX_STEPS, max_size: int = MAX_SIZE
