@@ -145,7 +145,7 @@ class Acceptor:
         body = exception.model_dump(exclude_none=True)
         if len(dumps(body)) > MAX_EXCEPTION_BYTES:
             raise TooLarge(
-                f"An exception may have at most {MAX_EXCEPTION_BYTES} bytes. Leave out what is not needed to act on it.",
+                f"An exception may have at most {MAX_EXCEPTION_BYTES} bytes. Leave out what nobody needs.",
                 errors=[FieldError(f"/items/{index}", f"larger than {MAX_EXCEPTION_BYTES} bytes")],
             )
         cleaned: dict[str, Any] = redactor.redact(body)[0]

@@ -1,0 +1,198 @@
+"""What consumers rely on: every event once in each group, streams in order, failures parked, lanes passed on."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from fettle.kernel import bus, events
+from fettle.kernel.bus import ConsumerSpec, run_consumers, wait_until_idle
+from fettle.kernel.errors import Invalid
+from fettle.kernel.events import NewEvent
+from fettle.kernel.ids import new_id
+
+PATIENCE = timedelta(seconds=20)
+
+
+def event(stream, number):
+    return NewEvent(
+        stream_type="thing",
+        stream_id=stream,
+        type="thing.happened",
+        data={"number": number},
+        actor="system:test",
+    )
+
+
+@contextlib.asynccontextmanager
+async def consuming(platform, *specs):
+    task = asyncio.create_task(run_consumers(platform, specs))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def append(database, tenant, *new):
+    async with database.tenant(tenant) as session:
+        await events.append(session, tenant, new)
+
+
+def spec(handle, group=None, **options):
+    return ConsumerSpec(group or f"test.{new_id().hex}", frozenset({"thing.happened"}), handle, **options)
+
+
+async def test_each_group_gets_each_event_once_and_streams_in_order(platform, database, tenant, other_tenant):
+    seen = {"one": defaultdict(list), "two": defaultdict(list)}
+
+    def recorder(name):
+        async def handle(batch):
+            assert {e.tenant_id for e in batch.events} == {batch.tenant_id}
+            for item in batch.events:
+                seen[name][item.stream_id].append(item.data["number"])
+
+        return handle
+
+    streams = {tenant: [new_id() for _ in range(10)], other_tenant: [new_id() for _ in range(10)]}
+    one, two = spec(recorder("one"), batch_size=7), spec(recorder("two"))
+    async with consuming(platform, one, two):
+        for number in range(20):
+            for owner, ids in streams.items():
+                await append(database, owner, *(event(stream, number) for stream in ids))
+        assert await wait_until_idle(platform, [one.group, two.group], timeout=PATIENCE)
+    for name in seen:
+        for ids in streams.values():
+            for stream in ids:
+                assert seen[name][stream] == list(range(20))
+
+
+async def test_a_failing_event_blocks_its_stream_only_and_becomes_a_dead_letter_that_can_be_replayed(
+    platform, database, tenant, monkeypatch
+):
+    monkeypatch.setattr("fettle.kernel.bus_parking.MAX_ATTEMPTS", 3)
+    poisoned, healthy = new_id(), new_id()
+    broken = True
+    handled = defaultdict(list)
+
+    async def handle(batch):
+        for item in batch.events:
+            if broken and item.stream_id == poisoned and item.data["number"] == 1:
+                raise Invalid("the number one cannot be handled")
+        for item in batch.events:
+            handled[item.stream_id].append(item.data["number"])
+
+    group = spec(handle)
+    async with consuming(platform, group):
+        await append(
+            database, tenant, *(event(poisoned, n) for n in range(3)), *(event(healthy, n) for n in range(3))
+        )
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+        assert handled[healthy] == [0, 1, 2]
+        await until(lambda: handled[poisoned] == [0, 2])
+        async with database.raw_system() as connection:
+            [found] = [lag for lag in await bus.lag(connection) if lag.group == group.group]
+            assert (found.dead, found.waiting) == (1, 0)
+            row = await connection.fetchrow(
+                "SELECT id, last_error, attempts FROM parked_events WHERE consumer_group = $1", group.group
+            )
+        assert row["last_error"] == "Invalid: the number one cannot be handled"
+        broken = False
+        async with database.tenant(tenant) as session:
+            assert await bus.replay_dead(session, tenant, [row["id"]]) == 1
+        await until(lambda: handled[poisoned] == [0, 2, 1])
+
+
+async def test_a_handler_that_fails_after_writing_leaves_no_half_effect(platform, database, tenant):
+    stream, effect = new_id(), new_id()
+    calls = []
+
+    async def handle(batch):
+        mine = [item for item in batch.events if item.stream_id == stream]
+        if not mine:
+            return
+        calls.append(len(mine))
+        await batch.append(
+            [
+                NewEvent(
+                    stream_type="effect", stream_id=effect, type="effect.made", data={}, actor="system:test"
+                )
+                for _ in mine
+            ]
+        )
+        if len(calls) < 3:
+            raise Invalid("not yet")
+
+    group = spec(handle)
+    async with consuming(platform, group):
+        await append(database, tenant, event(stream, 0))
+        await until(lambda: len(calls) == 3)
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    async with database.tenant(tenant) as session:
+        assert len(await events.read_stream(session, tenant, "effect", effect)) == 1
+
+
+async def test_the_lanes_of_a_process_that_vanished_are_taken_over_and_nothing_is_lost(
+    platform, database, tenant, settings
+):
+    streams = [new_id() for _ in range(8)]
+    handled = []
+
+    async def handle(batch):
+        handled.extend((e.stream_id, e.data["number"]) for e in batch.events if e.stream_id in streams)
+
+    group = spec(handle)
+    async with database.raw_system() as connection:
+        # What a process leaves behind that was killed a moment ago: leases that still run.
+        await connection.execute(
+            "INSERT INTO consumer_lanes (consumer_group, lane, owner, lease_until) "
+            "SELECT $1, generate_series(0, $2 - 1), $3, now() + interval '2 seconds'",
+            group.group, events.LANES, new_id(),
+        )  # fmt: skip
+    await append(database, tenant, *(event(stream, 0) for stream in streams))
+    async with consuming(platform, group):
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    assert sorted(handled, key=str) == sorted(((stream, 0) for stream in streams), key=str)
+
+
+async def test_two_processes_share_the_lanes_and_each_event_is_handled_once(platform, database, tenant):
+    handled = []
+    streams = {new_id() for _ in range(200)}
+
+    async def handle(batch):
+        handled.extend(e.data["number"] for e in batch.events if e.stream_id in streams)
+
+    group = spec(handle, batch_size=5)
+    async with consuming(platform, group), consuming(platform, group):
+        for number, stream in enumerate(streams):
+            await append(database, tenant, event(stream, number))
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+        await until(lambda: len(handled) >= 200)
+    assert sorted(handled) == list(range(200))
+
+
+async def test_a_handler_is_bound_to_the_tenant_of_its_events(platform, database, tenant, other_tenant):
+    bound = []
+
+    async def handle(batch):
+        value = await batch.session.scalar(text("SELECT current_setting('fettle.tenant_id')"))
+        bound.append((str(batch.tenant_id), value))
+
+    group = spec(handle)
+    async with consuming(platform, group):
+        await append(database, tenant, event(new_id(), 0))
+        await append(database, other_tenant, event(new_id(), 0))
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    assert {pair[0] for pair in bound} >= {str(tenant), str(other_tenant)}
+    assert all(expected == actual for expected, actual in bound)
+
+
+async def until(holds):
+    for _ in range(600):
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+    assert holds()
