@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import quote
 
+from pydantic import SecretStr
+
 from fettle.central.processes import (
     Account,
     FileLock,
@@ -31,6 +33,7 @@ from fettle.central.processes import (
     spawn,
     unprivileged_account,
 )
+from fettle.kernel.settings import Settings
 
 SUPERUSER: Final = "postgres"
 DATABASE: Final = "fettle"
@@ -244,6 +247,25 @@ def start_redis(home: Path) -> RedisServer:
     except BaseException:
         lock.release()
         raise
+
+
+def running_parts(settings: Settings) -> Settings | None:
+    """Return the settings with the addresses of embedded parts that run on their home.
+
+    Returns:
+        None when the database is embedded and does not run.
+    """
+    sockets_at = socket_folder(settings.home)
+    found: dict[str, SecretStr] = {}
+    if settings.database_url is None:
+        if not _listens(sockets_at / ".s.PGSQL.5432"):
+            return None
+        found["database_url"] = SecretStr(postgres_url(sockets_at, "fettle_owner"))
+        found["database_app_url"] = SecretStr(postgres_url(sockets_at, "fettle_app"))
+        found["database_system_url"] = SecretStr(postgres_url(sockets_at, "fettle_system"))
+    if settings.redis_url is None and _answers(sockets_at / "redis.sock"):
+        found["redis_url"] = SecretStr(redis_url(sockets_at))
+    return settings.model_copy(update=found)
 
 
 def _start_postgres(home: Path, lock: FileLock, options: Mapping[str, str]) -> PostgresServer:
@@ -467,3 +489,12 @@ def _answers(socket: Path) -> bool:
             return client.recv(16).startswith(b"+PONG")
         except OSError:
             return False
+
+
+def _listens(path: Path) -> bool:
+    with sockets.socket(sockets.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True

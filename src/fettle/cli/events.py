@@ -1,0 +1,59 @@
+"""``fettle events``: the event store and its consumers, by the API."""
+
+from typing import Annotated
+
+import typer
+
+from fettle.cli.client import Api
+from fettle.cli.output import AsJson, console, print_json, show, table
+
+app = typer.Typer(no_args_is_help=True)
+
+_DEAD = ("id", "consumer_group", "type", "attempts", "last_error", "parked_at")
+_LAG = ("group", "events", "seconds", "waiting", "dead")
+
+
+@app.command()
+def tail(as_json: AsJson = False) -> None:
+    """Follow events live until Ctrl-C."""
+    screen = console()
+    for event in Api.of_profile().stream("/events/stream"):
+        if as_json:
+            print_json({"id": event.id, "type": event.type, "message": event.data})
+        else:
+            screen.print(f"{event.id or '-'} {event.type}", event.data)
+
+
+@app.command("dead-letters")
+def dead_letters(
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50, as_json: AsJson = False
+) -> None:
+    """List events that a consumer gave up on."""
+    items = list(Api.of_profile().pages("/events/dead-letters", limit=limit))
+    show(
+        {"items": items}, as_json=as_json, text=table(_DEAD, ([i.get(name) for name in _DEAD] for i in items))
+    )
+
+
+@app.command()
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of dead letters.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put dead letters back into their consumers' queues."""
+    api = Api.of_profile()
+    chosen = [item["id"] for item in api.pages("/events/dead-letters")] if every else list(ids or [])
+    from rich.progress import track  # noqa: PLC0415 - a short replay shows none
+
+    for letter in track(chosen, "replaying", console=console(), disable=as_json, transient=True):
+        api.post(f"/events/dead-letters/{letter}/replay", {})
+    show({"replayed": chosen}, as_json=as_json, text=f"{len(chosen)} put back")
+
+
+@app.command()
+def lag(as_json: AsJson = False) -> None:
+    """Say how far each consumer is behind."""
+    answer = Api.of_profile().get("/events/lag")
+    items = answer["items"]
+    show(answer, as_json=as_json, text=table(_LAG, ([i.get(name) for name in _LAG] for i in items)))

@@ -1,0 +1,128 @@
+"""``fettle incidents``: what is out of order, by the API."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fettle.cli.client import Api, StreamedEvent
+from fettle.cli.exits import CommandError, Exit
+from fettle.cli.output import AsJson, console, facts, print_json, show, table
+
+app = typer.Typer(no_args_is_help=True)
+
+_COLUMNS = ("number", "severity", "state", "level", "check_type", "host", "occurrences", "title")
+_WATCHED = ("number", "severity", "state", "check_type", "host", "type")
+_RECONNECT_SECONDS = 2.0
+
+Incident = Annotated[str, typer.Argument(help="Number or id of the incident.")]
+
+
+@app.command("list")
+def list_incidents(
+    state: Annotated[str | None, typer.Option(help="Only this state.")] = None,
+    severity: Annotated[str | None, typer.Option(help="Only this severity.")] = None,
+    check_type: Annotated[str | None, typer.Option(help="Only this check type.")] = None,
+    host: Annotated[str | None, typer.Option(help="Only this host.")] = None,
+    text: Annotated[str | None, typer.Option("--text", "-q", help="Words to look for.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List incidents, the newest first."""
+    wanted = {"state": state, "severity": severity, "check_type": check_type, "host": host, "q": text}
+    items = list(Api.of_profile().pages("/incidents", limit=limit, **wanted))
+    show(
+        {"items": items},
+        as_json=as_json,
+        text=table(_COLUMNS, ([item.get(name) for name in _COLUMNS] for item in items)),
+    )
+
+
+@app.command("show")
+def show_incident(incident: Incident, as_json: AsJson = False) -> None:
+    """Show an incident and its timeline."""
+    api = Api.of_profile()
+    found = _find(api, incident)
+    found["timeline"] = api.get(f"/incidents/{found['id']}/timeline")["items"]
+    steps = ((event["occurred_at"], event["type"], event["metadata"]["actor"]) for event in found["timeline"])
+    known = {name: value for name, value in found.items() if name != "timeline" and value is not None}
+    show(found, as_json=as_json, text=lambda: [facts(known), "", table(("at", "event", "by"), steps)])
+
+
+@app.command()
+def close(
+    incident: Incident,
+    reason: Annotated[str, typer.Option(help="Why; it stands in the timeline.")],
+    as_json: AsJson = False,
+) -> None:
+    """Close an incident."""
+    api = Api.of_profile()
+    answer = api.post(f"/incidents/{_find(api, incident)['id']}/close", {"reason": reason})
+    show(answer, as_json=as_json, text="accepted")
+
+
+@app.command()
+def export(
+    file: Annotated[Path | None, typer.Option("--file", "-o", help="Where to; else standard output.")] = None,
+    export_format: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
+    as_json: AsJson = False,
+) -> None:
+    """Export incidents as CSV or JSON."""
+    wanted = "json" if as_json else export_format
+    with Api.of_profile().download("/incidents/export", format=wanted) as answer:
+        if file is None:
+            for text in answer.iter_text():
+                print(text, end="")
+            return
+        from rich.progress import Progress  # noqa: PLC0415 - only a long export shows it
+
+        with file.open("wb") as out, Progress(console=console(), transient=True) as progress:
+            task = progress.add_task("exporting", total=int(answer.headers.get("content-length", 0)) or None)
+            for part in answer.iter_bytes():
+                out.write(part)
+                progress.advance(task, len(part))
+
+
+@app.command()
+def watch(as_json: AsJson = False) -> None:
+    """Watch incidents live until Ctrl-C."""
+    api, last_id = Api.of_profile(), None
+    screen = console()
+    while True:
+        try:
+            for event in api.stream("/events/stream", last_event_id=last_id):
+                last_id = event.id or last_id
+                if as_json:
+                    print_json({"id": event.id, "type": event.type, "message": event.data})
+                else:
+                    screen.print(_line(event))
+        except CommandError as error:
+            if error.status is not Exit.UNREACHABLE:
+                raise
+            screen.print(f"[yellow]{error}[/]")
+        time.sleep(_RECONNECT_SECONDS)
+
+
+def _line(event: StreamedEvent) -> str:
+    from rich.markup import escape  # noqa: PLC0415 - JSON does without it
+
+    message: dict[str, Any] = event.data if isinstance(event.data, dict) else {"data": event.data}
+    inner = message.get("data")
+    data: dict[str, Any] = inner if isinstance(inner, dict) else {}
+    words = [str(data[name]) for name in _WATCHED if data.get(name) is not None]
+    kind = escape(str(message.get("type", event.type)))
+    return f"[dim]{message.get('occurred_at', '')}[/] [bold]{kind}[/] {escape(' '.join(words))}"
+
+
+def _find(api: Api, incident: str) -> dict[str, Any]:
+    wanted = incident if not incident.isdigit() else _id_of(api, int(incident))
+    found: dict[str, Any] = api.get(f"/incidents/{wanted}")
+    return found
+
+
+def _id_of(api: Api, number: int) -> str:
+    for item in api.pages("/incidents"):
+        if item["number"] == number:
+            return str(item["id"])
+    raise CommandError(f"there is no incident {number}.", Exit.NOT_FOUND)
