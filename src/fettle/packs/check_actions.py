@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from fettle.packs.expressions import expression_error, template_error, templates
+from fettle.packs.expressions import condition_error, template_error, templates
 from fettle.packs.parts import Item, Parts, Problems, parameter_problems
 from fettle.packs.yaml_reader import Path
 
@@ -29,7 +29,7 @@ def check_playbooks(parts: Parts) -> Problems:
             ids.add(step["id"])
             yield from _check_step(parts, item, path, step)
         if "verify" in item.value:
-            yield from _check_call(parts, item, ("verify",), item.value["verify"])
+            yield from check_call(parts, item, ("verify",), item.value["verify"])
     yield from _check_cycles(parts)
 
 
@@ -41,22 +41,23 @@ def _steps(steps: Sequence[Mapping[str, Any]], base: Path) -> Iterator[tuple[Pat
 
 def _check_step(parts: Parts, item: Item, path: Path, step: Mapping[str, Any]) -> Problems:
     if "tool" in step:
-        yield from _check_call(parts, item, path, step)
+        yield from check_call(parts, item, path, step)
     else:
         yield from _check_texts(item, (*path, "with"), step.get("with", {}))
     if "rollback" in step:
-        yield from _check_call(parts, item, (*path, "rollback"), step["rollback"])
+        yield from check_call(parts, item, (*path, "rollback"), step["rollback"])
     if "playbook" in step:
         unknown = parts.unknown("playbooks", step["playbook"])
         if unknown is not None:
             yield item.problem((*path, "playbook"), *unknown)
-    reason = expression_error(step["when"]) if "when" in step else None
+    reason = condition_error(step["when"]) if "when" in step else None
     if reason is not None:
         yield item.problem((*path, "when"), f"The expression does not compile: {reason}", "Correct it.")
     yield from _check_texts(item, (*path, "for_each"), step.get("for_each"))
 
 
-def _check_call(parts: Parts, item: Item, path: Path, call: Mapping[str, Any]) -> Problems:
+def check_call(parts: Parts, item: Item, path: Path, call: Mapping[str, Any]) -> Problems:
+    """Yield what is wrong with one call of a tool."""
     unknown = parts.unknown_tool(call["tool"])
     if unknown is not None:
         yield item.problem((*path, "tool"), *unknown)

@@ -6,8 +6,9 @@ from typing import Any
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 
 from fettle.healing.conditions import ConditionError, parse_conditions
-from fettle.packs.check_actions import check_playbooks, check_runbooks
+from fettle.packs.check_actions import check_call, check_playbooks, check_runbooks
 from fettle.packs.check_rules import check_rules, check_shadows
+from fettle.packs.normalising import TARGETS
 from fettle.packs.parts import Item, Parts, Problems, dotted_path
 from fettle.packs.schema import ITEM_KEYS
 from fettle.packs.schema_errors import closest
@@ -66,6 +67,8 @@ def _check_manifest(parts: Parts) -> Problems:
                 f"This is no regular expression of linear time: {reason}.",
                 "Write it in RE2 syntax: no look-around, no back-references.",
             )
+    if "verify" in manifest.value:
+        yield from check_call(parts, manifest, ("verify",), manifest.value["verify"])
     for name in ("redaction", "trust_signals"):
         yield from _repeated(manifest, (name,), [entry["id"] for entry in manifest.value.get(name, [])])
     for index, hint in enumerate(manifest.value.get("planner", {}).get("hints", [])):
@@ -122,10 +125,13 @@ def _check_types(parts: Parts) -> Problems:
                     f"'{alias}' already means the check '{owner}'.",
                     "Remove one of the two.",
                 )
-        verify = item.value["verify"]
-        unknown = parts.unknown_tool(verify["tool"])
-        if unknown is not None:
-            yield item.problem(("verify", "tool"), *unknown)
+        if "verify" in item.value:
+            yield from check_call(parts, item, ("verify",), item.value["verify"])
+        elif "verify" not in parts.manifest.value:
+            yield item.problem(
+                (), f"Nothing says when '{item.key}' is in order again.", "Add verify here or in pack.yaml."
+            )
+        yield from _check_targets(item)
         yield from _check_severity_cases(item)
         for name, target in item.value.get("reclassify", {}).get("map", {}).items():
             missing = parts.unknown("exception_types", target)
@@ -137,6 +143,17 @@ def _check_types(parts: Parts) -> Problems:
                     f"'{target}' is reclassified itself.",
                     "Name the final check type.",
                 )
+
+
+def _check_targets(item: Item) -> Problems:
+    for target in item.value.get("normalise", {}):
+        root = target.split(".", 1)[0]
+        if root not in TARGETS or ((root == target) is (root in ("details", "labels"))):
+            yield item.problem(
+                ("normalise", target),
+                f"'{target}' cannot be written.",
+                "Write host, site, platform, severity, summary, or a field below details or labels.",
+            )
 
 
 def _check_severity_cases(item: Item) -> Problems:

@@ -47,6 +47,7 @@ def _manifest() -> Schema:
                 },
                 description="How hosts are named.",
             ),
+            "verify": {"$ref": "#/$defs/tool_call", "description": "For exception types without their own."},
             "planner": _planner(),
             "service_levels": {
                 "type": "object",
@@ -179,7 +180,7 @@ def _exception_type() -> Schema:
             "verify": {"$ref": "#/$defs/tool_call"},
             "controls": terms.controls(),
         },
-        ("check_type", "title", "description", "category", "platforms", "severity", "verify"),
+        ("check_type", "title", "description", "category", "platforms", "severity"),
     )
 
 
