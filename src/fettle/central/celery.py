@@ -134,13 +134,13 @@ class WorkerLoop:
 _worker_loop: WorkerLoop | None = None
 
 
-def main(part: str) -> None:
+def main(settings: Settings, part: str) -> None:
     """Run one of Celery's processes until it is told to end.
 
     Args:
-        part: ``worker`` or ``beat``.
+        settings: Where Redis is.
+        part: ``celery``, which is the worker, or ``beat``.
     """
-    settings = load_settings()
     celery = make_celery(settings)
     if part == "beat":
         schedule = settings.home / "celery-beat"

@@ -1,72 +1,18 @@
-"""The command ``fettle``: one lazy list of commands, so that each loads only what it needs."""
+"""The entry of the command ``fettle``: runs a command, and ends with its exit status."""
 
 import sys
-from importlib import import_module
-from typing import Any, Final
 
-import typer
-from typer.core import TyperGroup
-
+from fettle import __version__
 from fettle.cli.exits import CommandError, Exit
-
-COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    # name: (where its Typer application is, what it is for)
-    "up": ("fettle.cli.up:app", "Start the platform on this machine; Ctrl-C stops it."),
-    "demo": ("fettle.cli.demo:app", "Watch this machine as a host of a demo tenant, and heal a sandbox."),
-    "incidents": ("fettle.cli.incidents:app", "List, show, close, export and watch incidents."),
-    "rules": ("fettle.cli.rules:app", "List, show, explain and try L1 rules."),
-    "packs": ("fettle.packs.cli:app", "Validate, test, compare, install and activate packs."),
-    "evidence": ("fettle.evidence.cli:app", "Export evidence and verify it offline."),
-    "events": ("fettle.cli.events:app", "Follow events, see lag, replay dead letters."),
-    "db": ("fettle.cli.db:app", "Bring the database's schema up or down."),
-    "config": ("fettle.cli.config:app", "Show every setting and where it comes from."),
-    "doctor": ("fettle.cli.doctor:app", "Say what is wrong with this installation and how to mend it."),
-    "bench": ("fettle.cli.bench:app", "Measure this machine and say which part is the limit."),
-    "version": ("fettle.cli.version:app", "Print the version."),
-}
-
-
-class LazyCommands(TyperGroup):
-    """Commands that are imported when they are called, not when they are listed."""
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is typer's
-        """Return the names in the order in which a newcomer needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import a command; while help is listed, a stand-in with its one line is enough."""
-        if cmd_name not in COMMANDS:
-            return None
-        place, purpose = COMMANDS[cmd_name]
-        if ctx.invoked_subcommand is None and not ctx.resilient_parsing and _only_help(sys.argv[1:]):
-            chosen = _stand_in(purpose)
-        else:
-            module, _, attribute = place.partition(":")
-            chosen = getattr(import_module(module), attribute)
-        chosen._add_completion = False  # noqa: SLF001 - typer has it only as an argument of the root
-        command = typer.main.get_command(chosen)
-        command.name = cmd_name
-        command.help = command.help or purpose
-        return command
-
-
-app = typer.Typer(
-    cls=LazyCommands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Fettle heals what is out of order, and proves what it did.",
-)
-
-
-@app.callback()
-def _root() -> None:
-    """Fettle heals what is out of order, and proves what it did."""
 
 
 def main() -> None:
     """Run the command line and end the process with its status."""
+    if sys.argv[1:] in (["version"], ["--version"]):  # answered before anything is loaded
+        print(f"fettle {__version__}")
+        return
+    from fettle.cli.commands import app  # noqa: PLC0415 - see above
+
     try:
         app(standalone_mode=True)
     except CommandError as error:
@@ -87,16 +33,6 @@ def say_error(message: str, status: Exit) -> None:
         print(json.dumps({"error": message, "exit_status": int(status)}), file=sys.stderr)
     else:
         print(f"fettle: {message}", file=sys.stderr)
-
-
-def _only_help(arguments: list[str]) -> bool:
-    return not arguments or all(argument in {"-h", "--help"} for argument in arguments)
-
-
-def _stand_in(purpose: str) -> typer.Typer:
-    stand_in = typer.Typer(help=purpose)
-    stand_in.command(help=purpose)(lambda: None)
-    return stand_in
 
 
 if __name__ == "__main__":
