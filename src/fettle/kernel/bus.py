@@ -137,6 +137,7 @@ class Consumer:
         self._parking = Parking(spec.group)
         self._horizon = Horizon()
         self._moved_at = 0.0
+        self._unsaved = False
 
     async def run(self) -> None:
         """Consume until cancelled; a broken connection is waited out."""
@@ -181,8 +182,7 @@ class Consumer:
         if mine:
             await self._handle(mine, reached)
             return True
-        if reached > low:
-            await self._move_idle(reached)
+        await self._move_idle(reached)
         return retried or len(batch) == self._spec.batch_size
 
     async def _read(self, connection: DriverConnection, low: int, safe: int) -> list[Event]:
@@ -266,14 +266,17 @@ class Consumer:
 
     async def _move_idle(self, reached: int) -> None:
         """Note now and then that nothing up to here was for this group, so that it is not scanned again."""
-        now = asyncio.get_running_loop().time()
         for lane, position in self._leases.positions.items():
-            self._leases.positions[lane] = max(position, reached)
-        if now - self._moved_at < _IDLE_MOVE_SECONDS:
+            if reached > position:
+                self._leases.positions[lane] = reached
+                self._unsaved = True
+        now = asyncio.get_running_loop().time()
+        if not self._unsaved or now - self._moved_at < _IDLE_MOVE_SECONDS:
             return
         self._moved_at = now
         async with self._platform.database.unbound() as session:
             await self._move(session, dict(self._leases.positions))
+        self._unsaved = False
 
     async def _retry_parked(self) -> bool:
         if not self._parking.due(utcnow()):
