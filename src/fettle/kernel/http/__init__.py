@@ -3,8 +3,11 @@
 from fettle.kernel.http.pages import Page, PageParams, Paging, decode_cursor, encode_cursor
 from fettle.kernel.http.problems import problem_handlers
 from fettle.kernel.http.routes import StrictRoute
+from fettle.kernel.http.serving import server_config
+from fettle.kernel.http.stack import RATE_LIMITER, wrap
 
 __all__ = [
+    "RATE_LIMITER",
     "Page",
     "PageParams",
     "Paging",
@@ -12,4 +15,6 @@ __all__ = [
     "decode_cursor",
     "encode_cursor",
     "problem_handlers",
+    "server_config",
+    "wrap",
 ]

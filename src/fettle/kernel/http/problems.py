@@ -31,6 +31,7 @@ from fettle.kernel.errors import (
 )
 from fettle.kernel.jsonio import escape_pointer
 from fettle.kernel.redaction import redact_text
+from fettle.kernel.telemetry import report
 
 PROBLEM_JSON: Final = "application/problem+json"
 
@@ -141,6 +142,7 @@ def as_problem(error: BaseException) -> Problem:
             "A value in the request lies outside of what can be stored. Look at its size and form."
         )
     log.error("unexpected error", exc_info=error)
+    report(error)
     return Internal("The request could not be answered. Report the instance id; the cause stands in the log.")
 
 
@@ -188,6 +190,7 @@ def _is_unreachable(error: BaseException) -> bool:
     return isinstance(
         error,
         ConnectionError
+        | TimeoutError
         | PoolTimeoutError
         | RedisConnectionError
         | RedisTimeoutError

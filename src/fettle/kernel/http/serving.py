@@ -1,0 +1,114 @@
+"""How uvicorn serves us: limits on headers that it does not have itself, and its own log lines off."""
+
+import asyncio
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from fettle.kernel.settings import Settings
+
+HEADER_SECONDS: Final = 10.0
+"""How long a sender may take for a request's line and headers."""
+
+HEADER_BYTES: Final = 32_768
+"""How long a request's line and headers may be together."""
+
+_MOST_HEADERS: Final = 100
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with an end to slow, long and ambiguous request heads."""
+
+    header_seconds = HEADER_SECONDS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._unfinished_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless a head goes on and on without an end."""
+        super().data_received(data)
+        if self._head_timer is not None:
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > HEADER_BYTES:
+                self._give_up()
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of a head."""
+        super().on_message_begin()
+        self._head_bytes = 0
+        self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request line."""
+        super().on_url(url)
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
+        super().on_header(name, value)
+        self._count_head(len(name) + len(value) + 4)
+        if len(self.headers) > _MOST_HEADERS:
+            raise ValueError("too many headers")
+
+    def on_headers_complete(self) -> None:
+        """Start the request, unless its target has another form than a path."""
+        self._stop_waiting()
+        if not self.url.startswith(b"/"):
+            raise ValueError("the request target is not a path")
+        super().on_headers_complete()
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEADER_BYTES:
+            raise ValueError("the request head is too long")
+
+    def _await_head(self) -> None:
+        self._stop_waiting()
+        self._head_timer = self.loop.call_later(self.header_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        self._unfinished_bytes = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def server_config(app: ASGIApp, settings: Settings, **overrides: Any) -> uvicorn.Config:
+    """Return how to serve an application that `wrap` made.
+
+    Args:
+        app: The outermost application.
+        settings: Where to listen.
+        **overrides: Options of `uvicorn.Config` that win over ours.
+    """
+    options: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "http": GuardedProtocol,
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "timeout_keep_alive": 30,
+        "ws_max_size": 65_536,
+        "ws_per_message_deflate": False,
+    }
+    return uvicorn.Config(app, **{**options, **overrides})
