@@ -110,30 +110,28 @@ async def list_api_keys(
     return (await session.scalars(wanted.order_by(ApiKey.id.desc()).limit(limit))).all()
 
 
-async def revoke_api_key(session: AsyncSession, tenant_id: UUID, key_id: UUID, who: Who) -> None:
-    """Revoke a key for good; call `forget_api_key` after the commit.
+async def revoke_api_key(platform: Platform, access: Access, key_id: UUID, who: Who) -> None:
+    """Revoke a key for good, in every process at once.
 
     Raises:
         NotFound: The tenant has no such key, or not any more.
     """
-    name = await session.scalar(
-        update(ApiKey)
-        .where(ApiKey.id == key_id, ApiKey.tenant_id == tenant_id, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=utcnow())
-        .returning(ApiKey.name)
-    )
-    if name is None:
-        raise NotFound("There is no such API key.")
-    await audit.record(
-        session,
-        who,
-        "api_key.revoked",
-        tenant_id=tenant_id,
-        target=("api_key", key_id),
-        before={"name": name},
-    )
-
-
-async def forget_api_key(platform: Platform, key_id: UUID) -> None:
-    """Make every process forget a revoked key at once."""
+    tenant_id = access.tenant_id
+    async with platform.database.tenant(tenant_id) as session:
+        name = await session.scalar(
+            update(ApiKey)
+            .where(ApiKey.id == key_id, ApiKey.tenant_id == tenant_id, ApiKey.revoked_at.is_(None))
+            .values(revoked_at=utcnow())
+            .returning(ApiKey.name)
+        )
+        if name is None:
+            raise NotFound("There is no such API key.")
+        await audit.record(
+            session,
+            who,
+            "api_key.revoked",
+            tenant_id=tenant_id,
+            target=("api_key", key_id),
+            before={"name": name},
+        )
     await authenticator(platform).revoke(f"key:{key_id}")

@@ -78,6 +78,17 @@ class Caller:
         named = {"user": self.user_id, "key": self.api_key_id, "session": self.session_id}
         return frozenset(f"{kind}:{value}" for kind, value in named.items() if value is not None)
 
+    def refuse_one_time_password(self) -> None:
+        """Refuse everything but a change of the password while it is still the one-time password.
+
+        Raises:
+            PasswordChangeRequired: It is.
+        """
+        if self.must_change_password:
+            raise PasswordChangeRequired(
+                "This account still has its one-time password. Change it with POST /api/v1/auth/password."
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -156,10 +167,7 @@ class Authenticator:
         if known is not None:
             return known
         caller = remembered.caller
-        if caller.must_change_password:
-            raise PasswordChangeRequired(
-                "This account still has its one-time password. Change it with POST /api/v1/auth/password."
-            )
+        caller.refuse_one_time_password()
         access = await self._choose_tenant(caller, tenant_header)
         remembered.accesses[tenant_header] = access
         return access

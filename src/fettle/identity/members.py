@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -50,15 +50,11 @@ async def list_members(
         after: The last id of the page before.
         limit: How many at most.
     """
-    wanted = (
-        select(User.id, User.email, User.name, Membership.role, Membership.created_at)
-        .join(Membership, Membership.user_id == User.id)
-        .where(Membership.tenant_id == tenant_id)
-    )
+    wanted = _members(tenant_id)
     if after is not None:
         wanted = wanted.where(User.id > after)
     rows = await session.execute(wanted.order_by(User.id).limit(limit))
-    return [Member(*row) for row in rows.tuples()]
+    return [Member(*row) for row in rows]
 
 
 async def add_member(
@@ -110,8 +106,8 @@ async def add_member(
     return NewMember(member, one_time if created is not None else None)
 
 
-async def change_role(session: AsyncSession, access: Access, who: Who, user_id: UUID, role: str) -> Member:
-    """Give a member another role; call `forget_member` after the commit.
+async def change_role(platform: Platform, access: Access, who: Who, user_id: UUID, role: str) -> Member:
+    """Give a member another role, in every process at once.
 
     Raises:
         Forbidden: The role, before or after, can do what the caller cannot.
@@ -119,55 +115,59 @@ async def change_role(session: AsyncSession, access: Access, who: Who, user_id: 
         NotFound: There is no such member.
     """
     _check_role(access, role)
-    old = await _role_of(session, access, user_id)
-    _check_role(access, old)
-    await session.execute(
-        update(Membership)
-        .where(Membership.tenant_id == access.tenant_id, Membership.user_id == user_id)
-        .values(role=role)
-    )
-    await audit.record(
-        session,
-        who,
-        "member.role_changed",
-        tenant_id=access.tenant_id,
-        target=("user", user_id),
-        before={"role": old},
-        after={"role": role},
-    )
-    row = await session.execute(
-        select(User.id, User.email, User.name, Membership.role, Membership.created_at)
-        .join(Membership, Membership.user_id == User.id)
-        .where(Membership.tenant_id == access.tenant_id, User.id == user_id)
-    )
-    return Member(*row.tuples().one())
+    async with platform.database.tenant(access.tenant_id) as session:
+        old = await _role_of(session, access, user_id)
+        _check_role(access, old)
+        await session.execute(
+            update(Membership)
+            .where(Membership.tenant_id == access.tenant_id, Membership.user_id == user_id)
+            .values(role=role)
+        )
+        await audit.record(
+            session,
+            who,
+            "member.role_changed",
+            tenant_id=access.tenant_id,
+            target=("user", user_id),
+            before={"role": old},
+            after={"role": role},
+        )
+        found = await session.execute(_members(access.tenant_id).where(User.id == user_id))
+        member = Member(*found.one())
+    await authenticator(platform).revoke(f"user:{user_id}")
+    return member
 
 
-async def remove_member(session: AsyncSession, access: Access, who: Who, user_id: UUID) -> None:
-    """End a membership; the account stays. Call `forget_member` after the commit.
+async def remove_member(platform: Platform, access: Access, who: Who, user_id: UUID) -> None:
+    """End a membership, in every process at once; the account stays.
 
     Raises:
         Forbidden: The member can do what the caller cannot.
         NotFound: There is no such member.
     """
-    old = await _role_of(session, access, user_id)
-    _check_role(access, old)
-    await session.execute(
-        delete(Membership).where(Membership.tenant_id == access.tenant_id, Membership.user_id == user_id)
-    )
-    await audit.record(
-        session,
-        who,
-        "member.removed",
-        tenant_id=access.tenant_id,
-        target=("user", user_id),
-        before={"role": old},
-    )
-
-
-async def forget_member(platform: Platform, user_id: UUID) -> None:
-    """Make every process forget what a user might do."""
+    async with platform.database.tenant(access.tenant_id) as session:
+        old = await _role_of(session, access, user_id)
+        _check_role(access, old)
+        await session.execute(
+            delete(Membership).where(Membership.tenant_id == access.tenant_id, Membership.user_id == user_id)
+        )
+        await audit.record(
+            session,
+            who,
+            "member.removed",
+            tenant_id=access.tenant_id,
+            target=("user", user_id),
+            before={"role": old},
+        )
     await authenticator(platform).revoke(f"user:{user_id}")
+
+
+def _members(tenant_id: UUID) -> Select[UUID, str, str, str, datetime]:
+    return (
+        select(User.id, User.email, User.name, Membership.role, Membership.created_at)
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.tenant_id == tenant_id)
+    )
 
 
 async def _role_of(session: AsyncSession, access: Access, user_id: UUID) -> str:

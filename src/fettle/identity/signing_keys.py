@@ -62,7 +62,7 @@ class SigningKeys:
         if rows:
             newest = rows[0]
             seed = SecretBox(self.platform.settings).decrypt(
-                newest["sealed_private_key"], aad=_bound_to(newest["id"])
+                newest["sealed_private_key"], _bound_to(newest["id"])
             )
             self._private = _private_key(newest["id"], seed)
 
@@ -74,9 +74,7 @@ class SigningKeys:
                 return
             key_id = str(new_id())
             private = Ed25519PrivateKey.generate()
-            sealed = SecretBox(self.platform.settings).encrypt(
-                private.private_bytes_raw(), aad=_bound_to(key_id)
-            )
+            sealed = SecretBox(self.platform.settings).encrypt(private.private_bytes_raw(), _bound_to(key_id))
             await connection.execute(
                 "INSERT INTO token_keys (id, public_key, sealed_private_key) VALUES ($1, $2, $3)",
                 key_id,

@@ -1,6 +1,7 @@
 """Tenants: created by those who look after several, seen by those who belong to them."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -10,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.identity import audit
 from fettle.identity.audit import Who
+from fettle.identity.authentication import Caller, authenticator
 from fettle.identity.models import Membership, Tenant
-from fettle.kernel.errors import Conflict, FieldError, Invalid
+from fettle.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 
@@ -53,6 +55,8 @@ async def create_tenant(platform: Platform, *, name: str, slug: str, who: Who, m
             target=("tenant", tenant.id),
             after={"name": name, "slug": slug},
         )
+    if member is not None:
+        await authenticator(platform).revoke(f"user:{member}")
     return tenant
 
 
@@ -71,6 +75,51 @@ async def ensure_tenant(platform: Platform, slug: str, name: str) -> UUID:
             )
             return tenant.id
         return (await session.scalars(select(Tenant.id).where(Tenant.slug == slug))).one()
+
+
+async def list_tenants(
+    platform: Platform, caller: Caller, *, after: UUID | None, limit: int
+) -> Sequence[Tenant]:
+    """Return the tenants that the caller may see, by id: a platform administrator's are all.
+
+    Args:
+        platform: The process's parts.
+        caller: Who asks.
+        after: The last id of the page before.
+        limit: How many at most.
+    """
+    wanted = select(Tenant)
+    if not caller.is_platform_admin:
+        seen = [tenant for tenant, rights in caller.rights.items() if "tenants:read" in rights]
+        wanted = wanted.where(Tenant.id.in_(seen))
+    if after is not None:
+        wanted = wanted.where(Tenant.id > after)
+    async with platform.database.system() as session:
+        return (await session.scalars(wanted.order_by(Tenant.id).limit(limit))).all()
+
+
+async def find_tenant(platform: Platform, caller: Caller, tenant_id: UUID) -> Tenant:
+    """Return one tenant.
+
+    Raises:
+        NotFound: There is none such for the caller.
+    """
+    if caller.is_platform_admin or "tenants:read" in caller.rights.get(tenant_id, ()):
+        async with platform.database.tenant(tenant_id) as session:
+            tenant = await session.scalar(select(Tenant).where(Tenant.id == tenant_id))
+        if tenant is not None:
+            return tenant
+    raise NotFound("There is no such tenant for this account.")
+
+
+def check_may_create(caller: Caller) -> None:
+    """Refuse whoever may not create tenants.
+
+    Raises:
+        Forbidden: ``tenants:write`` is held in no tenant.
+    """
+    if not caller.is_platform_admin and not any("tenants:write" in r for r in caller.rights.values()):
+        raise Forbidden("This needs the permission tenants:write. Ask a platform administrator.")
 
 
 async def _insert(session: AsyncSession, name: str, slug: str) -> Tenant | None:

@@ -1,0 +1,98 @@
+"""Central Command over HTTP: every module's routes, the hot ingest, health, docs and the console in one app."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fettle.central import health, openapi
+from fettle.central.features import FEATURES
+from fettle.central.static import Console
+from fettle.identity.authentication import authenticator
+from fettle.incidents.ingest import IngestApp
+from fettle.kernel import jsonio, metrics
+from fettle.kernel.http.problems import problem_handlers
+from fettle.kernel.http.stack import wrap
+from fettle.kernel.platform import Platform
+
+API: Final = "/api/v1"
+_NOT_CONSOLE: Final = ("/api", "/health", "/metrics", "/ws")
+
+
+def create_app(platform: Platform) -> ASGIApp:
+    """Return the application that serves an installation.
+
+    Args:
+        platform: The process's parts, which the caller closes after the application has ended.
+    """
+    api = create_api(platform)
+    return wrap(IngestApp(platform, _Front(api, Console())), platform)
+
+
+def create_api(platform: Platform) -> FastAPI:
+    """Return the API alone, without the hot ingest, the console and what stands around them.
+
+    Args:
+        platform: The process's parts.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await authenticator(platform).close()
+
+    api = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    api.state.platform = platform
+    api.state.health = health.HealthCheck(platform)
+    problem_handlers(api)
+    for router in feature_routers():
+        api.include_router(router, prefix=API)
+    api.include_router(health.router)
+    _add_descriptions(api)
+    return api
+
+
+def feature_routers() -> list[APIRouter]:
+    """Return the router of each feature's ``routes.py``."""
+    names = [f"fettle.{feature}.routes" for feature in FEATURES]
+    rooms = [import_module(name) for name in names if find_spec(name) is not None]
+    return [room.router for room in rooms]
+
+
+def _add_descriptions(api: FastAPI) -> None:
+    @cache
+    def described() -> tuple[bytes, bytes]:
+        document = openapi.describe(api)
+        return jsonio.dumps(document), openapi.listing(document)
+
+    @api.get(f"{API}/openapi.json", include_in_schema=False)
+    async def openapi_json() -> Response:
+        return Response(described()[0], media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    @api.get("/api/docs", include_in_schema=False)
+    async def docs() -> Response:
+        headers = {"Content-Security-Policy": openapi.DOCS_POLICY}
+        return Response(described()[1], media_type="text/html", headers=headers)
+
+    @api.get("/metrics", include_in_schema=False)
+    async def prometheus() -> Response:
+        return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+
+
+class _Front:
+    """Sends each request to the API or to the console, by its path."""
+
+    def __init__(self, api: ASGIApp, console: ASGIApp) -> None:
+        self._api = api
+        self._console = console
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        of_api = any(path == prefix or path.startswith(f"{prefix}/") for prefix in _NOT_CONSOLE)
+        chosen = self._api if of_api or scope["type"] != "http" else self._console
+        await chosen(scope, receive, send)

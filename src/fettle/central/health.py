@@ -1,0 +1,147 @@
+"""Whether the parts answer, how fast, and how far the bus is behind; and the metrics."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Literal
+
+import asyncpg
+import structlog
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, Field
+from redis.exceptions import RedisError
+
+from fettle import __version__
+from fettle.kernel import bus
+from fettle.kernel.platform import Platform
+
+router = APIRouter(tags=["health"])
+
+_PATIENCE_SECONDS: Final = 2.0
+_FRESH_SECONDS: Final = 1.0
+_LATE_SECONDS: Final = 60.0
+_FAILURES: Final = (OSError, TimeoutError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+Status = Literal["ok", "degraded", "down"]
+
+_log = structlog.get_logger(__name__)
+
+
+class PartHealth(BaseModel):
+    """One part: the database, Redis, the bus."""
+
+    status: Status
+    latency_ms: float = Field(description="How long it took to answer.")
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class Health(BaseModel):
+    """The whole: down where the database or Redis is, degraded where the bus is late."""
+
+    status: Status
+    version: str
+    parts: dict[str, PartHealth]
+
+
+class Alive(BaseModel):
+    """That the process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class HealthCheck:
+    """Asks the parts at most once a second, however often it is asked itself."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._turn = asyncio.Lock()
+        self._last: Health | None = None
+        self._asked_at = float("-inf")
+
+    async def report(self) -> Health:
+        """Return the health of each part."""
+        async with self._turn:
+            if self._last is None or time.monotonic() - self._asked_at > _FRESH_SECONDS:
+                self._last = await self._ask()
+                self._asked_at = time.monotonic()
+            return self._last
+
+    async def _ask(self) -> Health:
+        names = ("database", "redis", "bus")
+        answers = await asyncio.gather(
+            _timed(self._ask_database), _timed(self._ask_redis), _timed(self._ask_bus)
+        )
+        parts = dict(zip(names, answers, strict=True))
+        statuses = {part.status for part in parts.values()}
+        down = "down" in {parts["database"].status, parts["redis"].status}
+        whole: Status = "down" if down else "ok" if statuses == {"ok"} else "degraded"
+        return Health(status=whole, version=__version__, parts=parts)
+
+    async def _ask_database(self) -> tuple[Status, dict[str, Any]]:
+        async with self._platform.database.raw_app() as connection:
+            await connection.fetchval("SELECT 1")
+        return "ok", {}
+
+    async def _ask_redis(self) -> tuple[Status, dict[str, Any]]:
+        if self._platform.redis is None:
+            return "down", {}
+        await self._platform.redis.get("fettle:health")
+        return "ok", {}
+
+    async def _ask_bus(self) -> tuple[Status, dict[str, Any]]:
+        async with self._platform.database.raw_system() as connection:
+            groups = await bus.lag(connection)
+        behind = max((group.seconds for group in groups if group.events), default=0.0)
+        dead = sum(group.dead for group in groups)
+        detail = {
+            "events_behind": max((group.events for group in groups), default=0),
+            "seconds_behind": round(behind, 3),
+            "dead_letters": dead,
+            "groups": len(groups),
+        }
+        return "degraded" if behind > _LATE_SECONDS or dead else "ok", detail
+
+
+def health_of(request: Request) -> HealthCheck:
+    """Return the process's one check."""
+    check = request.app.state.health
+    if not isinstance(check, HealthCheck):
+        raise TypeError("the application was made without a health check")
+    return check
+
+
+_Check = Annotated[HealthCheck, Depends(health_of)]
+
+
+@router.get("/health", responses={503: {"model": Health, "description": "The database or Redis is down."}})
+async def health(check: _Check, response: Response) -> Health:
+    """The database, Redis and the bus, each with its latency."""
+    report = await check.report()
+    response.status_code = 503 if report.status == "down" else 200
+    response.headers["Cache-Control"] = "no-store"
+    return report
+
+
+@router.get("/health/ready", responses={503: {"model": Health, "description": "Send no requests here now."}})
+async def ready(check: _Check, response: Response) -> Health:
+    """Whether requests can be served."""
+    return await health(check, response)
+
+
+@router.get("/health/live")
+async def live() -> Alive:
+    """That the process answers; it asks nobody else."""
+    return Alive()
+
+
+async def _timed(ask: Callable[[], Awaitable[tuple[Status, dict[str, Any]]]]) -> PartHealth:
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            status, detail = await ask()
+    except _FAILURES as error:
+        # The text may name an address or a role, so it stays in the log.
+        _log.warning("part does not answer", error=repr(error))
+        status, detail = "down", {"error": type(error).__name__}
+    elapsed_ms = round((time.perf_counter() - started) * 1000, 3)
+    return PartHealth(status=status, latency_ms=elapsed_ms, detail=detail)

@@ -1,0 +1,162 @@
+"""What a route asks for: who calls, in which tenant, with which permission, and a session bound to it."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from fettle.identity.audit import Who, watched
+from fettle.identity.authentication import (
+    Access,
+    Caller,
+    authenticate_token,
+    authenticator,
+)
+from fettle.identity.permissions import PERMISSIONS
+from fettle.kernel import context
+from fettle.kernel.errors import Malformed, Unauthenticated
+from fettle.kernel.platform import Platform
+
+__all__ = [
+    "Access",
+    "Caller",
+    "CurrentPlatform",
+    "CurrentWho",
+    "SignedInCaller",
+    "TenantSession",
+    "authenticate_token",
+    "require",
+]
+
+TENANT_HEADER: Final = "X-Tenant-ID"
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="bearer",
+    description="An access token of `POST /api/v1/auth/login`, or an API key (`ftl_...`).",
+)
+
+
+def platform_of(request: Request) -> Platform:
+    """Return the process's parts."""
+    platform = request.app.state.platform
+    if not isinstance(platform, Platform):
+        raise TypeError("the application was made without a platform")
+    return platform
+
+
+CurrentPlatform = Annotated[Platform, Depends(platform_of)]
+
+
+def bearer_token(
+    request: Request,
+    _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
+) -> str:
+    """Return the request's one bearer token.
+
+    Raises:
+        Unauthenticated: There is none.
+        Malformed: There are two, of which a proxy may have checked the other.
+    """
+    scheme, _, token = (_single(request, "Authorization") or "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("Send the header 'Authorization: Bearer', with an access token or an API key.")
+    return token
+
+
+BearerToken = Annotated[str, Depends(bearer_token)]
+
+
+async def signed_in(platform: CurrentPlatform, token: BearerToken) -> Caller:
+    """Return who is calling, for the few routes that are about no tenant."""
+    caller = await authenticator(platform).caller(token)
+    context.actor.set(caller.actor)
+    return caller
+
+
+SignedInCaller = Annotated[Caller, Depends(signed_in)]
+
+
+async def current_access(request: Request, platform: CurrentPlatform, token: BearerToken) -> Access:
+    """Return what the caller may do in the tenant that the request names."""
+    access = await authenticate_token(platform, token, _single(request, TENANT_HEADER))
+    context.actor.set(access.actor)
+    context.tenant_id.set(str(access.tenant_id))
+    return access
+
+
+CurrentAccess = Annotated[Access, Depends(current_access)]
+
+
+class RequiredPermission:
+    """A route's demand for one permission; found on the route by the documentation and by the tests.
+
+    Args:
+        permission: One of `PERMISSIONS`; anything else stops the start.
+    """
+
+    def __init__(self, permission: str) -> None:
+        if permission not in PERMISSIONS:
+            raise ValueError(f"{permission} is not listed in identity/permissions.py")
+        self.permission = permission
+
+    async def __call__(self, access: CurrentAccess) -> Access:
+        """Return the access where it holds the permission."""
+        access.check(self.permission)
+        return access
+
+
+def require(permission: str) -> RequiredPermission:
+    """Return the dependency of a route that needs a permission.
+
+    Args:
+        permission: One of `PERMISSIONS`.
+    """
+    return RequiredPermission(permission)
+
+
+def who_calls(request: Request, access: CurrentAccess) -> Who:
+    """Return the caller as the audit names them."""
+    return Who(access.actor, address_of(request))
+
+
+CurrentWho = Annotated[Who, Depends(who_calls)]
+
+
+async def tenant_session(
+    request: Request, platform: CurrentPlatform, access: CurrentAccess
+) -> AsyncIterator[AsyncSession]:
+    """Lend the request's one transaction, bound to its tenant; committed before the response is sent.
+
+    A request that may change something is in the audit even where its route forgets to say so.
+    """
+    async with platform.database.tenant(access.tenant_id) as session:
+        if request.method in _READS:
+            yield session
+            return
+        route = request.scope.get("route")
+        path = getattr(route, "path", "")
+        target = (path.strip("/").split("/")[0], next(iter(request.path_params.values()), None))
+        who = Who(access.actor, address_of(request))
+        action = f"{request.method} {path}"
+        async with watched(session, who, action, tenant_id=access.tenant_id, target=target):
+            yield session
+
+
+TenantSession = Annotated[AsyncSession, Depends(tenant_session, scope="function")]
+
+
+def address_of(request: Request) -> str | None:
+    """Return the network address that the request came from."""
+    return request.client.host if request.client is not None else None
+
+
+def _single(request: Request, header: str) -> str | None:
+    values = request.headers.getlist(header)
+    if len(values) > 1:
+        raise Malformed(f"The header {header} was sent {len(values)} times. Send it once.")
+    return values[0] if values else None
