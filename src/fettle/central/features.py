@@ -38,11 +38,7 @@ def jobs() -> dict[str, JobSpec]:
 
 def schedules() -> dict[str, Schedule]:
     """Return everything that returns on its own, of each feature's ``tasks.py``."""
-    return {
-        name: Schedule(name, period.total_seconds(), run)
-        for room in _rooms("tasks")
-        for name, (run, period) in getattr(room, "SCHEDULE", {}).items()
-    }
+    return {entry.name: entry for room in _rooms("tasks") for entry in getattr(room, "SCHEDULE", ())}
 
 
 def services() -> list[Service]:

@@ -117,7 +117,7 @@ class Supervisor:
             )
         )
         listener = self._stack.enter_context(_listen(self._settings.host, self._settings.port))
-        settings = self._with_database(self._with_redis(self._settings))
+        settings = self._with_redis(self._with_database(self._settings))
         self._progress.step("Bringing the schema up to date")
         asyncio.run(_migrate(settings))
         self._progress.step("Installing the shipped packs")

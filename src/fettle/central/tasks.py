@@ -1,9 +1,7 @@
 """What Central Command does on a schedule: jobs that were handed over and lost are handed over again."""
 
-from datetime import timedelta
-
 from fettle.central.celery import publish_job
-from fettle.kernel.jobs import late_jobs
+from fettle.kernel.jobs import Schedule, late_jobs
 from fettle.kernel.platform import Platform
 
 
@@ -13,5 +11,4 @@ async def hand_over_late_jobs(platform: Platform) -> None:
         await publish_job(platform.parts["celery"], tenant_id, job_id)
 
 
-SCHEDULE = {"central.hand_over_late_jobs": (hand_over_late_jobs, timedelta(seconds=15))}
-"""Name, what to call with the platform, and how often."""
+SCHEDULE = [Schedule("central.hand_over_late_jobs", every_seconds=15, run=hand_over_late_jobs)]

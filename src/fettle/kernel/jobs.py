@@ -72,7 +72,7 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Work that returns on its own; features list theirs in ``tasks.py``, as ``SCHEDULE[name] = (run, period)``.
+    """Work that returns on its own; features list theirs as ``SCHEDULE`` in ``tasks.py``.
 
     Attributes:
         name: ``<module>.<what it does>``.
