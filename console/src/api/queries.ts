@@ -1,0 +1,129 @@
+// What the console reads, as query definitions: one key and one request each, all of them within a tenant.
+import { infiniteQueryOptions, queryOptions, type QueryClient } from "@tanstack/react-query";
+import { apiQuery, type IncidentFilters } from "../lib/filters";
+import { request } from "./client";
+import { ApiProblem } from "./problem";
+import type {
+  ApiKey, Approval, EvidenceBundle, Incident, IncidentDetail, Me, Overview, Page, Rule, Run, RunDetail, StoredEvent,
+} from "./types";
+
+const PAGE_SIZE = 100;
+
+/** A refusal will not change by asking again; a lost connection or a busy platform may. */
+export function shouldRetry(failures: number, error: Error): boolean {
+  if (error instanceof ApiProblem && error.status >= 400 && error.status < 500) return false;
+  return failures < 2;
+}
+
+export const meQuery = (tenantId?: string) =>
+  queryOptions({
+    queryKey: ["me", tenantId ?? null],
+    queryFn: ({ signal }) => request<Me>("me", { tenantId, signal }),
+    staleTime: 60_000,
+  });
+
+export const overviewQuery = (tenantId: string) =>
+  queryOptions({
+    queryKey: [tenantId, "overview"],
+    queryFn: ({ signal }) => request<Overview>("overview", { tenantId, signal }),
+    refetchInterval: 60_000,
+  });
+
+export const incidentListKey = (tenantId: string) => [tenantId, "incidents"] as const;
+
+export const incidentsQuery = (tenantId: string, filters: IncidentFilters) =>
+  infiniteQueryOptions({
+    queryKey: [...incidentListKey(tenantId), filters],
+    queryFn: ({ signal, pageParam }) => {
+      const query = apiQuery(filters);
+      query.set("limit", String(PAGE_SIZE));
+      if (pageParam !== null) query.set("cursor", pageParam);
+      return request<Page<Incident>>("incidents", { tenantId, query, signal });
+    },
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next_cursor,
+    // The stream keeps the rows fresh; a refetch of every loaded page would make a long list jump.
+    refetchOnWindowFocus: false,
+    staleTime: 30_000,
+  });
+
+export const incidentKey = (tenantId: string, id: string) => [tenantId, "incident", id] as const;
+
+export const incidentQuery = (tenantId: string, id: string) =>
+  queryOptions({
+    queryKey: incidentKey(tenantId, id),
+    queryFn: ({ signal }) => request<IncidentDetail>(`incidents/${encodeURIComponent(id)}`, { tenantId, signal }),
+  });
+
+const TIMELINE_PAGES = 10;
+
+export const timelineQuery = (tenantId: string, id: string) =>
+  queryOptions({
+    queryKey: [...incidentKey(tenantId, id), "timeline"],
+    queryFn: async ({ signal }) => {
+      const events: StoredEvent[] = [];
+      let cursor: string | null = null;
+      // An incident with thousands of occurrences shows its first ones; the rest is in the export.
+      for (let page = 0; page < TIMELINE_PAGES; page += 1) {
+        const query = new URLSearchParams({ limit: "200", ...(cursor === null ? {} : { cursor }) });
+        const answer: Page<StoredEvent> = await request(`incidents/${encodeURIComponent(id)}/timeline`, { tenantId, query, signal });
+        events.push(...answer.items);
+        cursor = answer.next_cursor;
+        if (cursor === null) break;
+      }
+      return { events, complete: cursor === null };
+    },
+  });
+
+export const runsQuery = (tenantId: string, incidentId: string) =>
+  queryOptions({
+    queryKey: [...incidentKey(tenantId, incidentId), "runs"],
+    queryFn: async ({ signal }) => {
+      const query = new URLSearchParams({ incident_id: incidentId });
+      const runs = await request<Page<Run>>("runs", { tenantId, query, signal });
+      return Promise.all(runs.items.map((run) => request<RunDetail>(`runs/${run.id}`, { tenantId, signal })));
+    },
+  });
+
+export const incidentEvidenceQuery = (tenantId: string, incidentId: string) =>
+  queryOptions({
+    queryKey: [...incidentKey(tenantId, incidentId), "evidence"],
+    queryFn: ({ signal }) =>
+      request<Page<EvidenceBundle>>("evidence", {
+        tenantId, query: new URLSearchParams({ incident_id: incidentId }), signal,
+      }),
+  });
+
+export const approvalsKey = (tenantId: string) => [tenantId, "approvals"] as const;
+
+export const approvalsQuery = (tenantId: string, state: string | null) =>
+  queryOptions({
+    queryKey: [...approvalsKey(tenantId), state],
+    queryFn: ({ signal }) =>
+      request<Page<Approval>>("approvals", {
+        tenantId, query: new URLSearchParams(state === null ? {} : { state }), signal,
+      }),
+  });
+
+const listOf = <Item>(tenantId: string, name: string) =>
+  infiniteQueryOptions({
+    queryKey: [tenantId, name],
+    queryFn: ({ signal, pageParam }) => {
+      const query = new URLSearchParams({ limit: String(PAGE_SIZE) });
+      if (pageParam !== null) query.set("cursor", pageParam);
+      return request<Page<Item>>(name, { tenantId, query, signal });
+    },
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next_cursor ?? null,
+  });
+
+export const evidenceQuery = (tenantId: string) => listOf<EvidenceBundle>(tenantId, "evidence");
+export const rulesQuery = (tenantId: string) => listOf<Rule>(tenantId, "rules");
+export const keysQuery = (tenantId: string) => listOf<ApiKey>(tenantId, "api-keys");
+
+/** After a command: the stream tells of its effect, and this makes up for a stream that is down. */
+export function refreshIncident(client: QueryClient, tenantId: string, id: string): void {
+  void client.invalidateQueries({ queryKey: incidentKey(tenantId, id) });
+  void client.invalidateQueries({ queryKey: approvalsKey(tenantId) });
+  void client.invalidateQueries({ queryKey: [tenantId, "overview"] });
+}

@@ -1,0 +1,133 @@
+// Who is signed in: the access token lives in this module's memory alone, the refresh token in a cookie no script sees.
+import { ApiProblem } from "./problem";
+import type { SignIn } from "./types";
+
+export type SessionState = "starting" | "signed-out" | "change-password" | "signed-in" | "unreachable";
+
+const EXPIRY_MARGIN_MS = 30_000;
+const REFRESH_LOCK = "fettle-refresh";
+
+let accessToken: string | null = null;
+let expiresAt = 0;
+let state: SessionState = "starting";
+let refreshing: Promise<boolean> | null = null;
+const listeners = new Set<() => void>();
+const otherTabs = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("fettle-session");
+
+otherTabs?.addEventListener("message", (message: MessageEvent<unknown>) => {
+  if (message.data === "signed-out" && state !== "signed-out") forget();
+});
+
+export const session = {
+  state: (): SessionState => state,
+
+  subscribe(listener: () => void): () => void {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+
+  /** Picks up the session that the cookie still holds, if any. */
+  async start(): Promise<void> {
+    setState("starting");
+    try {
+      if (!(await refresh())) setState("signed-out");
+    } catch {
+      setState("unreachable");
+    }
+  },
+
+  async signIn(email: string, password: string): Promise<void> {
+    const response = await post("/api/v1/auth/login", { email, password });
+    if (!response.ok) throw await ApiProblem.from(response);
+    accept((await response.json()) as SignIn);
+  },
+
+  /** Replaces the password; whoever had a one-time password may go on afterwards. */
+  async changePassword(current: string, next: string): Promise<void> {
+    const response = await post(
+      "/api/v1/auth/password",
+      { current_password: current, new_password: next },
+      await session.token(),
+    );
+    if (!response.ok) throw await ApiProblem.from(response);
+    const answer = response.status === 204 ? null : ((await response.json()) as Partial<SignIn>);
+    if (answer?.access_token !== undefined) accept(answer as SignIn);
+    else {
+      accessToken = null;
+      if (!(await refresh())) setState("signed-out");
+    }
+  },
+
+  async signOut(): Promise<void> {
+    const token = accessToken;
+    forget();
+    otherTabs?.postMessage("signed-out");
+    await post("/api/v1/auth/logout", {}, token).catch(() => undefined);
+  },
+
+  /** A token that is good for some time yet, or null when nobody is signed in. */
+  async token(): Promise<string | null> {
+    if (accessToken !== null && Date.now() < expiresAt - EXPIRY_MARGIN_MS) return accessToken;
+    return (await refresh()) ? accessToken : null;
+  },
+
+  /** Called when the platform refused the token although it looked good. */
+  async renew(refused: string | null): Promise<string | null> {
+    if (accessToken !== null && accessToken !== refused) return accessToken;
+    accessToken = null;
+    if (await refresh()) return accessToken;
+    if (state !== "starting") forget();
+    return null;
+  },
+};
+
+function refresh(): Promise<boolean> {
+  refreshing ??= refreshOnceAcrossTabs().finally(() => {
+    refreshing = null;
+  });
+  return refreshing;
+}
+
+/* Refresh tokens rotate, and one used twice ends its family: two tabs must never send the same one. */
+async function refreshOnceAcrossTabs(): Promise<boolean> {
+  if (!("locks" in navigator)) return exchangeCookie();
+  return navigator.locks.request(REFRESH_LOCK, exchangeCookie);
+}
+
+async function exchangeCookie(): Promise<boolean> {
+  const response = await post("/api/v1/auth/refresh", {});
+  if (response.ok) {
+    accept((await response.json()) as SignIn);
+    return true;
+  }
+  if (response.status >= 500 || response.status === 429) throw await ApiProblem.from(response);
+  return false;
+}
+
+function accept(signedIn: SignIn): void {
+  accessToken = signedIn.access_token;
+  expiresAt = Date.now() + signedIn.expires_in * 1000;
+  setState(signedIn.must_change_password ? "change-password" : "signed-in");
+}
+
+function forget(): void {
+  accessToken = null;
+  expiresAt = 0;
+  setState("signed-out");
+}
+
+function setState(next: SessionState): void {
+  if (next === state) return;
+  state = next;
+  for (const listener of listeners) listener();
+}
+
+async function post(path: string, body: object, token: string | null = null): Promise<Response> {
+  const headers: Record<string, string> = { "Content-Type": "application/json" };
+  if (token !== null) headers["Authorization"] = `Bearer ${token}`;
+  try {
+    return await fetch(path, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin" });
+  } catch {
+    throw ApiProblem.unreachable();
+  }
+}

@@ -1,0 +1,84 @@
+// Times, durations, shares and counts as people read them, in the zone and language of the browser.
+
+const dateTimeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const shortFormat = new Intl.DateTimeFormat(undefined, {
+  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
+});
+const clockFormat = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
+});
+const countFormat = new Intl.NumberFormat();
+
+export function dateTime(iso: string): string {
+  return dateTimeFormat.format(new Date(iso));
+}
+
+export function shortDateTime(iso: string): string {
+  return shortFormat.format(new Date(iso));
+}
+
+export function clockTime(iso: string): string {
+  return clockFormat.format(new Date(iso));
+}
+
+export function count(value: number): string {
+  return countFormat.format(value);
+}
+
+/** A share between 0 and 1 as a percentage; small and nearly whole shares keep a digit, so that they never look like none or all. */
+export function percent(share: number): string {
+  const value = share * 100;
+  const digits = (value > 0 && value < 1) || (value > 99 && value < 100) ? 1 : 0;
+  const factor = 10 ** digits;
+  const rounded = value > 99 && value < 100 ? Math.floor(value * factor) / factor : Math.ceil(value * factor - 0.5) / factor;
+  return `${rounded.toFixed(digits)} %`;
+}
+
+/** A span as its two largest units: 340 ms, 4.2 s, 3 min 5 s, 2 h 10 min, 3 d 4 h. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds) || seconds < 0) return "–";
+  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return pair(Math.floor(whole / 60), "min", whole % 60, "s");
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 1440) return pair(Math.floor(minutes / 60), "h", minutes % 60, "min");
+  const hours = Math.round(seconds / 3600);
+  return pair(Math.floor(hours / 24), "d", hours % 24, "h");
+}
+
+/** How long ago, coarse enough to be read at a glance. */
+export function ago(iso: string, now: number): string {
+  const seconds = (now - Date.parse(iso)) / 1000;
+  if (Number.isNaN(seconds)) return "–";
+  if (seconds < -60) return `in ${coarse(-seconds)}`;
+  if (seconds < 10) return "just now";
+  return `${coarse(seconds)} ago`;
+}
+
+export function timeZoneLabel(date: Date = new Date()): string {
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const offset = -date.getTimezoneOffset();
+  const sign = offset < 0 ? "−" : "+";
+  const hours = String(Math.floor(Math.abs(offset) / 60)).padStart(2, "0");
+  const minutes = String(Math.abs(offset) % 60).padStart(2, "0");
+  return `${name} (UTC${sign}${hours}:${minutes})`;
+}
+
+/** A name from the API as words: awaiting_approval becomes "Awaiting approval". */
+export function words(name: string): string {
+  const spaced = name.replaceAll("_", " ").trim();
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
+}
+
+function coarse(seconds: number): string {
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
+
+function pair(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
+}

@@ -1,0 +1,41 @@
+// Keyboard shortcuts: single keys and two-key sequences such as "g i", silent while somebody types.
+import { useEffect, useRef } from "react";
+
+export type Shortcuts = Record<string, (event: KeyboardEvent) => void>;
+
+const SEQUENCE_MS = 1200;
+
+export function useShortcuts(shortcuts: Shortcuts, enabled = true): void {
+  const current = useRef(shortcuts);
+  useEffect(() => {
+    current.current = shortcuts;
+  });
+  useEffect(() => {
+    if (!enabled) return undefined;
+    let pending = "";
+    let pendingUntil = 0;
+    const onKey = (event: KeyboardEvent) => {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
+      const sequence = performance.now() < pendingUntil ? `${pending} ${event.key}` : event.key;
+      const action = current.current[sequence] ?? current.current[event.key];
+      const opens = Object.keys(current.current).some((key) => key.startsWith(`${event.key} `));
+      pending = opens ? event.key : "";
+      pendingUntil = opens ? performance.now() + SEQUENCE_MS : 0;
+      if (action === undefined) return;
+      event.preventDefault();
+      action(event);
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, [enabled]);
+}
+
+function isTyping(event: KeyboardEvent): boolean {
+  const target = event.target;
+  if (!(target instanceof HTMLElement)) return false;
+  // Inside a dialog only its own keys count; Enter and Space belong to whatever control has the focus.
+  if (target.isContentEditable || target.closest("input, textarea, select, [role=dialog], [role=menu], [role=listbox]")) {
+    return true;
+  }
+  return (event.key === "Enter" || event.key === " ") && target.closest("a, button, summary") !== null;
+}

@@ -1,0 +1,78 @@
+// Reads the story of an incident out of its events: the stages of its way, the gate's word, sentences for the timeline.
+import type { Json, JsonObject, StoredEvent } from "../api/types";
+import { t } from "../texts";
+
+export const STAGES = ["opened", "decided", "gated", "acted", "verified", "proved"] as const;
+export type Stage = (typeof STAGES)[number];
+export type StageState = "done" | "now" | "waiting" | "failed" | "ahead";
+
+export interface StageReport {
+  stage: Stage;
+  state: StageState;
+  at: string | null;
+}
+
+const MARKS: Record<string, [Stage, StageState]> = {
+  "incident.opened": ["opened", "done"],
+  "incident.reopened": ["opened", "done"],
+  "plan.proposed": ["decided", "done"],
+  "approval.requested": ["gated", "waiting"],
+  "plan.approved": ["gated", "done"],
+  "plan.rejected": ["gated", "failed"],
+  "step.started": ["acted", "now"],
+  "step.succeeded": ["acted", "done"],
+  "step.failed": ["acted", "failed"],
+  "incident.resolved": ["verified", "done"],
+  "evidence.sealed": ["proved", "done"],
+};
+
+/** The stages of the present round: a reopened incident begins its way again. */
+export function stagesOf(events: StoredEvent[]): StageReport[] {
+  const reports = new Map<Stage, StageReport>();
+  for (const event of events) {
+    if (event.type === "incident.reopened") reports.clear();
+    const mark = markOf(event);
+    if (mark === null) continue;
+    const [stage, state] = mark;
+    reports.set(stage, { stage, state, at: event.occurred_at });
+  }
+  return STAGES.map((stage) => reports.get(stage) ?? { stage, state: "ahead", at: null });
+}
+
+function markOf(event: StoredEvent): [Stage, StageState] | null {
+  if (event.type.startsWith("step.") && event.data["phase"] === "verify") {
+    return ["verified", event.type === "step.started" ? "now" : event.type === "step.failed" ? "failed" : "done"];
+  }
+  if (event.type === "playbook.completed") {
+    const outcome = event.data["outcome"];
+    if (outcome === "verified" || outcome === "completed") return ["verified", "done"];
+    return ["verified", "failed"];
+  }
+  return MARKS[event.type] ?? null;
+}
+
+/** The last word of the gate and the event that carries it. */
+export function gateOf(events: StoredEvent[]): { event: StoredEvent; gate: JsonObject | null } | null {
+  const event = events.findLast((each) => ["plan.approved", "plan.rejected", "approval.requested", "approval.decided"].includes(each.type))
+    ?? events.findLast((each) => each.type === "incident.escalated" && each.data["gate"] !== undefined);
+  if (event === undefined) return null;
+  return { event, gate: asObject(event.data["gate"]) };
+}
+
+export function sentenceOf(event: StoredEvent): string {
+  const known = t.events[event.type as keyof typeof t.events];
+  if (known === undefined) return event.type;
+  return typeof known === "string" ? known : known(event.data);
+}
+
+export function asObject(value: Json | undefined): JsonObject | null {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value : null;
+}
+
+export function asText(value: Json | undefined): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+export function asList(value: Json | undefined): Json[] {
+  return Array.isArray(value) ? value : [];
+}

@@ -1,0 +1,90 @@
+// The addresses of the console: everything about a tenant lies below /t/<slug>, so that a link carries its tenant.
+import {
+  createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect, type RouterHistory,
+} from "@tanstack/react-router";
+import { parseSearch, readFilters, stringifySearch } from "./lib/filters";
+import { Home } from "./shell/Home";
+import { NotFound, RouteTrouble, ScreenLoading } from "./shell/RouteStates";
+import { TenantLayout } from "./shell/TenantLayout";
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound });
+
+const home = createRoute({ getParentRoute: () => root, path: "/", component: Home });
+
+const tenant = createRoute({ getParentRoute: () => root, path: "/t/$tenant", component: TenantLayout });
+
+const tenantHome = createRoute({
+  getParentRoute: () => tenant,
+  path: "/",
+  beforeLoad: ({ params }) => {
+    throw redirect({ to: "/t/$tenant/overview", params, replace: true });
+  },
+});
+
+const overview = createRoute({
+  getParentRoute: () => tenant,
+  path: "overview",
+  component: lazyRouteComponent(() => import("./screens/Overview"), "Overview"),
+});
+
+const incidents = createRoute({
+  getParentRoute: () => tenant,
+  path: "incidents",
+  validateSearch: readFilters,
+  component: lazyRouteComponent(() => import("./screens/Incidents"), "Incidents"),
+});
+
+const incident = createRoute({
+  getParentRoute: () => tenant,
+  path: "incidents/$incidentId",
+  component: lazyRouteComponent(() => import("./screens/IncidentPage"), "IncidentPage"),
+});
+
+const approvals = createRoute({
+  getParentRoute: () => tenant,
+  path: "approvals",
+  component: lazyRouteComponent(() => import("./screens/Approvals"), "Approvals"),
+});
+
+const rules = createRoute({
+  getParentRoute: () => tenant,
+  path: "rules",
+  component: lazyRouteComponent(() => import("./screens/Rules"), "Rules"),
+});
+
+const evidence = createRoute({
+  getParentRoute: () => tenant,
+  path: "evidence",
+  component: lazyRouteComponent(() => import("./screens/Evidence"), "Evidence"),
+});
+
+const keys = createRoute({
+  getParentRoute: () => tenant,
+  path: "settings/keys",
+  component: lazyRouteComponent(() => import("./screens/Keys"), "Keys"),
+});
+
+const routeTree = root.addChildren([
+  home,
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, evidence, keys]),
+]);
+
+export function createConsoleRouter(history?: RouterHistory) {
+  return createRouter({
+    routeTree,
+    parseSearch,
+    stringifySearch,
+    defaultPreload: "intent",
+    defaultPendingComponent: ScreenLoading,
+    defaultErrorComponent: RouteTrouble,
+    defaultNotFoundComponent: NotFound,
+    scrollRestoration: true,
+    ...(history === undefined ? {} : { history }),
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof createConsoleRouter>;
+  }
+}
