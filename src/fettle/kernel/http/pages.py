@@ -91,7 +91,7 @@ def encode_cursor(values: Sequence[object]) -> str:
     Args:
         values: UUIDs, aware datetimes, integers, strings.
     """
-    plain = [rfc3339(value) if isinstance(value, datetime) else value for value in values]
+    plain = [_plain(value) for value in values]
     return base64.urlsafe_b64encode(orjson.dumps([_VERSION, *plain])).rstrip(b"=").decode()
 
 
@@ -123,6 +123,13 @@ def _read(cursor: str, kinds: Sequence[type]) -> list[Any]:
     if not kinds:
         return list(values)
     return [_as_kind(value, kind) for value, kind in zip(values, kinds, strict=True)]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    # The driver's UUIDs are of a subclass, which orjson does not take.
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _as_kind(value: object, kind: type) -> object:
