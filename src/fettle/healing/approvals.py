@@ -1,0 +1,248 @@
+"""Approvals: plans that wait for a person, decided once, for one plan's hash, before they expire."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NoReturn
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from fettle.healing.deciding import ACTOR, SUGGESTION, NewApproval, approved
+from fettle.identity.permissions import ROLES, permissions_of
+from fettle.incidents import service as incidents
+from fettle.incidents.service import Transition
+from fettle.incidents.states import State
+from fettle.kernel import context
+from fettle.kernel.clock import utcnow
+from fettle.kernel.database import driver
+from fettle.kernel.errors import Conflict, Forbidden, NotFound
+from fettle.kernel.jsonio import dumps_str
+from fettle.kernel.platform import Platform
+
+STATES: Final = ("pending", "approved", "rejected", "expired", "withdrawn")
+
+_COLUMNS = """
+a.id, a.incident_id, a.kind, a.state, a.rule_id, a.plan, a.plan_hash, a.reason, a.approvers, a.requested_at,
+a.expires_at, a.decided_at, a.decided_by, a.decision_reason
+"""
+
+_INSERT = """
+INSERT INTO approvals (id, tenant_id, incident_id, kind, rule_id, plan, plan_hash, reason, approvers, expires_at)
+SELECT n.id, $1, n.incident_id, n.kind, n.rule_id, n.plan::jsonb, n.plan_hash, n.reason,
+       ARRAY(SELECT jsonb_array_elements_text(n.approvers::jsonb)), n.expires_at
+FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+            $10::timestamptz[])
+  AS n(id, incident_id, kind, rule_id, plan, plan_hash, reason, approvers, expires_at)
+"""
+
+_DECIDE = f"""
+UPDATE approvals AS a SET state = $4, decided_at = now(), decided_by = $5, decision_reason = $6
+WHERE a.tenant_id = $1 AND a.id = $2 AND a.plan_hash = $3 AND a.state = 'pending' AND a.expires_at > now()
+RETURNING {_COLUMNS}
+"""  # noqa: S608 - a constant
+
+_EXPIRE = f"""
+UPDATE approvals AS a SET state = 'expired', decided_at = now()
+WHERE a.tenant_id = $1 AND a.state = 'pending' AND a.expires_at <= now() RETURNING {_COLUMNS}
+"""  # noqa: S608 - a constant
+
+
+async def request(session: AsyncSession, tenant_id: UUID, wanted: Sequence[NewApproval]) -> None:
+    """Store approvals that wait; what waited for the same incidents before is withdrawn."""
+    if not wanted:
+        return
+    await withdraw(session, tenant_id, [one.incident_id for one in wanted])
+    connection = await driver(session)
+    await connection.execute(
+        _INSERT,
+        tenant_id,
+        [one.id for one in wanted],
+        [one.incident_id for one in wanted],
+        [one.kind for one in wanted],
+        [one.rule_id for one in wanted],
+        [dumps_str(one.plan.content) for one in wanted],
+        [one.plan.hash for one in wanted],
+        [one.reason for one in wanted],
+        [dumps_str(one.approvers) for one in wanted],
+        [one.expires_at for one in wanted],
+    )
+
+
+async def withdraw(session: AsyncSession, tenant_id: UUID, incident_ids: Collection[UUID]) -> None:
+    """Withdraw what waits for incidents of which it is no longer true."""
+    connection = await driver(session)
+    await connection.execute(
+        "UPDATE approvals SET state = 'withdrawn', decided_at = now() "
+        "WHERE tenant_id = $1 AND incident_id = ANY($2) AND state = 'pending'",
+        tenant_id, list(incident_ids),
+    )  # fmt: skip
+
+
+async def listed(
+    session: AsyncSession,
+    tenant_id: UUID,
+    *,
+    states: Sequence[str] | None = None,
+    incident_id: UUID | None = None,
+    before: UUID | None = None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """Return approvals, newest first, each with its incident's number, title, severity and host."""
+    connection = await driver(session)
+    return await connection.fetch(
+        f"SELECT {_COLUMNS}, i.number, i.title, i.severity, i.host, i.check_type "  # noqa: S608 - a constant
+        "FROM approvals a JOIN incidents i ON i.tenant_id = a.tenant_id AND i.id = a.incident_id "
+        "WHERE a.tenant_id = $1 AND ($2::text[] IS NULL OR a.state = ANY($2)) "
+        "AND ($3::uuid IS NULL OR a.incident_id = $3) AND ($4::uuid IS NULL OR a.id < $4) "
+        "ORDER BY a.id DESC LIMIT $5",
+        tenant_id, list(states) if states else None, incident_id, before, limit,
+    )  # fmt: skip
+
+
+async def read(session: AsyncSession, tenant_id: UUID, approval_id: UUID) -> asyncpg.Record:
+    """Return one approval, with its incident's number, title, severity and host.
+
+    Raises:
+        NotFound: The tenant has no such approval.
+    """
+    connection = await driver(session)
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS}, i.number, i.title, i.severity, i.host, i.check_type "  # noqa: S608 - a constant
+        "FROM approvals a JOIN incidents i ON i.tenant_id = a.tenant_id AND i.id = a.incident_id "
+        "WHERE a.tenant_id = $1 AND a.id = $2",
+        tenant_id, approval_id,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound("There is no such approval.")
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a person says of a plan.
+
+    Attributes:
+        plan_hash: Of the plan that they looked at.
+        reason: Why.
+        actor: Who, as in events.
+        permissions: What they may do.
+    """
+
+    plan_hash: str
+    reason: str
+    actor: str
+    permissions: frozenset[str]
+
+
+async def approve(session: AsyncSession, tenant_id: UUID, approval_id: UUID, verdict: Verdict) -> None:
+    """Set the plan going. Of several decisions at once, one wins.
+
+    Raises:
+        NotFound: The tenant has no such approval.
+        Forbidden: The policy wants another role.
+        Conflict: It was decided, it expired, the hash is another plan's, or the incident has moved on.
+    """
+    row = await _decide(session, tenant_id, approval_id, "approved", verdict)
+    waiting = State.ESCALATED if row["kind"] == SUGGESTION else State.AWAITING_APPROVAL
+    standing = (await incidents.lock(session, tenant_id, [row["incident_id"]]))[row["incident_id"]]
+    if standing.state is not waiting:
+        raise Conflict(f"The incident is {standing.state} by now, so this plan no longer applies to it.")
+    stored = {"plan": row["plan"], "plan_hash": row["plan_hash"]}
+    more = {"approval_id": str(approval_id), "reason": verdict.reason}
+    go = approved(row["incident_id"], stored, row["rule_id"], verdict.actor, actor=verdict.actor, more=more)
+    await incidents.transition(session, tenant_id, [go])
+
+
+async def reject(session: AsyncSession, tenant_id: UUID, approval_id: UUID, verdict: Verdict) -> None:
+    """Refuse the plan; its incident goes to a person.
+
+    Raises:
+        NotFound: The tenant has no such approval.
+        Forbidden: The policy wants another role.
+        Conflict: It was decided, it expired, or the hash is another plan's.
+    """
+    row = await _decide(session, tenant_id, approval_id, "rejected", verdict)
+    moves = _rejected(row, "rejected", verdict.reason, verdict.actor)
+    await incidents.transition(session, tenant_id, moves, if_allowed=True)
+
+
+async def expire_due(platform: Platform) -> None:
+    """Take what nobody decided in time as rejected, for every tenant."""
+    async with platform.database.raw_system() as connection:
+        rows = await connection.fetch(
+            "SELECT DISTINCT tenant_id FROM approvals WHERE state = 'pending' AND expires_at <= now()"
+        )
+    for tenant_id in [row["tenant_id"] for row in rows]:
+        async with platform.database.tenant(tenant_id) as session:
+            raw = await driver(session)
+            expired = await raw.fetch(_EXPIRE, tenant_id)
+            moves = [
+                move
+                for row in expired
+                for move in _rejected(row, "expired", "Nobody decided in time.", ACTOR)
+            ]
+            await incidents.transition(session, tenant_id, moves, if_allowed=True)
+
+
+def _rejected(row: asyncpg.Record, outcome: str, reason: str, actor: str) -> list[Transition]:
+    data: dict[str, Any] = {
+        "approval_id": str(row["id"]),
+        "plan_hash": row["plan_hash"],
+        "rule_id": row["rule_id"],
+        "outcome": outcome,
+        "reason": reason,
+    }
+    request_id = context.request_id.get()
+    incident_id = row["incident_id"]
+    told = Transition(
+        incident_id=incident_id, type="plan.rejected", data=data, actor=actor, request_id=request_id
+    )
+    if row["kind"] == SUGGESTION:
+        return [told]  # its incident is with a person already
+    escalated = {"level": "L3", "reason": f"plan_{outcome}", "detail": reason, "rule_id": row["rule_id"]}
+    return [
+        told,
+        Transition(
+            incident_id=incident_id,
+            type="incident.escalated",
+            to=State.ESCALATED,
+            data=escalated,
+            actor=actor,
+            request_id=request_id,
+        ),
+    ]
+
+
+async def _decide(
+    session: AsyncSession, tenant_id: UUID, approval_id: UUID, state: str, verdict: Verdict
+) -> asyncpg.Record:
+    asked = await read(session, tenant_id, approval_id)
+    if not may_decide(asked["approvers"], verdict.permissions):
+        roles = " or ".join(asked["approvers"])
+        raise Forbidden(f"The policy wants this decided by a {roles}; ask one.")
+    connection = await driver(session)
+    row = await connection.fetchrow(
+        _DECIDE, tenant_id, approval_id, verdict.plan_hash, state, verdict.actor, verdict.reason
+    )
+    if row is None:
+        _refuse(await read(session, tenant_id, approval_id), verdict.plan_hash, utcnow())
+    return row
+
+
+def may_decide(approvers: Sequence[str], permissions: frozenset[str]) -> bool:
+    """Say whether somebody may do all that one of the wanted roles may; without any, the permission is enough."""
+    return not approvers or any(role in ROLES and permissions_of(role) <= permissions for role in approvers)
+
+
+def _refuse(row: asyncpg.Record, plan_hash: str, now: datetime) -> NoReturn:
+    if row["state"] != "pending":
+        raise Conflict(f"The approval is {row['state']} already. Look at it again.")
+    if row["expires_at"] <= now:
+        raise Conflict("The approval has expired.")
+    if row["plan_hash"] != plan_hash:
+        raise Conflict(
+            "The plan is not the one that you looked at: its hash differs. Read the approval again."
+        )
+    raise Conflict("Somebody else decided at the same time. Look at it again.")

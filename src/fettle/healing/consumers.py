@@ -1,0 +1,152 @@
+"""Healing's part of the pipeline: decides triaged incidents, and takes the outcome of runs."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from fettle.healing import approvals
+from fettle.healing.attempts import note_attempts, read_attempts
+from fettle.healing.deciding import ACTOR, Decision, Situation, decide
+from fettle.healing.gating import signals_needed
+from fettle.healing.plans import PlanDraft, PlanError
+from fettle.healing.rule_sets import CompiledRules, rule_sets
+from fettle.healing.rules import Rule
+from fettle.incidents import service as incidents
+from fettle.incidents.history import Standing
+from fettle.incidents.service import Transition
+from fettle.incidents.states import State
+from fettle.kernel.bus import ConsumerSpec, TenantBatch
+from fettle.kernel.clock import utcnow
+from fettle.kernel.events import Event
+from fettle.packs.active import ActivePacks
+from fettle.trust.signals import latest_signals
+
+_RUNNING_ACTIONS = frozenset({"execute_runbook", "run_playbook", "notify"})
+_SETTLING = frozenset({"incident.resolved", "incident.closed"})
+_IN_HAND = frozenset({State.HEALING, State.VERIFYING, State.AWAITING_APPROVAL})
+
+
+async def decide_incidents(batch: TenantBatch) -> None:
+    """Decide a tenant's triaged incidents: one rule set, and a handful of statements for all of them."""
+    # What a person or the sender did to an incident since then overtakes its triage, and a decision that
+    # was made already is not made again: only what still waits is decided, under its lock.
+    ids = [event.stream_id for event in batch.events]
+    standings = await incidents.lock(batch.session, batch.tenant_id, ids)
+    triaged = [event for event in _latest(batch.events) if _waits(standings.get(event.stream_id))]
+    if not triaged:
+        return
+    rules, packs = await rule_sets(batch.platform).current(batch.platform, batch.session, batch.tenant_id)
+    decisions = await _decisions(batch, rules, packs, triaged)
+    moves = [move for decision in decisions for move in decision.transitions]
+    await incidents.transition(batch.session, batch.tenant_id, moves)
+    wanted = [decision.approval for decision in decisions if decision.approval is not None]
+    await approvals.request(batch.session, batch.tenant_id, wanted)
+
+
+async def take_outcomes(batch: TenantBatch) -> None:
+    """Resolve what was verified, hand the rest to a person; withdraw approvals that lost their object."""
+    settled = [event.stream_id for event in batch.events if event.type in _SETTLING]
+    if settled:
+        await approvals.withdraw(batch.session, batch.tenant_id, settled)
+    ended = {
+        event.correlation_id: event
+        for event in batch.events
+        if event.type == "playbook.completed" and event.correlation_id is not None
+    }
+    standings = await incidents.lock(batch.session, batch.tenant_id, list(ended)) if ended else {}
+    taken = [
+        (incident_id, event)
+        for incident_id, event in ended.items()
+        if incident_id in standings and standings[incident_id].state in _IN_HAND
+    ]
+    if not taken:
+        return
+    moves = [_outcome(incident_id, event) for incident_id, event in taken]
+    await incidents.transition(batch.session, batch.tenant_id, moves)
+    results = [(incident_id, event.data.get("outcome") == "verified") for incident_id, event in taken]
+    await note_attempts(batch.session, batch.tenant_id, results)
+
+
+def _waits(standing: Standing | None) -> bool:
+    return standing is not None and standing.state is State.TRIAGED
+
+
+async def _decisions(
+    batch: TenantBatch, rules: CompiledRules, packs: ActivePacks, triaged: list[Event]
+) -> list[Decision]:
+    now = utcnow()
+    # A first triage is an incident's second event: nothing can have been tried on it.
+    seen_before = [event.stream_id for event in triaged if event.version > 2]  # noqa: PLR2004 - as said
+    attempts = await read_attempts(batch.session, batch.tenant_id, seen_before)
+    by_check = {str(event.data["incident"].get("check_type")): event.data["incident"] for event in triaged}
+    names = {
+        str(signal["id"])
+        for incident in by_check.values()
+        for signal in signals_needed(packs.trust_signals, incident)
+    }
+    recorded = await latest_signals(batch.session, batch.tenant_id, names)
+    decisions = []
+    for event in triaged:
+        incident = event.data["incident"]
+        rule = rules.rules.match(incident)
+        situation = Situation(
+            incident=incident,
+            rule=rule,
+            draft=_draft(rules, rule, incident),
+            policy=packs.policy,
+            trust_signals=packs.trust_signals,
+            recorded=recorded,
+            attempts=attempts.get((event.stream_id, rule.id)) if rule is not None else None,
+            now=now,
+            cause=event.id,
+        )
+        decisions.append(decide(situation))
+    return decisions
+
+
+def _draft(rules: CompiledRules, rule: Rule | None, incident: dict[str, Any]) -> PlanDraft | PlanError | None:
+    if rule is None or rule.action not in _RUNNING_ACTIONS:
+        return None
+    return rules.draft(rule, str(incident.get("check_type")))
+
+
+def _latest(events: Iterable[Event]) -> list[Event]:
+    """Return the last event of each stream, in their order."""
+    by_stream: dict[UUID, Event] = {}
+    for event in events:
+        by_stream.pop(event.stream_id, None)
+        by_stream[event.stream_id] = event
+    return list(by_stream.values())
+
+
+def _outcome(incident_id: UUID, event: Event) -> Transition:
+    outcome = str(event.data.get("outcome"))
+    told = {"run_id": str(event.stream_id), "outcome": outcome}
+    if outcome == "verified":
+        return Transition(
+            incident_id=incident_id,
+            type="incident.resolved",
+            to=State.RESOLVED,
+            data={**told, "resolution": "Healed, and the check passes again."},
+            actor=ACTOR,
+            causation_id=event.id,
+        )
+    detail = event.data.get("detail") or event.data.get("reason") or f"The run ended as {outcome}."
+    return Transition(
+        incident_id=incident_id,
+        type="incident.escalated",
+        to=State.ESCALATED,
+        data={**told, "level": "L3", "reason": f"run_{outcome}", "detail": str(detail)},
+        actor=ACTOR,
+        causation_id=event.id,
+    )
+
+
+CONSUMERS = [
+    ConsumerSpec("healing.decide", frozenset({"incident.triaged"}), decide_incidents),
+    ConsumerSpec(
+        "healing.outcome",
+        frozenset({"playbook.completed", "incident.resolved", "incident.closed"}),
+        take_outcomes,
+    ),
+]

@@ -1,0 +1,257 @@
+"""HTTP of rules and approvals."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Depends, Path, Query
+
+from fettle.healing import approvals, service
+from fettle.healing.approvals import Verdict, may_decide
+from fettle.healing.dry_run import DAYS, dry_run
+from fettle.healing.rule_sets import rule_sets
+from fettle.healing.rules import Rule, RuleExplanation, RuleSet
+from fettle.healing.schemas import (
+    ApprovalAccepted,
+    ApprovalOut,
+    ApprovalPage,
+    ApprovalState,
+    DryRunIn,
+    DryRunOut,
+    ExplainIn,
+    ExplainOut,
+    RuleAccepted,
+    RuleBody,
+    RuleChange,
+    RuleExplanationOut,
+    RuleId,
+    RuleItem,
+    RulePage,
+    VerdictIn,
+    Version,
+)
+from fettle.healing.service import StoredRule
+from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
+from fettle.kernel.errors import NotFound
+from fettle.kernel.http.pages import Paging
+from fettle.kernel.http.routes import StrictRoute
+
+router = APIRouter(route_class=StrictRoute)
+
+RuleReader = Annotated[Access, Depends(require("rules:read"))]
+RuleWriter = Annotated[Access, Depends(require("rules:write"))]
+IncidentReader = Annotated[Access, Depends(require("incidents:read"))]
+Decider = Annotated[Access, Depends(require("approvals:decide"))]
+NamedRule = Annotated[RuleId, Path(description="A rule's id.")]
+
+_EXPLAINED = 50
+
+
+@router.get("/rules", tags=["rules"])
+async def list_rules(
+    platform: CurrentPlatform,
+    access: RuleReader,
+    session: TenantSession,
+    paging: Paging,
+    source: Annotated[Literal["builtin", "pack", "tenant", "synced", "promoted"] | None, Query()] = None,
+    enabled: Annotated[bool | None, Query()] = None,
+    q: Annotated[str | None, Query(max_length=200, description="Part of the id or the title.")] = None,
+) -> RulePage:
+    """List the rules that hold for the tenant, packs' and its own, in the order in which they win."""
+    rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
+    own = await service.list_own(session, access.tenant_id)
+    after = paging.after(int, str)
+    wanted = [
+        rule
+        for rule in rules.rules.rules
+        if (source is None or rule.source == source)
+        and (enabled is None or rule.enabled is enabled)
+        and (q is None or q.lower() in f"{rule.id} {rule.document.get('title', '')}".lower())
+        and (after is None or (rule.priority, rule.id) > after)
+    ]
+    page, cursor = paging.cut(wanted[: paging.limit + 1], lambda rule: (rule.priority, rule.id))
+    return RulePage(items=[_item(rule, own.get(rule.id)) for rule in page], next_cursor=cursor)
+
+
+@router.post("/rules", status_code=202, tags=["rules"])
+async def create_rule(body: RuleBody, access: RuleWriter, session: TenantSession) -> RuleAccepted:
+    """Add a rule of the tenant's own; with the id of a pack's rule it takes that one's place."""
+    version = await service.create_rule(session, access.tenant_id, body.document(), actor=access.actor)
+    return RuleAccepted(id=body.id, href=f"/api/v1/rules/{body.id}", version=version)
+
+
+@router.post("/rules/explain", tags=["rules"])
+async def explain_rules(
+    body: ExplainIn, platform: CurrentPlatform, access: RuleReader, session: TenantSession
+) -> ExplainOut:
+    """Say which rule wins for an incident, and why others do not; changes nothing."""
+    rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
+    explained = rules.rules.explain(body.incident)
+    winner = next((one.rule_id for one in explained if one.winner), None)
+    best = sorted(explained, key=_distance)[:_EXPLAINED]
+    return ExplainOut(
+        winner=winner,
+        considered=len(explained),
+        matched=sum(one.matched for one in explained),
+        items=[RuleExplanationOut.model_validate(one) for one in best],
+    )
+
+
+@router.post("/rules/dry-run", tags=["rules"])
+async def try_new_rule(
+    body: DryRunIn, platform: CurrentPlatform, access: RuleReader, session: TenantSession
+) -> DryRunOut:
+    """Try a rule on the incidents of the last 30 days; changes nothing."""
+    rule = service.checked(body.rule.document())
+    rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
+    return await _tried(session, access, rule, rules.rules)
+
+
+@router.get("/rules/{rule_id}", tags=["rules"])
+async def show_rule(
+    rule_id: NamedRule, platform: CurrentPlatform, access: RuleReader, session: TenantSession
+) -> RuleItem:
+    """Show one rule."""
+    rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
+    own = await service.list_own(session, access.tenant_id)
+    return _item(_named(rules.rules, rule_id), own.get(rule_id))
+
+
+@router.put("/rules/{rule_id}", status_code=202, tags=["rules"])
+async def change_rule(
+    rule_id: NamedRule, body: RuleChange, access: RuleWriter, session: TenantSession
+) -> RuleAccepted:
+    """Replace a rule of the tenant's own, unless somebody changed it meanwhile."""
+    version = await service.change_rule(
+        session, access.tenant_id, rule_id, body.document(), version=body.version, actor=access.actor
+    )
+    return RuleAccepted(id=rule_id, href=f"/api/v1/rules/{rule_id}", version=version)
+
+
+@router.delete("/rules/{rule_id}", status_code=202, tags=["rules"])
+async def delete_rule(
+    rule_id: NamedRule, version: Annotated[Version, Query()], access: RuleWriter, session: TenantSession
+) -> RuleAccepted:
+    """Delete a rule of the tenant's own; the pack's rule of the same id, if any, holds again."""
+    await service.delete_rule(session, access.tenant_id, rule_id, version=version, actor=access.actor)
+    return RuleAccepted(id=rule_id, href=f"/api/v1/rules/{rule_id}")
+
+
+@router.post("/rules/{rule_id}/dry-run", tags=["rules"])
+async def try_rule(
+    rule_id: NamedRule, platform: CurrentPlatform, access: RuleReader, session: TenantSession
+) -> DryRunOut:
+    """Try a rule that is there, enabled or not, on the incidents of the last 30 days; changes nothing."""
+    rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
+    return await _tried(session, access, _named(rules.rules, rule_id), rules.rules)
+
+
+@router.get("/approvals", tags=["approvals"])
+async def list_approvals(
+    access: IncidentReader,
+    session: TenantSession,
+    paging: Paging,
+    state: Annotated[list[ApprovalState] | None, Query(description="Any of these states.")] = None,
+    incident_id: Annotated[UUID | None, Query(description="Of this incident.")] = None,
+) -> ApprovalPage:
+    """List plans that wait, or waited, for a person, newest first."""
+    after = paging.after(UUID)
+    rows = await approvals.listed(
+        session,
+        access.tenant_id,
+        states=state,
+        incident_id=incident_id,
+        before=after[0] if after else None,
+        limit=paging.limit + 1,
+    )
+    page, cursor = paging.cut(rows, lambda row: [row["id"]])
+    return ApprovalPage(items=[_approval(row, access) for row in page], next_cursor=cursor)
+
+
+@router.get("/approvals/{approval_id}", tags=["approvals"])
+async def show_approval(approval_id: UUID, access: IncidentReader, session: TenantSession) -> ApprovalOut:
+    """Show one approval with its plan in full."""
+    return _approval(await approvals.read(session, access.tenant_id, approval_id), access)
+
+
+@router.post("/approvals/{approval_id}/approve", status_code=202, tags=["approvals"])
+async def approve(
+    approval_id: UUID, body: VerdictIn, access: Decider, session: TenantSession
+) -> ApprovalAccepted:
+    """Approve the plan of this hash; it starts at once. Of two decisions one gets 409."""
+    await approvals.approve(session, access.tenant_id, approval_id, _verdict(body, access))
+    return ApprovalAccepted(id=approval_id, href=f"/api/v1/approvals/{approval_id}")
+
+
+@router.post("/approvals/{approval_id}/reject", status_code=202, tags=["approvals"])
+async def reject(
+    approval_id: UUID, body: VerdictIn, access: Decider, session: TenantSession
+) -> ApprovalAccepted:
+    """Reject the plan of this hash; its incident goes to a person."""
+    await approvals.reject(session, access.tenant_id, approval_id, _verdict(body, access))
+    return ApprovalAccepted(id=approval_id, href=f"/api/v1/approvals/{approval_id}")
+
+
+def _verdict(body: VerdictIn, access: Access) -> Verdict:
+    return Verdict(body.plan_hash, body.reason, access.actor, access.permissions)
+
+
+async def _tried(session: TenantSession, access: Access, rule: Rule, current: RuleSet) -> DryRunOut:
+    found = await dry_run(session, access.tenant_id, rule, current)
+    return DryRunOut(
+        rule_id=rule.id,
+        days=DAYS,
+        considered=found.considered,
+        matched=found.matched,
+        won=found.won,
+        instead_of=found.instead_of,
+        truncated=found.truncated,
+        examples=found.examples,
+    )
+
+
+def _named(rules: RuleSet, rule_id: str) -> Rule:
+    for rule in rules.rules:
+        if rule.id == rule_id:
+            return rule
+    raise NotFound(f"There is no rule {rule_id}.")
+
+
+def _distance(one: RuleExplanation) -> tuple[bool, bool, int]:
+    """Sort the winner first, then what matches, then by how many comparisons fail."""
+    return (not one.winner, not one.matched, sum(not condition.holds for condition in one.conditions))
+
+
+def _item(rule: Rule, stored: StoredRule | None) -> RuleItem:
+    document = rule.document
+    return RuleItem(
+        id=rule.id,
+        title=document.get("title"),
+        description=document.get("description"),
+        priority=rule.priority,
+        enabled=rule.enabled,
+        conditions=list(document["conditions"]),
+        action=document["action"],
+        runbook_id=rule.runbook_id,
+        playbook_id=rule.playbook_id,
+        parameters=document.get("parameters"),
+        reason=document.get("reason"),
+        cooldown_seconds=rule.cooldown_seconds,
+        max_attempts=rule.max_attempts,
+        source=rule.source,
+        pack_id=document.get("pack_id"),
+        version=stored.version if stored is not None else None,
+        updated_at=stored.updated_at if stored is not None else None,
+        updated_by=stored.updated_by if stored is not None else None,
+    )
+
+
+def _approval(row: asyncpg.Record, access: Access) -> ApprovalOut:
+    values = dict(row)
+    allowed = "approvals:decide" in access.permissions and may_decide(row["approvers"], access.permissions)
+    return ApprovalOut(
+        **{name: values[name] for name in ApprovalOut.model_fields if name in values},
+        incident_number=row["number"],
+        incident_title=row["title"],
+        may_decide=allowed,
+    )

@@ -1,0 +1,220 @@
+"""A tenant's own rules: create, change, delete, each with its version, its history and its event."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from fettle.healing.rules import Rule, RuleError
+from fettle.kernel import context, events
+from fettle.kernel.database import driver
+from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
+from fettle.kernel.events import NewEvent
+from fettle.kernel.jsonio import dumps_str
+
+MAX_RULES: Final = 20_000
+"""Most rules of a tenant's own."""
+
+_INSERT: Final = """
+INSERT INTO rules (tenant_id, id, version, document, updated_by)
+SELECT $1, $2, 1 + coalesce((SELECT max(version) FROM rule_versions WHERE tenant_id = $1 AND rule_id = $2), 0),
+       $3::text::jsonb, $4
+ON CONFLICT DO NOTHING RETURNING version
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRule:
+    """A tenant's rule as it is stored."""
+
+    rule: Rule
+    version: int
+    updated_at: datetime
+    updated_by: str
+
+
+async def list_own(session: AsyncSession, tenant_id: UUID) -> dict[str, StoredRule]:
+    """Return the tenant's own rules by id."""
+    connection = await driver(session)
+    rows = await connection.fetch(
+        "SELECT document, version, updated_at, updated_by FROM rules WHERE tenant_id = $1", tenant_id
+    )
+    stored = [_stored(row) for row in rows]
+    return {one.rule.id: one for one in stored}
+
+
+async def read_own(session: AsyncSession, tenant_id: UUID, rule_id: str) -> StoredRule:
+    """Return one of the tenant's own rules.
+
+    Raises:
+        NotFound: The tenant has none of this id.
+    """
+    connection = await driver(session)
+    row = await connection.fetchrow(
+        "SELECT document, version, updated_at, updated_by FROM rules WHERE tenant_id = $1 AND id = $2",
+        tenant_id, rule_id,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound(f"This tenant has no rule {rule_id} of its own.")
+    return _stored(row)
+
+
+async def create_rule(
+    session: AsyncSession, tenant_id: UUID, document: Mapping[str, Any], *, actor: str
+) -> int:
+    """Add a rule; it holds from the next decision on.
+
+    Returns:
+        Its version.
+
+    Raises:
+        Invalid: It cannot be compiled.
+        Conflict: The tenant has a rule of this id.
+    """
+    rule = checked(document)
+    connection = await driver(session)
+    await _count_change(connection, tenant_id)
+    if await connection.fetchval("SELECT count(*) FROM rules WHERE tenant_id = $1", tenant_id) >= MAX_RULES:
+        raise Conflict(f"A tenant has at most {MAX_RULES} rules of its own. Delete some first.")
+    version = await connection.fetchval(_INSERT, tenant_id, rule.id, dumps_str(rule.document), actor)
+    if version is None:
+        raise Conflict(f"There is a rule {rule.id} already. Change it with PUT, or choose another id.")
+    await _note(session, tenant_id, rule.id, "rule.created", version, rule.document, actor)
+    return int(version)
+
+
+async def change_rule(
+    session: AsyncSession,
+    tenant_id: UUID,
+    rule_id: str,
+    document: Mapping[str, Any],
+    *,
+    version: int,
+    actor: str,
+) -> int:
+    """Replace a rule that nobody changed since it was read.
+
+    Raises:
+        Invalid: It cannot be compiled, or names another id.
+        NotFound: The tenant has no such rule.
+        Conflict: It has another version by now.
+    """
+    rule = checked(document)
+    if rule.id != rule_id:
+        raise Invalid(
+            "The id of a rule does not change.",
+            errors=[FieldError("/id", f"must be {rule_id}, as in the address")],
+        )
+    connection = await driver(session)
+    await _count_change(connection, tenant_id)
+    changed = await connection.fetchval(
+        "UPDATE rules SET document = $4::text::jsonb, version = version + 1, updated_at = now(), updated_by = $5 "
+        "WHERE tenant_id = $1 AND id = $2 AND version = $3 RETURNING version",
+        tenant_id, rule_id, version, dumps_str(rule.document), actor,
+    )  # fmt: skip
+    if changed is None:
+        await _refuse_stale(session, tenant_id, rule_id, version)
+    await _note(session, tenant_id, rule_id, "rule.changed", changed, rule.document, actor)
+    return int(changed)
+
+
+async def delete_rule(
+    session: AsyncSession, tenant_id: UUID, rule_id: str, *, version: int, actor: str
+) -> None:
+    """Delete a rule that nobody changed since it was read; a pack's rule of the same id holds again.
+
+    Raises:
+        NotFound: The tenant has no such rule.
+        Conflict: It has another version by now.
+    """
+    connection = await driver(session)
+    await _count_change(connection, tenant_id)
+    deleted = await connection.fetchval(
+        "DELETE FROM rules WHERE tenant_id = $1 AND id = $2 AND version = $3 RETURNING version",
+        tenant_id, rule_id, version,
+    )  # fmt: skip
+    if deleted is None:
+        await _refuse_stale(session, tenant_id, rule_id, version)
+    await _note(session, tenant_id, rule_id, "rule.deleted", deleted + 1, None, actor)
+
+
+def checked(document: Mapping[str, Any]) -> Rule:
+    """Return a rule of a tenant's own, compiled.
+
+    Raises:
+        Invalid: With the pointer of what is wrong and what would be right.
+    """
+    try:
+        rule = Rule.parse({**document, "source": "tenant"}, place="sent")
+    except RuleError as error:
+        pointer = "/" + error.path.replace("[", "/").replace("]", "").replace(".", "/") if error.path else ""
+        raise Invalid(
+            f"The rule cannot be used: {error.path} {error.detail}.",
+            errors=[FieldError(pointer, error.detail)],
+        ) from None
+    if rule.action == "execute_runbook" and rule.runbook_id is None:
+        raise _lacks("runbook_id", rule.action)
+    if rule.action == "run_playbook" and rule.playbook_id is None:
+        raise _lacks("playbook_id", rule.action)
+    return rule
+
+
+def rule_stream(tenant_id: UUID, rule_id: str) -> UUID:
+    """Return the id of the stream that a rule's events stand in."""
+    return uuid5(tenant_id, f"rule:{rule_id}")
+
+
+def _lacks(field: str, action: str) -> Invalid:
+    return Invalid(
+        f"The action {action} needs a {field}.", errors=[FieldError(f"/{field}", f"is needed by {action}")]
+    )
+
+
+async def _count_change(connection: asyncpg.Connection, tenant_id: UUID) -> None:
+    """Count the change first: the row's lock makes changes of one tenant's rules follow each other."""
+    await connection.execute(
+        "INSERT INTO rule_sets (tenant_id, version) VALUES ($1, 1) "
+        "ON CONFLICT (tenant_id) DO UPDATE SET version = rule_sets.version + 1",
+        tenant_id,
+    )
+
+
+async def _refuse_stale(session: AsyncSession, tenant_id: UUID, rule_id: str, version: int) -> None:
+    current = await read_own(session, tenant_id, rule_id)
+    raise Conflict(
+        f"The rule has version {current.version} by now, not {version}. Read it again and repeat what still applies."
+    )
+
+
+async def _note(
+    session: AsyncSession,
+    tenant_id: UUID,
+    rule_id: str,
+    kind: str,
+    version: int,
+    document: Mapping[str, Any] | None,
+    actor: str,
+) -> None:
+    connection = await driver(session)
+    await connection.execute(
+        "INSERT INTO rule_versions (tenant_id, rule_id, version, document, changed_by) "
+        "VALUES ($1, $2, $3, $4::text::jsonb, $5)",
+        tenant_id, rule_id, version, None if document is None else dumps_str(document), actor,
+    )  # fmt: skip
+    event = NewEvent(
+        stream_type="rule",
+        stream_id=rule_stream(tenant_id, rule_id),
+        type=kind,
+        data={"rule_id": rule_id, "version": version, "rule": document},
+        actor=actor,
+        request_id=context.request_id.get(),
+    )
+    await events.append(session, tenant_id, [event])
+
+
+def _stored(row: asyncpg.Record) -> StoredRule:
+    return StoredRule(Rule.parse(row["document"]), row["version"], row["updated_at"], row["updated_by"])
