@@ -15,18 +15,17 @@ import pytest_asyncio
 from fastapi import APIRouter, FastAPI, Query, WebSocket
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
+from tests.kernel_http.serving import serve, speak
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from fettle.kernel import context
 from fettle.kernel.errors import NotFound, Unauthenticated
 from fettle.kernel.http import Page, Paging, StrictRoute, problem_handlers, wrap
+from fettle.kernel.http.serving import GuardedProtocol
 from fettle.kernel.metrics import render
 from fettle.kernel.platform import Platform
 from fettle.kernel.settings import SettingsError
-from tests.kernel_http.serving import serve, speak
-
-NOT_A_UUID = r"[A-Za-z0-9._-]{1,64}"
 
 
 class Reading(BaseModel):
@@ -451,8 +450,6 @@ async def test_a_slow_answer_is_given_up_and_a_live_stream_is_not(platform: Plat
 
 
 async def test_slow_and_endless_heads_are_given_up(platform: Platform):
-    from fettle.kernel.http.serving import GuardedProtocol
-
     class Hasty(GuardedProtocol):
         header_seconds = 0.2
 

@@ -1,5 +1,6 @@
 """What every HTTP route stands on: strict bodies, keyset pages, problem documents, the stack."""
 
+from fettle.kernel.http.idempotency import Once
 from fettle.kernel.http.pages import Page, PageParams, Paging, decode_cursor, encode_cursor
 from fettle.kernel.http.problems import problem_handlers
 from fettle.kernel.http.routes import StrictRoute
@@ -8,6 +9,7 @@ from fettle.kernel.http.stack import RATE_LIMITER, wrap
 
 __all__ = [
     "RATE_LIMITER",
+    "Once",
     "Page",
     "PageParams",
     "Paging",
