@@ -145,7 +145,8 @@ class ActivePacks:
         self.packs = packs
         self.policy = policy
         self.policy_version = policy_version
-        self.version = f"{packs.version}.{policy_version}"
+        chosen = orjson.dumps(dict(policy), option=orjson.OPT_SORT_KEYS)
+        self.version = f"{packs.version}.{hashlib.sha256(chosen).hexdigest()[:16]}"
 
     @classmethod
     def of(cls, packs: Iterable[DomainPack], policy: Mapping[str, Any] = DEFAULT_POLICY) -> "ActivePacks":

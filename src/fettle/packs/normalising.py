@@ -80,9 +80,10 @@ class TypeNormaliser:
         return targets.get(value) if isinstance(value, str) else None
 
     def assign(self, exception: dict[str, Any]) -> None:
-        """Write the fields that this type derives from others."""
+        """Write the fields that this type derives from others; each reads what stood there before."""
+        before = dict(exception)
         for assignment in self._assignments:
-            assignment.write(exception)
+            assignment.write(exception, before)
 
     def finish(self, exception: dict[str, Any]) -> None:
         """Settle platform and severity, once every field stands."""
@@ -120,9 +121,9 @@ class _Assignment:
             default=spec.get("default", _MISSING),
         )
 
-    def write(self, exception: dict[str, Any]) -> None:
+    def write(self, exception: dict[str, Any], before: Mapping[str, Any]) -> None:
         value = next(
-            (found for path in self.sources if (found := lookup(exception, path)) is not None), self.default
+            (found for path in self.sources if (found := lookup(before, path)) is not None), self.default
         )
         if value is _MISSING:
             return
