@@ -162,6 +162,7 @@ def _open_worker(**_kwargs: object) -> None:
     """Make the loop and the connections after the fork: neither survives one."""
     global _worker_loop  # noqa: PLW0603 - Celery's hooks share nothing but the module
     _worker_loop = WorkerLoop(load_settings())
+    features.equip(_worker_loop.platform)
     _worker_loop.platform.parts["celery"] = make_celery(_worker_loop.platform.settings)
 
 

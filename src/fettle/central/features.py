@@ -6,9 +6,11 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Final
 
+from fettle.fleet.service import HostDirectory
 from fettle.kernel.bus import ConsumerSpec
 from fettle.kernel.jobs import JobSpec, Schedule
 from fettle.kernel.platform import Platform
+from fettle.tools.catalogue import registry_of
 
 Service = Callable[[Platform], Coroutine[None, None, None]]
 """Runs until it is cancelled."""
@@ -44,6 +46,14 @@ def schedules() -> dict[str, Schedule]:
 def services() -> list[Service]:
     """Return what runs beside the consumers in a worker process, of each feature's ``consumers.py``."""
     return [service for room in _rooms("consumers") for service in getattr(room, "SERVICES", ())]
+
+
+def equip(platform: Platform) -> None:
+    """Give a process what features lend each other: the tools of each feature's ``tools.py``, and the hosts."""
+    registry = registry_of(platform)
+    for room in _rooms("tools"):
+        room.register(registry)
+    platform.parts["hosts"] = HostDirectory(platform)
 
 
 def _rooms(name: str) -> Iterator[ModuleType]:

@@ -49,9 +49,11 @@ async def serve(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415 - as above
 
     from fettle.central.app import create_app  # noqa: PLC0415 - as above
+    from fettle.central.features import equip  # noqa: PLC0415 - as above
     from fettle.kernel.http.serving import server_config  # noqa: PLC0415 - as above
 
     async with opened_platform(settings) as platform:
+        equip(platform)
         config = server_config(
             create_app(platform), settings, timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS
         )

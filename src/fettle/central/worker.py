@@ -35,6 +35,7 @@ async def work(settings: Settings) -> None:
 
 async def run_features(platform: Platform) -> None:
     """Run every feature's consumers and services until cancelled; one that fails ends all."""
+    features.equip(platform)
     platform.parts["celery"] = make_celery(platform.settings)
     async with asyncio.TaskGroup() as group:
         group.create_task(run_consumers(platform, features.consumers()))

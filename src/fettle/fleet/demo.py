@@ -21,6 +21,8 @@ from fettle.identity.permissions import KEY_SCOPES
 from fettle.identity.tenants import ensure_tenant
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.platform import Platform
+from fettle.packs.policies import current_policy, put_policy
+from fettle.packs.service import shipped_policy
 
 TENANT: Final = ("demo", "Demo")
 """Slug and name of the demo's tenant."""
@@ -148,7 +150,7 @@ class HostWatch:
 
 
 async def prepare_demo(platform: Platform, name: str) -> DemoHost:
-    """Make sure of the demo's tenant, its host and its sandbox.
+    """Make sure of the demo's tenant and its policy, of the host and its sandbox.
 
     Args:
         platform: Of the installation on this machine.
@@ -160,6 +162,8 @@ async def prepare_demo(platform: Platform, name: str) -> DemoHost:
     await asyncio.to_thread(sandbox.make)
     system = _SYSTEMS.get(machine.system(), "linux")
     async with platform.database.tenant(tenant_id) as session:
+        if await current_policy(session, tenant_id) is None:
+            await put_policy(session, tenant_id, shipped_policy("demo"), actor="system:demo")
         await declare_host(
             session,
             tenant_id,
