@@ -135,3 +135,19 @@ async def test_a_reader_sees_every_event_and_each_stream_in_order_under_64_write
     for stream in streams:
         assert [e.version for e in by_stream[stream]] == list(range(1, len(written[stream]) + 1))
         assert [e.data["number"] for e in by_stream[stream]] == written[stream]
+
+
+async def test_a_bound_read_sees_its_tenant_only_and_leaves_nothing_bound(database, tenant, other_tenant):
+    stream = new_id()
+    async with database.tenant(tenant) as session:
+        await events.append(session, tenant, [event(stream, 1)])
+    query = "SELECT id FROM events WHERE tenant_id = bound.tenant_id AND stream_id = $2"
+    anyones = "SELECT id FROM events WHERE stream_id = $2 AND bound.tenant_id IS NOT NULL"
+    assert len(await database.fetch_bound(tenant, query, stream)) == 1
+    assert len(await database.fetch_bound(tenant, anyones, stream)) == 1
+    assert await database.fetch_bound(other_tenant, query, stream) == []
+    assert await database.fetch_bound(other_tenant, anyones, stream) == []
+    async with database.raw_app() as connection:
+        assert await connection.fetch("SELECT id FROM events WHERE stream_id = $1", stream) == []
+    with pytest.raises(ValueError, match=r"bound\.tenant_id"):
+        await database.fetch_bound(tenant, "SELECT 1")

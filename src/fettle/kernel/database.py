@@ -107,6 +107,28 @@ class Database:
         async with self.raw_app() as connection, driver_transaction(connection, tenant_id):
             yield connection
 
+    async def fetch_bound(self, tenant_id: UUID, select: str, *arguments: object) -> list[asyncpg.Record]:
+        """Read under a bound tenant in a single statement, so in a single round trip.
+
+        The statement is its own transaction. It first binds the tenant, in a row that the query then
+        depends on by data: `select` must filter by ``bound.tenant_id``, so no plan can run it before. Were
+        it run before all the same, the unset setting would yield no rows.
+
+        Args:
+            tenant_id: The tenant.
+            select: A constant SELECT that names ``bound.tenant_id``; its own parameters begin at ``$2``.
+            *arguments: Their values.
+        """
+        if "bound.tenant_id" not in select:
+            raise ValueError("a bound read must filter by bound.tenant_id")
+        statement = (
+            f"SELECT r.* FROM (SELECT set_config('{TENANT_SETTING}', $1, true)::uuid AS tenant_id OFFSET 0) AS bound "  # noqa: S608 - constants
+            f"CROSS JOIN LATERAL ({select}) AS r"
+        )
+        async with self._app_pool.acquire() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, str(tenant_id), *arguments)
+        return rows
+
     @contextlib.asynccontextmanager
     async def raw_app(self) -> AsyncIterator[DriverConnection]:
         """Lend a bare driver connection of the application role, outside a transaction."""
