@@ -3,7 +3,7 @@
 
 def small_pack(
     *,
-    id: str = "small",
+    name: str = "small",
     version: str = "1.0.0",
     title: str = "Small",
     rule: str | None = None,
@@ -12,10 +12,10 @@ def small_pack(
     **files: str,
 ) -> dict[str, bytes]:
     """Return the files of a valid pack with one check and one rule; extra files by path."""
-    rule = rule or f"L1-{id.upper()}"
-    check = check or f"{id.replace('-', '_')}_check"
+    rule = rule or f"L1-{name.upper()}"
+    check = check or f"{name.replace('-', '_')}_check"
     manifest = f"""\
-id: {id}
+id: {name}
 version: "{version}"
 schema_version: 1
 title: {title}

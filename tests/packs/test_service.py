@@ -60,8 +60,8 @@ async def test_installing_the_shipped_packs_again_changes_nothing(platform: Plat
 async def test_an_edited_shipped_pack_is_installed_beside_the_old_one(
     platform: Platform, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ):
-    first = load_files(small_pack(id="ships", default_active="true"))
-    edited = load_files(small_pack(id="ships", default_active="true", title="Edited"))
+    first = load_files(small_pack(name="ships", default_active="true"))
+    edited = load_files(small_pack(name="ships", default_active="true", title="Edited"))
     for pack in (first, edited, edited):
         monkeypatch.setattr("fettle.packs.catalogue.shipped_packs", lambda pack=pack: [pack])
         await ensure_shipped(platform)
@@ -73,8 +73,8 @@ async def test_an_edited_shipped_pack_is_installed_beside_the_old_one(
 
 
 async def test_activation_swaps_everything_at_once_and_is_recorded(platform: Platform, tenant: UUID):
-    await _install(platform, id="swap", version="1.0.0", rule="L1-OLD")
-    await _install(platform, id="swap", version="1.1.0", rule="L1-NEW")
+    await _install(platform, name="swap", version="1.0.0", rule="L1-OLD")
+    await _install(platform, name="swap", version="1.1.0", rule="L1-NEW")
     async with platform.database.tenant(tenant) as session:
         await activate(session, tenant, "swap", "1.0.0", actor="user:t")
     old = await _fresh(platform, tenant)
@@ -89,7 +89,7 @@ async def test_activation_swaps_everything_at_once_and_is_recorded(platform: Pla
 
 
 async def test_activating_the_same_version_again_records_nothing(platform: Platform, tenant: UUID):
-    await _install(platform, id="again")
+    await _install(platform, name="again")
     async with platform.database.tenant(tenant) as session:
         first = await activate(session, tenant, "again", "1.0.0", actor="user:t")
         assert await activate(session, tenant, "again", "1.0.0", actor="user:t") == first
@@ -98,7 +98,7 @@ async def test_activating_the_same_version_again_records_nothing(platform: Platf
 
 async def test_rollback_goes_back_step_by_step_to_the_default(platform: Platform, tenant: UUID):
     for version in ("1.0.0", "2.0.0"):
-        await _install(platform, id="back", version=version)
+        await _install(platform, name="back", version=version)
     seen = []
     async with platform.database.tenant(tenant) as session:
         for version in ("1.0.0", "2.0.0"):
@@ -118,7 +118,7 @@ async def test_rollback_goes_back_step_by_step_to_the_default(platform: Platform
 async def test_a_choice_of_one_tenant_is_not_seen_by_another(
     platform: Platform, tenant: UUID, other_tenant: UUID
 ):
-    await _install(platform, id="mine")
+    await _install(platform, name="mine")
     async with platform.database.tenant(tenant) as session:
         await activate(session, tenant, "mine", "1.0.0", actor="user:t")
         await put_policy(session, tenant, dict(shipped_policy("demo")), actor="user:t")
@@ -132,8 +132,8 @@ async def test_a_choice_of_one_tenant_is_not_seen_by_another(
 async def test_a_pack_that_defines_the_same_thing_as_another_is_not_activated(
     platform: Platform, tenant: UUID
 ):
-    await _install(platform, id="one", rule="L1-SAME", check="first_check")
-    await _install(platform, id="two", rule="L1-SAME", check="second_check")
+    await _install(platform, name="one", rule="L1-SAME", check="first_check")
+    await _install(platform, name="two", rule="L1-SAME", check="second_check")
     async with platform.database.tenant(tenant) as session:
         await activate(session, tenant, "one", "1.0.0", actor="user:t")
     with pytest.raises(Conflict, match="L1-SAME"):
@@ -150,15 +150,15 @@ async def test_what_is_not_installed_cannot_be_activated(platform: Platform, ten
 
 
 async def test_a_version_never_changes_its_content(platform: Platform):
-    await _install(platform, id="fixed", title="First")
+    await _install(platform, name="fixed", title="First")
     with pytest.raises(Conflict, match="Raise the version"):
-        await _install(platform, id="fixed", title="Second")
+        await _install(platform, name="fixed", title="Second")
 
 
 async def test_concurrent_activations_leave_one_current_choice(platform: Platform, tenant: UUID):
     wanted = [f"1.{number}.0" for number in range(6)]
     for version in wanted:
-        await _install(platform, id="race", version=version)
+        await _install(platform, name="race", version=version)
 
     async def choose(version: str) -> None:
         async with platform.database.tenant(tenant) as session:
@@ -246,7 +246,7 @@ def test_versions_sort_as_semantic_versioning_says():
         "1.2.0",
         "1.10.0",
     ]
-    assert sorted(reversed(ordered), key=version_key) == ordered
+    assert sorted(set(ordered), key=version_key) == ordered
 
 
 def test_the_shipped_folder_is_found():

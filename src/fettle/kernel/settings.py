@@ -78,6 +78,13 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal.")
+    packs_trusted_keys: CommaSeparated = Field(
+        default_factory=list,
+        description="Base64 Ed25519 public keys whose signature lets a pack be installed; comma-separated.",
+    )
+    packs_allow_unsigned: bool = Field(
+        False, description="Platform administrators may install packs that nobody signed; for development."
+    )
     sentry_dsn: SecretStr | None = Field(None, description="Where errors are reported; unset: nowhere.")
     lease_seconds: float = Field(
         5.0, gt=0.1, le=300, description="How long a dead process keeps its work before another takes it."

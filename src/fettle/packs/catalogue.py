@@ -1,5 +1,6 @@
 """The installed versions of packs: put there once, never changed, seen by every tenant."""
 
+import asyncio
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -7,13 +8,14 @@ from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
-from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
+from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound, Unavailable
 from fettle.kernel.platform import Platform
-from fettle.packs.files import read_archive
+from fettle.packs.files import SIGNATURE_FILE, read_archive
 from fettle.packs.loading import DomainPack, load_files, with_version
 from fettle.packs.models import PackVersion
 from fettle.packs.problems import PackInvalid
@@ -43,23 +45,42 @@ def invalid(error: PackInvalid) -> Invalid:
     )
 
 
-def read_signed_archive(data: bytes, trusted_keys: Sequence[str]) -> tuple[DomainPack, dict[str, Any]]:
+async def read_upload(
+    data: bytes, trusted_keys: Sequence[str], *, allow_unsigned: bool
+) -> tuple[DomainPack, dict[str, Any] | None]:
     """Return the pack of an archive and its signature, which one of the trusted keys has made.
 
     Args:
         data: A zip, tar or tar.gz.
         trusted_keys: Base64 of Ed25519 public keys.
+        allow_unsigned: Whether an archive without a signature file is taken; a wrong signature never is.
 
     Raises:
         Invalid: It is no pack, or nobody trusted has signed it.
     """
+    return await asyncio.to_thread(_read_upload, data, trusted_keys, allow_unsigned=allow_unsigned)
+
+
+def _read_upload(
+    data: bytes, trusted_keys: Sequence[str], *, allow_unsigned: bool
+) -> tuple[DomainPack, dict[str, Any] | None]:
     try:
         files = read_archive(data)
         pack = load_files(files)
-        signature = verify(files, pack.id, pack.version, [parse_public_key(key) for key in trusted_keys])
+        if allow_unsigned and SIGNATURE_FILE not in files:
+            return pack, None
+        return pack, verify(files, pack.id, pack.version, _keys(trusted_keys))
     except PackInvalid as error:
         raise invalid(error) from None
-    return pack, signature
+
+
+def _keys(texts: Sequence[str]) -> list[Ed25519PublicKey]:
+    try:
+        return [parse_public_key(text) for text in texts]
+    except ValueError as error:
+        raise Unavailable(
+            f"FETTLE_PACKS_TRUSTED_KEYS cannot be used: {error}. The operator has to mend it."
+        ) from None
 
 
 async def install(

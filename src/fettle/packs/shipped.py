@@ -38,6 +38,11 @@ def shipped_policy(name: str) -> Mapping[str, Any]:
     return load_policy(file.read_bytes()[:MAX_FILE_BYTES], file=f"policies/{name}.yaml")
 
 
+def shipped_policies() -> list[Mapping[str, Any]]:
+    """Return every shipped Policy Pack, by name."""
+    return [shipped_policy(path.stem) for path in sorted((shipped_folder() / "policies").glob("*.yaml"))]
+
+
 def default_policy() -> Mapping[str, Any]:
     """Return what holds for a tenant that has chosen no policy."""
     return (

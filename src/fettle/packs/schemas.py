@@ -1,0 +1,158 @@
+"""The API's words for packs and policies."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+PackId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,62}$", max_length=63)]
+Version = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(-[0-9a-z.]{1,32})?(\+[0-9a-f]{8})?$", max_length=64
+    ),
+]
+
+
+class Accepted(BaseModel):
+    """A command was done."""
+
+    id: str
+    status: Literal["accepted"] = "accepted"
+    href: str
+
+
+class Counts(BaseModel):
+    """How much a version holds."""
+
+    exception_types: int
+    rules: int
+    playbooks: int
+    runbooks: int
+    tests: int
+
+
+class PackItem(BaseModel):
+    """A pack, as the tenant sees it."""
+
+    id: str
+    title: str
+    description: str
+    active_version: str | None = Field(
+        description="The version that the tenant works with; null: switched off."
+    )
+    chosen: bool = Field(
+        description="Whether the tenant chose it; otherwise it is the installation's default."
+    )
+    latest_version: str
+    origin: str
+    counts: Counts
+
+
+class PackList(BaseModel):
+    """The installed packs."""
+
+    items: list[PackItem]
+    next_cursor: None = None
+
+
+class PackOut(PackItem):
+    """A pack with the content of one version."""
+
+    version: str
+    digest: str
+    content: dict[str, Any]
+
+
+class VersionItem(BaseModel):
+    """An installed version."""
+
+    version: str
+    title: str
+    origin: str
+    digest: str
+    key_id: str | None
+    active: bool
+    is_default: bool
+    installed_by: str
+    installed_at: datetime
+
+
+class ActivationItem(BaseModel):
+    """One choice of the tenant."""
+
+    id: UUID
+    kind: str
+    mode: str
+    version: str | None
+    current: bool
+    actor: str
+    activated_at: datetime
+
+
+class VersionList(BaseModel):
+    """A pack's installed versions, newest first, and the tenant's choices, newest first."""
+
+    items: list[VersionItem]
+    history: list[ActivationItem]
+    next_cursor: None = None
+
+
+class Activation(BaseModel):
+    """Which version to work with."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"version": "1.0.0"}]}
+    )
+
+    version: Version
+
+
+class TestReport(BaseModel):
+    """How a pack's own test cases came out."""
+
+    __test__ = False
+
+    version: str
+    passed: bool
+    cases: list[dict[str, Any]]
+    untested_rules: list[str]
+
+
+class PolicyIn(BaseModel):
+    """A whole Policy Pack."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    policy: dict[str, JsonValue] = Field(
+        examples=[
+            {
+                "id": "ours",
+                "version": "1.0.0",
+                "schema_version": 1,
+                "title": "Act on what is harmless",
+                "autonomy": "approve",
+                "overrides": [{"match": {"severities": ["info", "low"]}, "autonomy": "act"}],
+            }
+        ]
+    )
+    expected_version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
+        None, description="The version that was read, 0 for none; absent: replace whatever holds."
+    )
+
+
+class PolicyOut(BaseModel):
+    """The policy that holds for the tenant."""
+
+    version: int = Field(description="0: the tenant has chosen none, and the installation's default holds.")
+    policy: dict[str, Any]
+    changed_by: str | None
+    changed_at: datetime | None
+
+
+class PolicyList(BaseModel):
+    """Policies to begin with."""
+
+    items: list[dict[str, Any]]
+    next_cursor: None = None
