@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -50,12 +51,19 @@ def dumps(value: Any) -> bytes:
     Raises:
         TypeError: The value holds something that JSON has no form for.
     """
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_UTC_Z)
 
 
 def dumps_str(value: Any) -> str:
     """Serialise to compact JSON text, as `dumps` does."""
     return dumps(value).decode()
+
+
+def _plain(value: Any) -> str:
+    """Write the database driver's own kind of UUID, which the serialiser takes for something else."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"JSON has no form for {type(value).__name__}")
 
 
 def _bounded_int(digits: str) -> int:
