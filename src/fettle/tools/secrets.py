@@ -58,6 +58,21 @@ def _is_reference(value: Mapping[str, Any]) -> bool:
     return len(value) == 1 and isinstance(value[KEY], str) and NAME.fullmatch(value[KEY]) is not None
 
 
+def without_references(value: Any) -> tuple[Any, frozenset[str]]:
+    """Return a value with a text in place of each reference, and the pointers of the references."""
+    return _filled(value), frozenset(references(value))
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if KEY in value:
+            return ""
+        return {key: _filled(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_filled(child) for child in value]
+    return value
+
+
 async def resolve(value: Any, reader: SecretReader) -> Any:
     """Return a copy of a value with each reference replaced by the secret; it must never be stored."""
     if isinstance(value, Mapping):

@@ -1,0 +1,302 @@
+"""Executes runs: leases them, asks the step machine what is next, records it, and only then does it.
+
+The order holds for every effect: its start is committed under the run's fencing token, then the tool is
+called, then what came of it is committed, together with the start of what follows. Hundreds of runs share a commit.
+"""
+
+import asyncio
+import contextlib
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from fettle.kernel.clock import utcnow
+from fettle.kernel.context import tenant_id as tenant_context
+from fettle.kernel.errors import Problem
+from fettle.kernel.group_commit import GroupCommitter
+from fettle.kernel.ids import new_id
+from fettle.kernel.platform import Platform
+from fettle.tools import playbook_reader, recording, runs
+from fettle.tools.calling import Caller, Outcome, lost, perform
+from fettle.tools.ledger import Decision, Execute, Finish, Record, State
+from fettle.tools.ledger import Outcome as RunOutcome
+from fettle.tools.playbooks import Bundle, PlaybookError
+from fettle.tools.progress import advance
+from fettle.tools.registry import ToolError, ToolRegistry
+from fettle.tools.remembering import Remembered
+from fettle.tools.runs import LeaseLost, Run, Write
+
+CAPACITY: Final = 256
+_LEASE_BATCH: Final = 128
+_POLL_SECONDS: Final = 0.25
+_SHORT_WAIT_SECONDS: Final = 1.0
+_DATABASE_TROUBLE: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
+
+log = structlog.get_logger("fettle.runner")
+
+
+class RunExecutor:
+    """One process's share of all runs.
+
+    Args:
+        platform: The process's parts.
+        registry: The tools that runs may call.
+        capacity: Runs under way at once.
+    """
+
+    def __init__(self, platform: Platform, registry: ToolRegistry, *, capacity: int = CAPACITY) -> None:
+        self._platform = platform
+        self._database = platform.database
+        self._registry = registry
+        self._capacity = capacity
+        self._owner = new_id()
+        self._lease_seconds = platform.settings.lease_seconds
+        self._active: dict[UUID, tuple[Run, asyncio.Task[None]]] = {}
+        # A definition is named by the hash of its content, so it never grows old.
+        self._bundles = Remembered(self._load, fresh_seconds=float("inf"))
+        self._committer: GroupCommitter[Write, None] = GroupCommitter(
+            lambda batch: runs.write(self._database, batch), max_batch=256, lanes=2
+        )
+        self._room = asyncio.Event()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Execute runs until cancelled; calls under way are then given one lease to end."""
+        wake = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(wake), name="runner-wakeup")
+            group.create_task(self._keep_leases(), name="runner-leases")
+            try:
+                await self._lease_runs(wake)
+            finally:
+                await self._stop()
+
+    async def run_once(self) -> int:
+        """Lease what is due and execute it to its end or its next wait; returns how many runs that were."""
+        leased = await runs.lease(self._database, self._owner, self._capacity, self._lease_seconds)
+        keeper = asyncio.create_task(self._keep_leases())
+        for run in leased:
+            self._begin(run)
+        while self._active:
+            await asyncio.wait([task for _, task in self._active.values()])
+        keeper.cancel()
+        return len(leased)
+
+    async def _lease_runs(self, wake: asyncio.Event) -> None:
+        while True:
+            room = self._capacity - len(self._active)
+            if room < min(_LEASE_BATCH, self._capacity) // 2:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            wake.clear()
+            try:
+                leased = await runs.lease(
+                    self._database, self._owner, min(room, _LEASE_BATCH), self._lease_seconds
+                )
+            except _DATABASE_TROUBLE as error:
+                log.warning("runner.interrupted", error=type(error).__name__)
+                leased = []
+            for run in leased:
+                self._begin(run)
+            if not leased:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), _POLL_SECONDS)
+
+    def _begin(self, run: Run) -> None:
+        run.held_until = asyncio.get_running_loop().time() + self._lease_seconds
+        task = asyncio.create_task(self._execute(run), name=f"run-{run.id}")
+        self._active[run.id] = (run, task)
+        task.add_done_callback(lambda _: self._end(run.id))
+
+    def _end(self, run_id: UUID) -> None:
+        self._active.pop(run_id, None)
+        self._room.set()
+
+    async def _execute(self, run: Run) -> None:
+        tenant_context.set(str(run.tenant_id))
+        try:
+            bundle = await self._bundles.get((run.tenant_id, run.definition_hash))
+            await _Drive(self, run, bundle).to_the_end()
+        except LeaseLost:
+            log.warning("runner.lease_lost", run_id=str(run.id))
+        except PlaybookError as error:
+            await self._give_up(run, f"the playbook cannot be read: {error}")
+        except Problem as problem:
+            await self._give_up(run, problem.detail)
+        except _DATABASE_TROUBLE as error:
+            # Nothing is known of the last write; whoever leases the run next reads what the ledger holds.
+            log.warning("runner.run_interrupted", run_id=str(run.id), error=type(error).__name__)
+        except Exception as error:
+            log.exception("runner.run_broke", run_id=str(run.id))
+            await self._give_up(run, f"the executor broke: {type(error).__name__}")
+
+    async def _give_up(self, run: Run, reason: str) -> None:
+        log.error("runner.run_failed", run_id=str(run.id), reason=reason)
+        decision = Decision(finish=Finish(RunOutcome.FAILED, reason))
+        try:
+            await self.submit(recording.record(run, [], decision, utcnow(), release_at=None))
+        except Exception as error:  # noqa: BLE001 - the lease lapses, and the run is tried again
+            log.warning("runner.run_left", run_id=str(run.id), error=type(error).__name__)
+
+    async def submit(self, write: Write) -> None:
+        """Record something with whatever else is due; returns once it is committed."""
+        await self._committer.submit(write)
+
+    async def perform(self, run: Run, execute: Execute) -> Outcome:
+        """Call a tool, unless the run may be another's by now."""
+        if asyncio.get_running_loop().time() >= run.held_until:
+            raise LeaseLost(str(run.id))
+        caller = Caller(run.tenant_id, run.id, run.incident_id, run.incident)
+        return await perform(self._platform, self._registry, caller, execute)
+
+    def is_idempotent(self, tool: str, version: str | None) -> bool:
+        """Say whether a call that was cut off may be made again."""
+        try:
+            return self._registry.find(tool, version).idempotent
+        except ToolError:
+            return False
+
+    async def _load(self, key: tuple[UUID, str]) -> Bundle:
+        return playbook_reader.load(await runs.definition(self._database, *key))
+
+    async def _listen(self, wake: asyncio.Event) -> None:
+        while True:
+            try:
+                connection = await self._database.listen(wake)
+            except _DATABASE_TROUBLE:
+                await asyncio.sleep(1.0)
+                continue
+            ended = asyncio.Event()
+            connection.add_termination_listener(lambda _, ended=ended: ended.set())
+            try:
+                await ended.wait()
+            finally:
+                with contextlib.suppress(*_DATABASE_TROUBLE):
+                    await connection.close(timeout=1.0)
+
+    async def _keep_leases(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._lease_seconds / 4)
+            soon = loop.time() + self._lease_seconds * 0.8
+            held = [run for run, _ in self._active.values() if run.held_until < soon]
+            if not held:
+                continue
+            asked_at = loop.time()
+            try:
+                kept = await runs.renew(
+                    self._database, self._owner, [(run.id, run.fence) for run in held], self._lease_seconds
+                )
+            except _DATABASE_TROUBLE as error:
+                log.warning("runner.renewal_failed", error=type(error).__name__)
+                continue
+            for run in held:
+                if run.id in kept:
+                    run.held_until = asked_at + self._lease_seconds
+
+    async def _stop(self) -> None:
+        """Let what is under way end for one lease, then give everything back."""
+        self._stopping = True
+        tasks = [task for _, task in self._active.values()]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._lease_seconds)
+            held = [(run.id, run.fence) for run, task in self._active.values() if task in late]
+            for task in late:
+                task.cancel()
+            with contextlib.suppress(*_DATABASE_TROUBLE):
+                await runs.release(self._database, held)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether no further step shall begin."""
+        return self._stopping
+
+
+class _Drive:
+    """Drives one run from what its ledger says to its end, or to a wait that is worth giving it back for."""
+
+    def __init__(self, executor: RunExecutor, run: Run, bundle: Bundle) -> None:
+        self._executor = executor
+        self._run = run
+        self._bundle = bundle
+        self._ended: list[tuple[Execute, Outcome]] = []
+        self._pending: dict[asyncio.Task[Outcome], Execute] = {}
+
+    async def to_the_end(self) -> None:
+        try:
+            self._take_over()
+            while await self._turn():
+                pass
+        finally:
+            for task in self._pending:
+                task.cancel()
+
+    def _take_over(self) -> None:
+        """Settle the calls that were under way when the process that had the run before ended."""
+        for path, record in list(self._run.ledger.items()):
+            if record.state is not State.STARTED:
+                continue
+            tool, version = recording.tool_of(self._bundle, path)
+            if self._executor.is_idempotent(tool, version):
+                self._call_again(record)
+            else:
+                self._ended.append((recording.as_execute(record, tool), lost(path)))
+
+    def _call_again(self, record: Record) -> None:
+        if record.attempt == 1:
+            del self._run.ledger[record.path]
+            return
+        record.attempt -= 1
+        record.state = State.FAILED
+        record.error = {"code": "interrupted", "message": "its process ended", "retryable": True}
+        record.ended_at = self._run.started_at
+
+    async def _turn(self) -> bool:
+        now = utcnow()
+        for execute, outcome in self._ended:
+            self._run.ledger[execute.path] = recording.ended(execute, outcome, now)
+        decision = advance(self._bundle, self._run.parameters, self._run.incident, self._run.ledger, now)
+        if self._executor.is_stopping:
+            decision.execute.clear()
+        release_at = self._release_at(decision)
+        write = recording.record(self._run, self._ended, decision, now, release_at=release_at)
+        self._ended = []
+        if not write.is_empty():
+            await self._executor.submit(write)
+        if write.change is not None or (self._executor.is_stopping and not self._pending):
+            return False
+        await self._do(decision)
+        return True
+
+    def _release_at(self, decision: Decision) -> recording.Moment | None:
+        if self._pending or decision.execute or decision.finish is not None:
+            return None
+        if self._executor.is_stopping:
+            return utcnow()
+        if decision.wake_at is None:
+            # Only a call that nobody makes any more leads here; the next lease settles it.
+            return utcnow()
+        wait_seconds = (decision.wake_at - utcnow()).total_seconds()
+        return decision.wake_at if wait_seconds > _SHORT_WAIT_SECONDS else None
+
+    async def _do(self, decision: Decision) -> None:
+        calls = decision.execute
+        if len(calls) == 1 and not self._pending:
+            # The usual run has one step at a time, which needs no task of its own.
+            self._ended.append((calls[0], await self._executor.perform(self._run, calls[0])))
+            return
+        for execute in calls:
+            self._pending[asyncio.create_task(self._executor.perform(self._run, execute))] = execute
+        wait_seconds = None
+        if decision.wake_at is not None:
+            wait_seconds = max(0.0, (decision.wake_at - utcnow()).total_seconds())
+        if not self._pending:
+            await asyncio.sleep(wait_seconds or 0.0)
+            return
+        done, _ = await asyncio.wait(self._pending, timeout=wait_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            self._ended.append((self._pending.pop(task), task.result()))
