@@ -82,7 +82,7 @@ class Acceptor:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._committer: GroupCommitter[Submission, list[UUID]] = GroupCommitter(self._flush, lanes=2)
+        self._committer: GroupCommitter[Submission, list[UUID]] = GroupCommitter(self._flush)
         self._redactors: dict[str, Redactor] = {}
 
     async def accept(

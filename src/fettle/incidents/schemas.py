@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from fettle.incidents.states import State
 
@@ -49,7 +49,7 @@ class ExceptionIn(BaseModel):
     occurred_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
     dedup_key: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
     status: Literal["firing", "resolved"] = "firing"
-    details: dict[str, JsonValue] = Field(default_factory=dict)
+    details: dict[str, Any] = Field(default_factory=dict)
     labels: dict[Annotated[str, StringConstraints(max_length=200)], Text] = Field(
         default_factory=dict, max_length=100
     )

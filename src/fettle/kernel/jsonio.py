@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,9 @@ MAX_DEPTH = 64
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _LONG_DIGITS = re.compile(rb"\d{19}")
+_STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"')
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NOT_BRACKETS = bytes(code for code in range(256) if code not in _STEPS)
 
 
 def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
@@ -35,7 +39,7 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"The body is not JSON: {error}. Send one JSON document in UTF-8.") from None
-    suspicious = b"\\u0000" in body or body.count(b"[") + body.count(b"{") > max_depth
+    suspicious = b"\\u0000" in body or _nesting(body) > max_depth
     if _LONG_DIGITS.search(body) is not None:
         # orjson turns an integer beyond 64 bits into a float without a word; the slow reader tells.
         value = json.loads(body, parse_int=_bounded_int)
@@ -43,6 +47,15 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     if suspicious:
         _inspect(value, max_depth)
     return value
+
+
+def _nesting(body: bytes) -> int:
+    """Return how deep a well-formed document is nested."""
+    openers = body.count(b"[") + body.count(b"{")
+    if openers <= MAX_DEPTH:
+        return openers
+    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
 
 
 def dumps(value: Any) -> bytes:
