@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from fettle import __version__
 from fettle.identity.access import TENANT_HEADER, RequiredPermission, bearer_token, current_access
@@ -53,23 +53,23 @@ _PROBLEM_RESPONSES: Final = {
 }
 
 
-def routes_of(app: FastAPI) -> Iterator[APIRoute]:
-    """Return the application's HTTP operations."""
-    return (route for route in app.routes if isinstance(route, APIRoute))
+def operations_of(app: FastAPI) -> Iterator[RouteContext]:
+    """Return the application's HTTP operations, those of included routers with their whole path."""
+    return (found for found in iter_route_contexts(app.routes) if isinstance(found.original_route, APIRoute))
 
 
-def permissions_needed(route: APIRoute) -> list[str]:
+def permissions_needed(route: RouteContext) -> list[str]:
     """Return the permissions that a route demands."""
     calls = (dependant.call for dependant in _dependants(route.dependant))
     return sorted({call.permission for call in calls if isinstance(call, RequiredPermission)})
 
 
-def needs_token(route: APIRoute) -> bool:
+def needs_token(route: RouteContext) -> bool:
     """Tell whether a route asks who is calling."""
     return any(dependant.call is bearer_token for dependant in _dependants(route.dependant))
 
 
-def needs_tenant(route: APIRoute) -> bool:
+def needs_tenant(route: RouteContext) -> bool:
     """Tell whether a route is about one tenant."""
     return any(dependant.call is current_access for dependant in _dependants(route.dependant))
 
@@ -87,9 +87,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
     by_path = {
-        (route.path_format, method.lower()): route
-        for route in routes_of(app)
-        for method in route.methods or ()
+        (found.path_format, method.lower()): found
+        for found in operations_of(app)
+        for method in found.methods or ()
     }
     for path, item in document["paths"].items():
         for method in _METHODS:
@@ -117,12 +117,12 @@ def _dependants(root: Dependant) -> Iterator[Dependant]:
         yield from _dependants(dependant)
 
 
-def _complete(operation: dict[str, Any], route: APIRoute) -> None:
+def _complete(operation: dict[str, Any], route: RouteContext) -> None:
     responses = operation["responses"]
     wanted = {"400", "default"}
     if needs_token(route):
         wanted |= {"401", "403"}
-    if "{" in route.path:
+    if route.path_format and "{" in route.path_format:
         wanted |= {"404"}
     if operation.get("parameters") or "requestBody" in operation or needs_tenant(route):
         wanted |= {"422"}
