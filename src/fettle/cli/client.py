@@ -69,6 +69,10 @@ class Api:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self._call("POST", path, json=body, headers=headers)
 
+    def upload(self, path: str, content: bytes) -> Any:
+        """Send bytes that are no JSON."""
+        return self._call("POST", path, content=content, headers={"Content-Type": "application/octet-stream"})
+
     def pages(self, path: str, *, limit: int | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yield the items of a list, page after page, at most `limit` of them."""
         left, cursor = limit, None

@@ -1,5 +1,6 @@
 """The JSON Schemas (draft 2020-12) of Domain Packs and Policy Packs, from which docs/schemas is made."""
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
@@ -82,6 +83,12 @@ def item_validator(definition: str) -> jsonschema_rs.Draft202012Validator:
 def policy_validator() -> jsonschema_rs.Draft202012Validator:
     """Return the validator of a Policy Pack."""
     return _validator(policy_pack_schema())
+
+
+def published() -> dict[str, str]:
+    """Return the published schemas by name, as the text of their files under ``docs/schemas``."""
+    documents = {"domain-pack": domain_pack_schema(), "policy-pack": policy_pack_schema()}
+    return {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}
 
 
 def _validator(document: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from fettle.packs.files import SIGNATURE_FILE, PackFiles
 from fettle.packs.problems import PackInvalid, refuse
@@ -47,6 +51,26 @@ def parse_public_key(text: str) -> Ed25519PublicKey:
     if len(raw) != _KEY_BYTES:
         raise ValueError("a trusted key is base64 of the 32 bytes of an Ed25519 public key")
     return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def public_text(key: Ed25519PublicKey) -> str:
+    """Return a key as a setting names it."""
+    return base64.b64encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
+def read_private_key(pem: bytes) -> Ed25519PrivateKey:
+    """Return the private key of a PEM file without a password.
+
+    Raises:
+        ValueError: It is no Ed25519 private key.
+    """
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("this is no PEM private key without a password") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("this is no Ed25519 key; make one with `openssl genpkey -algorithm ed25519`")  # noqa: TRY004 - one kind of error for the caller
+    return key
 
 
 def sign(pack_id: str, version: str, digest: str, private_key: Ed25519PrivateKey) -> bytes:
