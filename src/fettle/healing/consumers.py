@@ -1,6 +1,6 @@
 """Healing's part of the pipeline: decides triaged incidents, and takes the outcome of runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +67,11 @@ async def take_outcomes(batch: TenantBatch) -> None:
     await note_attempts(batch.session, batch.tenant_id, results)
 
 
+def _known(incident: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an incident without the fields that nobody filled in: for rules they are missing, not null."""
+    return {name: value for name, value in incident.items() if value is not None}
+
+
 def _waits(standing: Standing | None) -> bool:
     return standing is not None and standing.state is State.TRIAGED
 
@@ -78,7 +83,8 @@ async def _decisions(
     # A first triage is an incident's second event: nothing can have been tried on it.
     seen_before = [event.stream_id for event in triaged if event.version > 2]  # noqa: PLR2004 - as said
     attempts = await read_attempts(batch.session, batch.tenant_id, seen_before)
-    by_check = {str(event.data["incident"].get("check_type")): event.data["incident"] for event in triaged}
+    by_event = [(event, _known(event.data["incident"])) for event in triaged]
+    by_check = {str(incident.get("check_type")): incident for _, incident in by_event}
     names = {
         str(signal["id"])
         for incident in by_check.values()
@@ -86,8 +92,7 @@ async def _decisions(
     }
     recorded = await latest_signals(batch.session, batch.tenant_id, names)
     decisions = []
-    for event in triaged:
-        incident = event.data["incident"]
+    for event, incident in by_event:
         rule = rules.rules.match(incident)
         situation = Situation(
             incident=incident,

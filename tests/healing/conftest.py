@@ -1,0 +1,112 @@
+"""Shipped packs, policies, and the pipeline from an accepted exception to a decision."""
+
+import pytest
+import pytest_asyncio
+
+from fettle.healing.consumers import CONSUMERS
+from fettle.incidents.accepting import acceptor
+from fettle.incidents.consumers import CONSUMERS as INTAKE
+from fettle.incidents.schemas import ExceptionIn
+from fettle.kernel import events
+from fettle.kernel.bus import TenantBatch
+from fettle.kernel.database import driver
+from fettle.kernel.events import NewEvent
+from fettle.kernel.ids import new_id
+from fettle.packs.policies import put_policy
+from fettle.packs.service import ensure_shipped
+
+SPECS = [*INTAKE, *CONSUMERS]
+POLICY = {"id": "own", "version": "1.0.0", "schema_version": 1, "title": "Own", "autonomy": "act"}
+
+
+class Pipeline:
+    """Intake and healing of one tenant."""
+
+    def __init__(self, platform, tenant):
+        self.platform = platform
+        self.tenant = tenant
+        self._read_up_to = dict.fromkeys((spec.group for spec in SPECS), 0)
+
+    async def policy(self, **choices):
+        async with self.platform.database.tenant(self.tenant) as session:
+            await put_policy(session, self.tenant, {**POLICY, **choices}, actor="system:test")
+
+    async def report(self, *exceptions):
+        wanted = [
+            ExceptionIn.model_validate(
+                {"check_type": "sandbox_process", "host": "demo", "platform": "linux", **body}
+            )
+            for body in exceptions
+        ]
+        await acceptor(self.platform).accept(self.tenant, wanted, actor="system:test")
+        await self.settle()
+
+    async def append(self, *new):
+        async with self.platform.database.tenant(self.tenant) as session:
+            await events.append(session, self.tenant, new)
+        await self.settle()
+
+    async def settle(self):
+        """Hand each consumer what it has not had, as the bus does, until nothing is new."""
+        busy = True
+        while busy:
+            busy = False
+            for spec in SPECS:
+                async with self.platform.database.tenant(self.tenant) as session:
+                    found = await self._unread(session, spec)
+                    if found:
+                        self._read_up_to[spec.group] = found[-1].position
+                        await spec.handle(TenantBatch(self.platform, session, self.tenant, found))
+                        busy = True
+
+    async def _unread(self, session, spec):
+        connection = await driver(session)
+        rows = await connection.fetch(
+            f"SELECT {events.COLUMNS} FROM events WHERE tenant_id = $1 AND type = ANY($2) AND position > $3 "
+            "ORDER BY position LIMIT $4",
+            self.tenant,
+            list(spec.types),
+            self._read_up_to[spec.group],
+            spec.batch_size,
+        )
+        return [events.from_row(row) for row in rows]
+
+    async def complete(self, incident_id, outcome, **data):
+        await self.append(
+            NewEvent(
+                stream_type="run",
+                stream_id=new_id(),
+                type="playbook.completed",
+                data={"outcome": outcome, **data},
+                actor="system:test",
+                correlation_id=incident_id,
+            )
+        )
+
+    async def rows(self, query, *arguments):
+        async with self.platform.database.raw_tenant(self.tenant) as connection:
+            return [dict(row) for row in await connection.fetch(query, *arguments)]
+
+    async def incident(self):
+        [row] = await self.rows("SELECT * FROM incidents")
+        return row
+
+    async def approval(self):
+        [row] = await self.rows("SELECT * FROM approvals WHERE state = 'pending'")
+        return row
+
+    async def told(self, *types):
+        rows = await self.rows(
+            "SELECT type, data FROM events WHERE stream_type = 'incident' ORDER BY position"
+        )
+        return [row for row in rows if not types or row["type"] in types]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def packs(platform):
+    await ensure_shipped(platform)
+
+
+@pytest.fixture
+def pipeline(platform, packs, tenant):
+    return Pipeline(platform, tenant)
