@@ -57,6 +57,9 @@ def test_a_line_is_json_and_says_whose_work_it_is_about(out: io.StringIO):
     assert line["at"].endswith("Z")
 
 
+CANARY = "canary-7f3a"
+
+
 def connect(secret: str) -> None:
     raise ValueError(f"cannot connect with password={secret}")
 
@@ -88,7 +91,7 @@ def test_no_secret_reaches_a_line(out: io.StringIO, event: dict[str, Any]):
 
 def test_an_exception_is_written_without_its_secrets_or_variables(out: io.StringIO):
     try:
-        connect("canary-7f3a")
+        connect(CANARY)
     except ValueError:
         structlog.get_logger("fettle.test").exception("failed")
         logging.getLogger("other.library").exception("failed too")
@@ -144,7 +147,7 @@ def test_an_allowed_report_arrives_and_holds_no_secret(tmp_path: Path):
         try:
             assert start_telemetry(load_settings(home=tmp_path, sentry_dsn=dsn, sovereign=False)) is True
             try:
-                connect("canary-7f3a")
+                connect(CANARY)
             except ValueError as error:
                 report(error)
             sentry_sdk.flush(timeout=10)

@@ -64,6 +64,13 @@ class Settings(BaseSettings):
     cors_origins: CommaSeparated = Field(
         default_factory=list, description="Origins of other pages that may call the API; comma-separated."
     )
+    egress_allow: CommaSeparated = Field(
+        default_factory=list,
+        description=(
+            "Where tools may send requests: names and networks with a port, such as api.example.com, "
+            "*.example.com:8443 or 10.1.2.0/24:443, each for one tenant with @<tenant id>; comma-separated."
+        ),
+    )
     max_body_bytes: int = Field(
         4_000_000, ge=1_000, le=100_000_000, description="Largest request body accepted."
     )
@@ -73,6 +80,10 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(
         600_000, ge=1, description="Requests per minute and tenant, before 429 is answered."
     )
+    smtp_url: SecretStr | None = Field(
+        None, description="Mail server for notifications, smtps://user:password@host:465; unset: no e-mail."
+    )
+    smtp_from: str | None = Field(None, description="Sender of notifications, such as fettle@example.org.")
     ws_query_token: bool = Field(
         False, description="Accept the token in the WebSocket address, for old clients."
     )

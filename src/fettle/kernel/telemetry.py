@@ -29,7 +29,7 @@ def start_telemetry(settings: Settings) -> bool:
         return False
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
-        send_default_pii=False,
+        # Personal data is off unless asked for: send_default_pii is not set, and no integration collects.
         include_local_variables=False,
         include_source_context=False,
         max_request_body_size="never",
