@@ -1,0 +1,479 @@
+"""The evidence chain of a tenant: sealed bundles, each bound to the one before, and their verification; pure.
+
+A bundle's link holds the hash of the bundle before and of its own content. One Ed25519 signature (RFC 8032)
+stands over the Merkle root (RFC 6962) of the links sealed together, and each bundle carries its path to that
+root, so each can be checked by itself and sealing a hundred costs one signature.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import chain as concatenated
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from fettle.evidence import merkle
+from fettle.evidence.canonical import NotCanonicalError, canonical, content_hash, link_hash
+
+FORMAT: Final = "fettle.evidence/1"
+GENESIS: Final = "0" * 64
+"""What the first bundle of a chain names as the one before it."""
+
+_BATCH_PREFIX: Final = b"fettle.evidence.batch/1\n"
+_CHECKPOINT_PREFIX: Final = b"fettle.evidence.checkpoint/1\n"
+_ROLLOVER_PREFIX: Final = b"fettle.evidence.rollover/1\n"
+_LINK_FIELDS: Final = (
+    "format",
+    "tenant_id",
+    "sequence",
+    "previous",
+    "sealed_at",
+    "incident_id",
+    "content_hash",
+)
+_HASH_LENGTH: Final = 64
+_LONGEST_PATH: Final = 64
+
+PublicKeys = Mapping[str, str] | Iterable[str]
+"""Ed25519 public keys in base64: by key id, or the keys alone."""
+
+
+class Fault(StrEnum):
+    """How a bundle fails."""
+
+    MALFORMED = "malformed"
+    ALTERED = "altered"
+    MISSING = "missing"
+    REORDERED = "reordered"
+    DUPLICATED = "duplicated"
+    FORKED = "forked"
+    FOREIGN = "foreign"
+    RE_SIGNED = "re-signed"
+    TRUNCATED = "truncated"
+    BAD_CHECKPOINT = "bad-checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The first bundle that fails.
+
+    Attributes:
+        position: Its place among the bundles given, from 0; their count where the fault is at the end.
+        sequence: Its number in the chain, or that of the one which is not there.
+        fault: How it fails.
+        detail: The same in a sentence.
+    """
+
+    position: int
+    sequence: int | None
+    fault: Fault
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """What verification found.
+
+    Attributes:
+        ok: Nothing fails.
+        checked: Bundles that hold, from the first on.
+        tenant_id: Whose chain it is.
+        first_sequence: Number of the first bundle; above 1 where the export begins later.
+        head: Hash of the last bundle that holds.
+        beyond_checkpoint: Bundles sealed after the checkpoint; None without one.
+        failure: The first fault.
+    """
+
+    ok: bool
+    checked: int
+    tenant_id: str | None
+    first_sequence: int | None
+    head: str | None
+    beyond_checkpoint: int | None
+    failure: Failure | None
+
+
+@dataclass(slots=True)
+class Signer:
+    """A key pair that seals."""
+
+    private_key: Ed25519PrivateKey
+    public_key: str = field(init=False)
+    key_id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        raw = self.private_key.public_key().public_bytes_raw()
+        self.public_key = base64.b64encode(raw).decode()
+        self.key_id = key_id_of(raw)
+
+    def sign(self, message: bytes) -> str:
+        """Return the signature in base64."""
+        return base64.b64encode(self.private_key.sign(message)).decode()
+
+
+def key_id_of(public_key: bytes) -> str:
+    """Return a public key's id: the first 16 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(public_key).hexdigest()[:16]
+
+
+def seal(
+    tenant_id: str,
+    contents: Sequence[tuple[str, Mapping[str, Any]]],
+    *,
+    previous: str,
+    next_sequence: int,
+    sealed_at: str,
+    signer: Signer,
+) -> list[dict[str, Any]]:
+    """Seal contents into the next bundles of a chain, with one signature for all.
+
+    Args:
+        tenant_id: Whose chain.
+        contents: Each incident's id and what is to be proved of it, as JSON.
+        previous: Hash of the chain's last bundle, `GENESIS` for none.
+        next_sequence: Number of the first new bundle.
+        sealed_at: RFC 3339.
+        signer: The key that signs.
+
+    Raises:
+        NotCanonicalError: A content has no canonical form.
+    """
+    links: list[dict[str, Any]] = []
+    hashes: list[bytes] = []
+    for number, (incident_id, content) in enumerate(contents, next_sequence):
+        link = {
+            "format": FORMAT,
+            "tenant_id": tenant_id,
+            "sequence": number,
+            "previous": previous,
+            "sealed_at": sealed_at,
+            "incident_id": incident_id,
+            "content_hash": content_hash(content),
+        }
+        hashes.append(link_hash(link))
+        previous = hashes[-1].hex()
+        links.append(link)
+    leaves = [merkle.leaf_hash(value) for value in hashes]
+    top = merkle.root(leaves)
+    signature = signer.sign(_batch_message(tenant_id, top, len(leaves)))
+    return [
+        {
+            **link,
+            "content": dict(content),
+            "hash": value.hex(),
+            "proof": {
+                "key_id": signer.key_id,
+                "index": index,
+                "size": len(leaves),
+                "path": [step.hex() for step in path],
+                "signature": signature,
+            },
+        }
+        for index, (link, (_, content), value, path) in enumerate(
+            zip(links, contents, hashes, merkle.inclusion_paths(leaves), strict=True)
+        )
+    ]
+
+
+def verify(
+    bundles: Iterable[Mapping[str, Any]],
+    public_keys: PublicKeys,
+    *,
+    checkpoint: Mapping[str, Any] | None = None,
+    first_sequence: int = 1,
+) -> ChainReport:
+    """Check a chain and name the first bundle that fails, and how. Never raises, whatever it is given.
+
+    Args:
+        bundles: In the order of the chain; read once, none is kept.
+        public_keys: The keys that are trusted.
+        checkpoint: The newest signed checkpoint that the reader holds: finds bundles cut off at the end,
+            and a chain that was rewritten since.
+        first_sequence: Where the export is said to begin; without its beginning, the first bundle's own
+            word for what came before is all there is.
+    """
+    checking = _Checking(_keys(public_keys), first_sequence)
+    failure = checking.check_checkpoint(checkpoint) if checkpoint is not None else None
+    remaining = iter(bundles)
+    position = 0
+    while failure is None:
+        try:
+            bundle = next(remaining)
+        except StopIteration:
+            failure = checking.ending(position)
+            break
+        except Exception as error:  # noqa: BLE001 - a reader of a hostile file may raise anything; that is a finding
+            failure = Failure(position, None, Fault.MALFORMED, f"It cannot be read: {error}"[:300])
+            break
+        failure = checking.take(position, bundle, remaining)
+        position += 1
+    return checking.report(failure)
+
+
+def make_checkpoint(tenant_id: str, size: int, head: str, at: str, signer: Signer) -> dict[str, Any]:
+    """Return a signed statement of how long a chain is and what it ends in.
+
+    Args:
+        tenant_id: Whose chain.
+        size: Bundles in it.
+        head: The last one's hash, `GENESIS` for none.
+        at: RFC 3339.
+        signer: The key that signs.
+    """
+    body = {"tenant_id": tenant_id, "size": size, "head": head, "at": at, "key_id": signer.key_id}
+    return {**body, "signature": signer.sign(_CHECKPOINT_PREFIX + canonical(body))}
+
+
+def make_rollover(new_public_key: str, at: str, signer: Signer) -> dict[str, Any]:
+    """Return the statement by which the old key hands over to a new one."""
+    body = {"public_key": new_public_key, "at": at, "key_id": signer.key_id}
+    return {**body, "signature": signer.sign(_ROLLOVER_PREFIX + canonical(body))}
+
+
+def trusted_keys(anchors: PublicKeys, rollovers: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the anchors and every key that they handed over to, in one or several steps.
+
+    Statements that do not hold are passed over: they add no trust.
+    """
+    trusted = {
+        key_id: base64.b64encode(key.public_bytes_raw()).decode() for key_id, key in _keys(anchors).items()
+    }
+    pending = list(rollovers)
+    while True:
+        keys = _keys(trusted)
+        added = {}
+        for statement in pending:
+            fields = _checked_statement(statement, ("public_key", "at"), keys, _ROLLOVER_PREFIX)
+            raw = _decoded(fields["public_key"]) if fields else None
+            if raw is not None and len(raw) == 32 and key_id_of(raw) not in trusted:  # noqa: PLR2004 - RFC 8032
+                added[key_id_of(raw)] = base64.b64encode(raw).decode()
+        if not added:
+            return trusted
+        trusted.update(added)
+
+
+class _Checking:
+    """The state of one verification."""
+
+    def __init__(self, keys: dict[str, Ed25519PublicKey], first_sequence: int) -> None:
+        self._keys = keys
+        self._first = first_sequence
+        self._checkpoint: Mapping[str, Any] | None = None
+        self._signed: set[tuple[str, bytes, int, str]] = set()
+        self._tenant_id: str | None = None
+        self._head: str | None = None
+        self._recent: dict[int, str] = {}
+        self.checked = 0
+
+    @property
+    def _expected(self) -> int:
+        return self._first + self.checked
+
+    def check_checkpoint(self, checkpoint: Mapping[str, Any]) -> Failure | None:
+        fields = _checked_statement(
+            checkpoint, ("tenant_id", "size", "head", "at"), self._keys, _CHECKPOINT_PREFIX
+        )
+        if fields is None or not isinstance(fields["size"], int) or not isinstance(fields["head"], str):
+            return Failure(
+                0, None, Fault.BAD_CHECKPOINT, "The checkpoint is malformed or not signed by a trusted key."
+            )
+        self._checkpoint = fields
+        self._tenant_id = fields["tenant_id"]
+        return None
+
+    def take(  # noqa: PLR0911 - one return for each fault
+        self, position: int, bundle: object, rest: Iterable[object]
+    ) -> Failure | None:
+        link = _link_of(bundle)
+        if link is None or not isinstance(bundle, Mapping):
+            return Failure(position, None, Fault.MALFORMED, "It is not a bundle of this format.")
+        sequence = link["sequence"]
+
+        def failing(fault: Fault, detail: str) -> Failure:
+            return Failure(position, sequence, fault, detail)
+
+        if self._tenant_id is None:
+            self._tenant_id = link["tenant_id"]
+        elif link["tenant_id"] != self._tenant_id:
+            return failing(Fault.FOREIGN, "It belongs to another tenant's chain.")
+        try:
+            digest = link_hash(link)
+            altered = (
+                digest.hex() != bundle["hash"] or content_hash(bundle["content"]) != link["content_hash"]
+            )
+        except NotCanonicalError as error:
+            return failing(Fault.MALFORMED, f"It has no canonical form: {error}.")
+        if altered:
+            return failing(Fault.ALTERED, f"Bundle {sequence} is not what was sealed: its hash differs.")
+        if sequence != self._expected:
+            return self._out_of_place(position, link, digest.hex(), rest)
+        previous = (
+            self._head if self._head is not None else (GENESIS if self._first == 1 else link["previous"])
+        )
+        if link["previous"] != previous:
+            return failing(Fault.FORKED, f"Bundle {sequence} follows another bundle than the one before it.")
+        unsigned = self._check_signature(link["tenant_id"], digest, bundle["proof"])
+        if unsigned is not None:
+            return failing(Fault.RE_SIGNED, f"Bundle {sequence}: {unsigned}")
+        return self._accept(position, sequence, digest.hex())
+
+    def ending(self, position: int) -> Failure | None:
+        size = self._checkpoint["size"] if self._checkpoint is not None else 0
+        if self._expected - 1 >= size:
+            return None
+        return Failure(
+            position, self._expected, Fault.TRUNCATED,
+            f"The checkpoint counts {size} bundles; from bundle {self._expected} on they are cut off.",
+        )  # fmt: skip
+
+    def report(self, failure: Failure | None) -> ChainReport:
+        beyond = None
+        if self._checkpoint is not None and failure is None:
+            beyond = max(0, self._expected - 1 - self._checkpoint["size"])
+        return ChainReport(
+            ok=failure is None,
+            checked=self.checked,
+            tenant_id=self._tenant_id,
+            first_sequence=self._first if self.checked else None,
+            head=self._head,
+            beyond_checkpoint=beyond,
+            failure=failure,
+        )
+
+    def _accept(self, position: int, sequence: int, digest: str) -> Failure | None:
+        if (
+            self._checkpoint is not None
+            and sequence == self._checkpoint["size"]
+            and digest != self._checkpoint["head"]
+        ):
+            return Failure(
+                position, sequence, Fault.FORKED,
+                f"The checkpoint names another bundle {sequence}: the chain was rewritten.",
+            )  # fmt: skip
+        self._head = digest
+        self._recent[sequence] = digest
+        self.checked += 1
+        return None
+
+    def _out_of_place(
+        self, position: int, link: Mapping[str, Any], digest: str, rest: Iterable[object]
+    ) -> Failure:
+        sequence = link["sequence"]
+        if sequence < self._expected:
+            known = self._recent.get(sequence)
+            if known == digest:
+                return Failure(position, sequence, Fault.DUPLICATED, f"Bundle {sequence} stands there twice.")
+            return Failure(position, sequence, Fault.FORKED, f"There are two different bundles {sequence}.")
+        if any(_sequence_of(later) == self._expected for later in concatenated(rest)):
+            detail = f"Bundle {sequence} stands where bundle {self._expected} belongs, which comes later."
+            return Failure(position, self._expected, Fault.REORDERED, detail)
+        detail = f"Bundle {self._expected} is missing; bundle {sequence} stands in its place."
+        return Failure(position, self._expected, Fault.MISSING, detail)
+
+    def _check_signature(self, tenant_id: str, digest: bytes, proof: Any) -> str | None:
+        parts = _proof_of(proof)
+        if parts is None:
+            return "its proof is malformed."
+        key_id, index, size, path, signature = parts
+        top = merkle.root_from_path(merkle.leaf_hash(digest), index, size, path)
+        if top is None:
+            return "its path does not lead to a root."
+        if (key_id, top, size, signature) in self._signed:
+            return None
+        key = self._keys.get(key_id)
+        if key is None:
+            return f"it is signed by the key {key_id}, which is not trusted."
+        if not _signs(key, signature, _batch_message(tenant_id, top, size)):
+            return "its signature does not hold."
+        self._signed.add((key_id, top, size, signature))
+        return None
+
+
+def _batch_message(tenant_id: str, top: bytes, size: int) -> bytes:
+    return _BATCH_PREFIX + canonical({"tenant_id": tenant_id, "root": top.hex(), "size": size})
+
+
+def _link_of(bundle: object) -> dict[str, Any] | None:
+    if not isinstance(bundle, Mapping) or set(bundle) != {*_LINK_FIELDS, "content", "hash", "proof"}:
+        return None
+    link = {name: bundle[name] for name in _LINK_FIELDS}
+    texts = all(isinstance(value, str) for name, value in link.items() if name != "sequence")
+    number = link["sequence"]
+    if not texts or isinstance(number, bool) or not isinstance(number, int) or link["format"] != FORMAT:
+        return None
+    return link if isinstance(bundle["hash"], str) and isinstance(bundle["content"], dict) else None
+
+
+def _sequence_of(bundle: object) -> object:
+    return bundle.get("sequence") if isinstance(bundle, Mapping) else None
+
+
+def _proof_of(proof: Any) -> tuple[str, int, int, list[bytes], str] | None:
+    if not isinstance(proof, Mapping) or set(proof) != {"key_id", "index", "size", "path", "signature"}:
+        return None
+    key_id, index, size, path, signature = (
+        proof[n] for n in ("key_id", "index", "size", "path", "signature")
+    )
+    if not isinstance(key_id, str) or not isinstance(signature, str) or not isinstance(path, list):
+        return None
+    if type(index) is not int or type(size) is not int or len(path) > _LONGEST_PATH:
+        return None
+    try:
+        steps = [bytes.fromhex(step) for step in path if len(step) == _HASH_LENGTH and step == step.lower()]
+    except (TypeError, ValueError, AttributeError):
+        return None
+    return (key_id, index, size, steps, signature) if len(steps) == len(path) else None
+
+
+def _checked_statement(
+    statement: object, fields: Sequence[str], keys: Mapping[str, Ed25519PublicKey], prefix: bytes
+) -> dict[str, Any] | None:
+    if not isinstance(statement, Mapping) or set(statement) != {*fields, "key_id", "signature"}:
+        return None
+    body = {name: statement[name] for name in (*fields, "key_id")}
+    key = keys.get(body["key_id"]) if isinstance(body["key_id"], str) else None
+    signature = statement["signature"]
+    if key is None or not isinstance(signature, str):
+        return None
+    try:
+        message = prefix + canonical(body)
+    except NotCanonicalError:
+        return None
+    return body if _signs(key, signature, message) else None
+
+
+def _signs(key: Ed25519PublicKey, signature: str, message: bytes) -> bool:
+    raw = _decoded(signature)
+    if raw is None:
+        return False
+    try:
+        key.verify(raw, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _keys(public_keys: PublicKeys) -> dict[str, Ed25519PublicKey]:
+    texts = public_keys.values() if isinstance(public_keys, Mapping) else public_keys
+    found = {}
+    for text in texts:
+        raw = _decoded(text)
+        if raw is not None and len(raw) == 32:  # noqa: PLR2004 - RFC 8032
+            found[key_id_of(raw)] = Ed25519PublicKey.from_public_bytes(raw)
+    return found
+
+
+def _decoded(text: object) -> bytes | None:
+    """Decode base64 that is written in the one way there is: twins would make one signature many."""
+    if not isinstance(text, str):
+        return None
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if base64.b64encode(raw).decode() == text else None
