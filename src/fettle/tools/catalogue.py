@@ -3,11 +3,11 @@
 from typing import Final
 
 from fettle.kernel.platform import Platform
-from fettle.tools.providers import noop
+from fettle.tools.providers import http, noop, notify, runbook, wait
 from fettle.tools.registry import ToolRegistry
 
 PART: Final = "tools"
-_PROVIDERS: Final = (noop,)
+_PROVIDERS: Final = (http, noop, notify, runbook, wait)
 
 
 def registry_of(platform: Platform) -> ToolRegistry:
