@@ -142,7 +142,8 @@ class WebServer:
         )
         answer = self.answers.get(head[0].split(" ")[1].partition("?")[0])
         if answer == b"wait":
-            await asyncio.Event().wait()
+            await reader.read()  # until the other side gives up
+            return
         if answer is not None and answer != b"drop":
             writer.write(answer)
             await writer.drain()
