@@ -1,8 +1,8 @@
 """Checks the playbooks and runbooks of a pack: names, expressions, and that data never becomes shell text."""
 
-import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from fettle.packs.expressions import condition_error, template_error, templates
@@ -197,10 +197,19 @@ def _check_paths(item: Item) -> Problems:
         elif (
             path[0] != "paths"
             and not templates(text)
-            and not any(fnmatch.fnmatch(text, glob) for glob in globs)
+            and not any(_matches(text.split("/"), glob.split("/")) for glob in globs)
         ):
             yield item.problem(path, f"'{text}' is not covered by the runbook's paths.", "Add it to paths.")
     if item.value["executor"] == "local" and not globs:
         yield item.problem(
             ("executor",), "A local runbook declares no paths.", "Add paths: what it may touch."
         )
+
+
+def _matches(parts: Sequence[str], glob: Sequence[str]) -> bool:
+    """Say whether a path fits a glob: ``*`` stays within one component, ``**`` does not."""
+    if not glob:
+        return not parts
+    if glob[0] == "**":
+        return any(_matches(parts[skip:], glob[1:]) for skip in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], glob[0]) and _matches(parts[1:], glob[1:])

@@ -2,11 +2,13 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import jsonschema_rs
 
 from fettle.packs.yaml_reader import Path
+
+_LIKENESS: Final = 0.6
 
 Finding = tuple[Path, str, str]
 """Path in the checked value, what is wrong, and the fix."""
@@ -22,22 +24,36 @@ def findings(
         schema: The document it was compiled from; descriptions in it become part of the fix.
         value: What is checked.
     """
-    for error in validator.iter_errors(value):
-        node = _walk(schema, list(error.schema_path)[:-1])
-        yield from _describe(error, node)
+    errors = list(validator.iter_errors(value))
+    misspelt = {(tuple(error.instance_path), name) for error in errors for name in _meant(error, schema)}
+    for error in errors:
+        kind: Any = error.kind
+        if kind.name == "required" and (tuple(error.instance_path), kind.property) in misspelt:
+            continue
+        yield from _describe(error, schema)
 
 
 def closest(word: str, known: Sequence[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known word, or ``""``."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=_LIKENESS)
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
-def _describe(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> Iterator[Finding]:
+def _meant(error: jsonschema_rs.ValidationError, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the known names that unknown ones were probably meant to be."""
+    kind: Any = error.kind
+    if kind.name == "additionalProperties":
+        known = list(_node(error, schema).get("properties", {}))
+        for name in kind.unexpected:
+            yield from difflib.get_close_matches(name, known, n=1, cutoff=_LIKENESS)
+
+
+def _describe(error: jsonschema_rs.ValidationError, schema: Mapping[str, Any]) -> Iterator[Finding]:
     path: Path = tuple(error.instance_path)
     kind: Any = error.kind
+    node = _node(error, schema)
     if kind.name == "required":
-        meaning = _description(node.get("properties", {}).get(kind.property, {}))
+        meaning = _description(_property(error, schema, kind.property))
         yield path, f"'{kind.property}' is missing.", f"Add it{meaning}"
     elif kind.name == "additionalProperties":
         known = list(node.get("properties", {}))
@@ -51,6 +67,24 @@ def _describe(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> 
         yield path, "The parts do not fit together.", node.get("description", error.message)
     else:
         yield path, f"{_sentence(error.message)}", _expected(node)
+
+
+def _node(error: jsonschema_rs.ValidationError, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the part of the schema whose keyword failed."""
+    return _walk(schema, list(error.schema_path)[:-1])
+
+
+def _property(
+    error: jsonschema_rs.ValidationError, schema: Mapping[str, Any], name: str
+) -> Mapping[str, Any]:
+    """Return the schema of a property, which a condition's `then` leaves to the parts around it."""
+    path = list(error.schema_path)[:-1]
+    for length in range(len(path), -1, -1):
+        properties = _walk(schema, path[:length]).get("properties", {})
+        if name in properties:
+            found: Mapping[str, Any] = properties[name]
+            return found
+    return {}
 
 
 def _walk(schema: Mapping[str, Any], path: Sequence[str | int]) -> Mapping[str, Any]:

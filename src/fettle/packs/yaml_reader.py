@@ -21,7 +21,7 @@ MAX_NODES: Final = 200_000
 Path = tuple[str | int, ...]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})\Z")
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+\Z|0[oxb][0-9a-fA-F_]+\Z")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]{1,3})?\Z")
 _WORDS: Final[dict[str, Any]] = {
@@ -31,6 +31,7 @@ _WORDS: Final[dict[str, Any]] = {
 }
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _INT64 = 2**63
+_MOST_DIGITS = 20
 
 
 @dataclass(slots=True)
@@ -195,10 +196,9 @@ class _Reader:
         if text in _WORDS:
             return _WORDS[text]
         if _INT.match(text):
-            number = int(text)
-            if not -_INT64 <= number < _INT64:
-                raise self._refuse(event, path, f"{text} is beyond 64 bits.", "Write it in quotes.")
-            return number
+            if len(text) > _MOST_DIGITS or not -_INT64 <= int(text) < _INT64:
+                raise self._refuse(event, path, f"{text[:40]} is beyond 64 bits.", "Write it in quotes.")
+            return int(text)
         if _LEADING_ZERO.match(text):
             raise self._refuse(
                 event, path, f"{text} is read as different numbers by different readers.", f'Write "{text}".'
