@@ -43,10 +43,12 @@ _UPGRADE = [
          id uuid CONSTRAINT pk_approvals PRIMARY KEY,
          tenant_id uuid NOT NULL CONSTRAINT fk_approvals_tenant_id REFERENCES tenants (id),
          incident_id uuid NOT NULL,
-         kind text NOT NULL CONSTRAINT ck_approvals_kind CHECK (kind IN ('approval', 'suggestion')),
+         kind text NOT NULL CONSTRAINT ck_approvals_kind CHECK (kind IN ('approval', 'suggestion', 'step')),
          state text NOT NULL DEFAULT 'pending' CONSTRAINT ck_approvals_state
            CHECK (state IN ('pending', 'approved', 'rejected', 'expired', 'withdrawn')),
-         rule_id text NOT NULL,
+         rule_id text,
+         run_id uuid,
+         path text,
          plan jsonb NOT NULL,
          plan_hash text NOT NULL,
          reason text NOT NULL,
@@ -57,7 +59,8 @@ _UPGRADE = [
          decided_by text,
          decision_reason text
        )""",
-    "CREATE UNIQUE INDEX uq_approvals_pending ON approvals (tenant_id, incident_id) WHERE state = 'pending'",
+    """CREATE UNIQUE INDEX uq_approvals_pending ON approvals (tenant_id, incident_id)
+       WHERE state = 'pending' AND kind <> 'step'""",
     "CREATE INDEX ix_approvals_newest ON approvals (tenant_id, state, id)",
     "CREATE INDEX ix_approvals_incident ON approvals (tenant_id, incident_id, id)",
     "CREATE INDEX ix_approvals_expiry ON approvals (expires_at) WHERE state = 'pending'",

@@ -50,7 +50,10 @@ LIBRARY = {
         "steps": [{"id": "nap", "tool": "wait", "with": {}}],
     },
 }
-PACKS = SimpleNamespace(playbooks=LIBRARY, exception_type=lambda name: SimpleNamespace(verify=CHECK))
+RUNBOOKS = {"RB-1": {"id": "RB-1"}, "RB-2": {"id": "RB-2", "rollback": [{"action": "restore"}]}}
+PACKS = SimpleNamespace(
+    playbooks=LIBRARY, runbooks=RUNBOOKS, exception_type=lambda name: SimpleNamespace(verify=CHECK)
+)
 INCIDENT = {
     "id": str(uuid4()),
     "number": 7,
@@ -144,6 +147,13 @@ def test_the_plan_is_whole_and_can_be_run():
     assert bundle.main.verify is not None
 
 
+def test_a_runbook_that_can_be_undone_is_undone_when_its_check_fails():
+    assert "rollback" not in decided(rule()).transitions[1].data["plan"]["playbook"]["steps"][0]
+    plan = decided(rule(runbook_id="RB-2")).transitions[1].data["plan"]
+    undo = load({"playbook": plan["playbook"], "library": {}}).main.steps[0].rollback
+    assert undo.tool == "runbook.rollback"
+
+
 def test_a_playbook_brings_those_that_it_calls():
     mending = rule(action="run_playbook", playbook_id="PB-1", runbook_id=None)
     plan = decided(mending).transitions[1].data["plan"]
@@ -157,6 +167,7 @@ def test_a_playbook_brings_those_that_it_calls():
     [
         rule(action="run_playbook", playbook_id="PB-NONE"),
         rule(runbook_id=None),
+        rule(runbook_id="RB-NONE"),
         rule(parameters={"path": "${{ incident.details.path + }}"}),
         rule(parameters={"path": "x ${{ incident.details.nothing }}"}),
     ],

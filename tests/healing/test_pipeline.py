@@ -1,6 +1,7 @@
 """From a triaged incident to a plan, an approval or a person, and from a run's outcome to the end; on the database."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -11,8 +12,10 @@ from fettle.identity.permissions import permissions_of
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
 from fettle.kernel import events
+from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.errors import Conflict, Forbidden, NotFound
 from fettle.kernel.events import NewEvent
+from fettle.kernel.ids import new_id
 from fettle.trust.signals import signal_stream
 
 
@@ -352,3 +355,49 @@ async def test_of_many_changes_of_one_version_one_wins(pipeline):
     results = await asyncio.gather(*(change(number) for number in range(8)), return_exceptions=True)
     assert sum(result is None for result in results) == 1
     assert all(isinstance(result, Conflict) for result in results if result is not None)
+
+
+async def waiting_step(pipeline):
+    await pipeline.policy()
+    await pipeline.report({})
+    incident_id = (await pipeline.incident())["id"]
+    asked = {
+        "approval_id": str(new_id()),
+        "run_id": str(new_id()),
+        "path": "steps/2",
+        "reason": "Restart it?",
+        "by": ["operator"],
+        "expires_at": rfc3339(utcnow() + timedelta(hours=1)),
+        "plan_hash": "a" * 64,
+    }
+    async with pipeline.platform.database.tenant(pipeline.tenant) as session:
+        move = Transition(
+            incident_id=incident_id,
+            to=State.AWAITING_APPROVAL,
+            type="approval.requested",
+            data=asked,
+            actor="system:test",
+        )
+        await transition(session, pipeline.tenant, [move])
+    await pipeline.settle()
+    return incident_id
+
+
+@pytest.mark.parametrize("what", [approvals.approve, approvals.reject])
+async def test_a_step_of_a_run_is_decided_and_the_run_is_told(pipeline, what):
+    await waiting_step(pipeline)
+    row = await pipeline.approval()
+    assert (row["kind"], row["path"], row["plan_hash"]) == ("step", "steps/2", "a" * 64)
+    await decide(pipeline, row, what, role="operator")
+    [told] = await pipeline.told("approval.decided")
+    assert (told["data"]["run_id"], told["data"]["path"]) == (str(row["run_id"]), "steps/2")
+    assert told["data"]["decision"] == ("approved" if what is approvals.approve else "rejected")
+    assert (await pipeline.incident())["state"] == "healing"
+
+
+async def test_a_step_no_longer_waits_when_its_run_has_ended(pipeline):
+    incident_id = await waiting_step(pipeline)
+    row = await pipeline.approval()
+    await pipeline.complete(incident_id, "failed")
+    with pytest.raises(Conflict, match="withdrawn"):
+        await decide(pipeline, row, role="operator")

@@ -14,7 +14,7 @@ IPS = st.ip_addresses().map(str)
 UUIDS = st.uuids().map(str)
 TIMES = st.datetimes().map(lambda moment: moment.isoformat() + "Z")
 NUMBERS = st.one_of(st.integers(-(10**6), 10**12).map(str), st.floats(0.01, 10**6).map(lambda n: f"{n:.2f}"))
-PATHS = st.lists(st.from_regex(r"[a-z][a-z0-9_.]{1,12}", fullmatch=True), min_size=2, max_size=5).map(
+PATHS = st.lists(st.from_regex(r"[a-z][a-z0-9_.]{1,12}[a-z0-9]", fullmatch=True), min_size=2, max_size=5).map(
     lambda parts: "/" + "/".join(parts)
 )
 SUMMARIES = (
@@ -93,11 +93,12 @@ def test_it_reads_as_check_type_platform_and_error_class():
         ("certificate of www.example.org ends 2026-11-21", "certificate of <name> ends <time>"),
         (r"C:\Users\ada\file.txt is locked", "<path> is locked"),
         ("commit deadbeef12 by pod web-7f9c-x2 at 10:15", "commit <n> by pod <n> at <time>"),
+        ("FRONT-desk: front-desk/eth0 of Main Street is down.", "<name>: <name>/eth<n> of <name> is down."),
         ("no particulars at all", "no particulars at all"),
     ],
 )
 def test_templates(text, expected):
-    assert template(text) == expected
+    assert template(text, ("main street", "front-desk")) == expected
 
 
 @given(

@@ -9,7 +9,8 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.healing.deciding import ACTOR, SUGGESTION, NewApproval, approved
+from fettle.healing.deciding import ACTOR, APPROVAL, SUGGESTION, NewApproval, approved
+from fettle.healing.plans import plan_hash
 from fettle.identity.permissions import ROLES, permissions_of
 from fettle.incidents import service as incidents
 from fettle.incidents.service import Transition
@@ -18,14 +19,16 @@ from fettle.kernel import context
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, Forbidden, NotFound
+from fettle.kernel.events import Event
 from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
 
-STATES: Final = ("pending", "approved", "rejected", "expired", "withdrawn")
+STEP: Final = "step"
+KINDS: Final = (APPROVAL, SUGGESTION, STEP)
 
 _COLUMNS = """
-a.id, a.incident_id, a.kind, a.state, a.rule_id, a.plan, a.plan_hash, a.reason, a.approvers, a.requested_at,
-a.expires_at, a.decided_at, a.decided_by, a.decision_reason
+a.id, a.incident_id, a.kind, a.state, a.rule_id, a.run_id, a.path, a.plan, a.plan_hash, a.reason, a.approvers,
+a.requested_at, a.expires_at, a.decided_at, a.decided_by, a.decision_reason
 """
 
 _INSERT = """
@@ -53,7 +56,7 @@ async def request(session: AsyncSession, tenant_id: UUID, wanted: Sequence[NewAp
     """Store approvals that wait; what waited for the same incidents before is withdrawn."""
     if not wanted:
         return
-    await withdraw(session, tenant_id, [one.incident_id for one in wanted])
+    await withdraw(session, tenant_id, [one.incident_id for one in wanted], (APPROVAL, SUGGESTION))
     connection = await driver(session)
     await connection.execute(
         _INSERT,
@@ -70,13 +73,26 @@ async def request(session: AsyncSession, tenant_id: UUID, wanted: Sequence[NewAp
     )
 
 
-async def withdraw(session: AsyncSession, tenant_id: UUID, incident_ids: Collection[UUID]) -> None:
+async def request_steps(session: AsyncSession, tenant_id: UUID, asked: Sequence[Event]) -> None:
+    """Store what steps of runs ask, from their `approval.requested` events."""
+    connection = await driver(session)
+    await connection.executemany(
+        "INSERT INTO approvals (id, tenant_id, incident_id, kind, rule_id, run_id, path, plan, plan_hash, reason, "
+        "approvers, expires_at) VALUES ($1, $2, $3, 'step', $4, $5, $6, $7::text::jsonb, $8, $9, $10, $11) "
+        "ON CONFLICT DO NOTHING",
+        [_step(tenant_id, event) for event in asked],
+    )
+
+
+async def withdraw(
+    session: AsyncSession, tenant_id: UUID, incident_ids: Collection[UUID], kinds: Sequence[str] = KINDS
+) -> None:
     """Withdraw what waits for incidents of which it is no longer true."""
     connection = await driver(session)
     await connection.execute(
         "UPDATE approvals SET state = 'withdrawn', decided_at = now() "
-        "WHERE tenant_id = $1 AND incident_id = ANY($2) AND state = 'pending'",
-        tenant_id, list(incident_ids),
+        "WHERE tenant_id = $1 AND incident_id = ANY($2) AND state = 'pending' AND kind = ANY($3)",
+        tenant_id, list(incident_ids), list(kinds),
     )  # fmt: skip
 
 
@@ -145,6 +161,9 @@ async def approve(session: AsyncSession, tenant_id: UUID, approval_id: UUID, ver
         Conflict: It was decided, it expired, the hash is another plan's, or the incident has moved on.
     """
     row = await _decide(session, tenant_id, approval_id, "approved", verdict)
+    if row["kind"] == STEP:
+        await _tell_run(session, tenant_id, row, "approved", verdict)
+        return
     waiting = State.ESCALATED if row["kind"] == SUGGESTION else State.AWAITING_APPROVAL
     standing = (await incidents.lock(session, tenant_id, [row["incident_id"]]))[row["incident_id"]]
     if standing.state is not waiting:
@@ -164,6 +183,9 @@ async def reject(session: AsyncSession, tenant_id: UUID, approval_id: UUID, verd
         Conflict: It was decided, it expired, or the hash is another plan's.
     """
     row = await _decide(session, tenant_id, approval_id, "rejected", verdict)
+    if row["kind"] == STEP:
+        await _tell_run(session, tenant_id, row, "rejected", verdict)
+        return
     moves = _rejected(row, "rejected", verdict.reason, verdict.actor)
     await incidents.transition(session, tenant_id, moves, if_allowed=True)
 
@@ -181,9 +203,54 @@ async def expire_due(platform: Platform) -> None:
             moves = [
                 move
                 for row in expired
+                if row["kind"] != STEP  # a run knows by itself when its step has waited long enough
                 for move in _rejected(row, "expired", "Nobody decided in time.", ACTOR)
             ]
             await incidents.transition(session, tenant_id, moves, if_allowed=True)
+
+
+async def _tell_run(
+    session: AsyncSession, tenant_id: UUID, row: asyncpg.Record, decision: str, verdict: Verdict
+) -> None:
+    """Tell the run what was decided; it goes on, or rolls back, by itself."""
+    standing = (await incidents.lock(session, tenant_id, [row["incident_id"]]))[row["incident_id"]]
+    if standing.state is not State.AWAITING_APPROVAL:
+        raise Conflict(f"The incident is {standing.state} by now, so the step no longer waits.")
+    data = {
+        "approval_id": str(row["id"]),
+        "run_id": str(row["run_id"]),
+        "path": row["path"],
+        "plan_hash": row["plan_hash"],
+        "decision": decision,
+        "reason": verdict.reason,
+    }
+    told = Transition(
+        incident_id=row["incident_id"],
+        type="approval.decided",
+        to=State.HEALING,
+        data=data,
+        actor=verdict.actor,
+        request_id=context.request_id.get(),
+    )
+    await incidents.transition(session, tenant_id, [told])
+
+
+def _step(tenant_id: UUID, event: Event) -> tuple[Any, ...]:
+    data = event.data
+    subject = {"run_id": data["run_id"], "path": data["path"]}
+    return (
+        UUID(data["approval_id"]),
+        tenant_id,
+        event.stream_id,
+        data.get("rule_id"),
+        UUID(data["run_id"]),
+        data["path"],
+        dumps_str(subject),
+        data.get("plan_hash") or plan_hash(subject),
+        data["reason"],
+        list(data.get("by") or ()),
+        datetime.fromisoformat(data["expires_at"]),
+    )
 
 
 def _rejected(row: asyncpg.Record, outcome: str, reason: str, actor: str) -> list[Transition]:
@@ -236,12 +303,12 @@ def may_decide(approvers: Sequence[str], permissions: frozenset[str]) -> bool:
     return not approvers or any(role in ROLES and permissions_of(role) <= permissions for role in approvers)
 
 
-def _refuse(row: asyncpg.Record, plan_hash: str, now: datetime) -> NoReturn:
+def _refuse(row: asyncpg.Record, looked_at: str, now: datetime) -> NoReturn:
     if row["state"] != "pending":
         raise Conflict(f"The approval is {row['state']} already. Look at it again.")
     if row["expires_at"] <= now:
         raise Conflict("The approval has expired.")
-    if row["plan_hash"] != plan_hash:
+    if row["plan_hash"] != looked_at:
         raise Conflict(
             "The plan is not the one that you looked at: its hash differs. Read the approval again."
         )

@@ -44,7 +44,10 @@ async def decide_incidents(batch: TenantBatch) -> None:
 
 
 async def take_outcomes(batch: TenantBatch) -> None:
-    """Resolve what was verified, hand the rest to a person; withdraw approvals that lost their object."""
+    """Resolve what was verified, hand the rest to a person; keep approvals in step with runs and incidents."""
+    asked = [event for event in batch.events if event.type == "approval.requested" and event.data.get("path")]
+    if asked:
+        await approvals.request_steps(batch.session, batch.tenant_id, asked)
     settled = [event.stream_id for event in batch.events if event.type in _SETTLING]
     if settled:
         await approvals.withdraw(batch.session, batch.tenant_id, settled)
@@ -53,7 +56,10 @@ async def take_outcomes(batch: TenantBatch) -> None:
         for event in batch.events
         if event.type == "playbook.completed" and event.correlation_id is not None
     }
-    standings = await incidents.lock(batch.session, batch.tenant_id, list(ended)) if ended else {}
+    if not ended:
+        return
+    await approvals.withdraw(batch.session, batch.tenant_id, list(ended), (approvals.STEP,))
+    standings = await incidents.lock(batch.session, batch.tenant_id, list(ended))
     taken = [
         (incident_id, event)
         for incident_id, event in ended.items()
@@ -151,7 +157,7 @@ CONSUMERS = [
     ConsumerSpec("healing.decide", frozenset({"incident.triaged"}), decide_incidents),
     ConsumerSpec(
         "healing.outcome",
-        frozenset({"playbook.completed", "incident.resolved", "incident.closed"}),
+        frozenset({"playbook.completed", "approval.requested", *_SETTLING}),
         take_outcomes,
     ),
 ]

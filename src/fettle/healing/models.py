@@ -51,7 +51,7 @@ class RuleSetVersion(TenantOwned, Base):
 
 
 class Approval(TenantOwned, Base):
-    """A plan that waits, or waited, for a person; it holds for the hash of this plan alone."""
+    """A plan, or a step of its run, that waits or waited for a person; it holds for the plan's hash alone."""
 
     __tablename__ = "approvals"
 
@@ -59,7 +59,9 @@ class Approval(TenantOwned, Base):
     incident_id: Mapped[UUID]
     kind: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text)
-    rule_id: Mapped[str] = mapped_column(Text)
+    rule_id: Mapped[str | None] = mapped_column(Text)
+    run_id: Mapped[UUID | None]
+    path: Mapped[str | None] = mapped_column(Text)
     plan: Mapped[dict[str, Any]] = mapped_column(JSONB)
     plan_hash: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)

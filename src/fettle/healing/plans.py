@@ -12,6 +12,7 @@ from fettle.kernel.expressions import ExpressionError, Template, compile_templat
 from fettle.tools.playbooks import PlaybookError, collect
 
 RUNBOOK_TOOL: Final = "runbook.run"
+ROLLBACK_TOOL: Final = "runbook.rollback"
 NOTIFY_TOOL: Final = "notify"
 _EXACT_INTEGERS: Final = 2**53
 
@@ -22,6 +23,11 @@ class Packs(Protocol):
     @property
     def playbooks(self) -> Mapping[str, Mapping[str, Any]]:
         """Playbooks by id."""
+        ...
+
+    @property
+    def runbooks(self) -> Mapping[str, Mapping[str, Any]]:
+        """Runbooks by id."""
         ...
 
     def exception_type(self, check_type: str) -> Any:
@@ -99,7 +105,8 @@ def draft(rule: Rule, check_type: str, packs: Packs) -> PlanDraft:
     verify = playbook.get("verify") or (kind.verify if kind is not None else None)
     if verify is not None and rule.action != "notify":
         playbook = {**playbook, "verify": dict(verify)}
-    wanted = dict(rule.document.get("parameters") or {})
+    tells = rule.action == "notify" and rule.playbook_id is None
+    wanted = {} if tells else dict(rule.document.get("parameters") or {})
     try:
         collected = collect(playbook, {name: _plain(document) for name, document in packs.playbooks.items()})
         parameters = compile_template({"parameters": wanted} if rule.action == "execute_runbook" else wanted)
@@ -126,7 +133,10 @@ def _playbook(rule: Rule, packs: Packs) -> dict[str, Any]:
     if rule.action == "notify":
         return _notification(rule)
     if rule.action == "execute_runbook" and rule.runbook_id is not None:
-        return _one_runbook(rule.runbook_id)
+        runbook = packs.runbooks.get(rule.runbook_id)
+        if runbook is None:
+            raise PlanError(f"There is no runbook {rule.runbook_id} in the active packs; the rule names it.")
+        return _one_runbook(rule.runbook_id, undoable=bool(runbook.get("rollback")))
     raise PlanError(
         f"The rule's action {rule.action} names nothing to run; give it a runbook_id or a playbook_id."
     )
@@ -136,24 +146,22 @@ def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name != "pack_version"}
 
 
-def _one_runbook(runbook_id: str) -> dict[str, Any]:
+def _one_runbook(runbook_id: str, *, undoable: bool) -> dict[str, Any]:
     """Return the playbook that a runbook alone stands for; the same for every rule that runs it."""
+    given = {
+        "runbook_id": runbook_id,
+        "host": "${{ incident.host }}",
+        "parameters": "${{ params.parameters }}",
+    }
+    step: dict[str, Any] = {"id": "run", "tool": RUNBOOK_TOOL, "with": given}
+    if undoable:
+        step["rollback"] = {"tool": ROLLBACK_TOOL, "with": given}
     return {
         "id": f"runbook:{runbook_id}",
         "version": 1,
         "title": f"Run {runbook_id}",
         "parameters": {"parameters": {"type": "object", "default": {}}},
-        "steps": [
-            {
-                "id": "run",
-                "tool": RUNBOOK_TOOL,
-                "with": {
-                    "runbook_id": runbook_id,
-                    "host": "${{ incident.host }}",
-                    "parameters": "${{ params.parameters }}",
-                },
-            }
-        ],
+        "steps": [step],
     }
 
 

@@ -192,7 +192,7 @@ class ApprovalOut(BaseModel):
     """A plan that waits, or waited, for a person."""
 
     id: UUID
-    kind: Literal["approval", "suggestion"]
+    kind: Literal["approval", "suggestion", "step"]
     state: ApprovalState
     incident_id: UUID
     incident_number: int
@@ -200,7 +200,9 @@ class ApprovalOut(BaseModel):
     severity: str
     check_type: str
     host: str | None
-    rule_id: str
+    rule_id: str | None
+    run_id: UUID | None = Field(description="The run that waits, where a step of it asks.")
+    path: str | None = Field(description="The step that asks.")
     reason: str
     plan: dict[str, Any]
     plan_hash: str

@@ -74,17 +74,19 @@ def template(text: str, particulars: tuple[str, ...] = ()) -> str:
         text: Any text; only its first 4,096 characters count.
         particulars: Names that are particulars wherever they stand, such as this incident's host.
     """
-    kept = _URL.sub("<url>", text[:_MAX_TEXT].lower())
+    kept = text[:_MAX_TEXT].lower()
     for name in particulars:
-        kept = re.sub(rf"(?<![\w\-]){re.escape(name)}(?![\w\-])", "<name>", kept)
-    kept = _TOKEN.sub(_masked, kept)
+        if not _TOKEN.fullmatch(name):  # a name of several words, such as a site's
+            kept = kept.replace(name, "<name>")
+    kept = _TOKEN.sub(lambda found: _masked(found[0], particulars), _URL.sub("<url>", kept))
     return _REPEATED.sub(r"\1", _SPACES.sub(" ", kept).strip())
 
 
-def _masked(found: re.Match[str]) -> str:
-    token = found[0]
+def _masked(token: str, particulars: tuple[str, ...]) -> str:
     core = token.rstrip(".:!?")
     ending = token[len(core) :]
+    if core in particulars:
+        return f"<name>{ending}"
     if len(core) > _MAX_TOKEN:
         return f"<n>{ending}"
     for form, stand_in in _FORMS:
@@ -93,6 +95,8 @@ def _masked(found: re.Match[str]) -> str:
     # An address of version 6 may itself end in a colon.
     if any(_is_address(part) for part in (token, core) if part.count(":") > 1):
         return f"<ip>{ending}" if _is_address(core) else "<ip>"
+    for name in particulars:
+        core = re.sub(rf"(?<![\w\-]){re.escape(name)}(?![\w\-])", "<name>", core)
     return _NUMBER.sub("<n>", core) + ending
 
 
