@@ -20,7 +20,7 @@ const sans = '"Inter Variable", system-ui, -apple-system, "Segoe UI", Roboto, "H
 
 export const theme = createTheme({
   primaryColor: "fettle",
-  primaryShade: { light: 7, dark: 5 },
+  primaryShade: { light: 7, dark: 6 },
   colors: { fettle, gray: ink, dark: night },
   autoContrast: true,
   luminanceThreshold: 0.34,
@@ -77,7 +77,7 @@ export const cssVariables: CSSVariablesResolver = () => ({
     "--fettle-low": "#1d5fa8", "--fettle-low-soft": "#e7f0fa",
     "--fettle-info": "#55606a", "--fettle-info-soft": "#eef0f2",
     "--fettle-good": "#1b6e3c", "--fettle-good-soft": "#e5f4ea",
-    "--mantine-color-body": "#f4f6f7",
+    "--mantine-color-body": "#ffffff",
     "--mantine-color-text": "#1c2329",
     "--mantine-color-dimmed": "#55606a",
     "--mantine-color-placeholder": "#66727d",
@@ -100,7 +100,7 @@ export const cssVariables: CSSVariablesResolver = () => ({
     "--fettle-low": "#85b9f2", "--fettle-low-soft": "#17283b",
     "--fettle-info": "#a3aeb8", "--fettle-info-soft": "#212a31",
     "--fettle-good": "#73cb94", "--fettle-good-soft": "#142c1e",
-    "--mantine-color-body": "#0f1519",
+    "--mantine-color-body": "#161d23",
     "--mantine-color-text": "#dbe1e6",
     "--mantine-color-dimmed": "#98a4ae",
     "--mantine-color-placeholder": "#8793a0",

@@ -4,7 +4,7 @@ import { apiQuery, type IncidentFilters } from "../lib/filters";
 import { request } from "./client";
 import { ApiProblem } from "./problem";
 import type {
-  ApiKey, Approval, EvidenceBundle, Incident, IncidentDetail, Me, Overview, Page, Rule, Run, RunDetail, StoredEvent,
+  ApiKey, Approval, EvidenceBundle, Explanations, Incident, IncidentDetail, Me, Overview, Page, Rule, Run, RunDetail, StoredEvent,
 } from "./types";
 
 const PAGE_SIZE = 100;
@@ -94,15 +94,26 @@ export const incidentEvidenceQuery = (tenantId: string, incidentId: string) =>
       }),
   });
 
+/** How the rules as they are now judge the incident; the decision itself stands in its events. */
+export const explainQuery = (tenantId: string, incident: IncidentDetail) =>
+  queryOptions({
+    queryKey: [tenantId, "explain", incident.id, incident.version],
+    queryFn: ({ signal }) =>
+      request<Explanations>("rules/explain", { method: "POST", tenantId, body: { incident: factsOf(incident) }, signal }),
+    staleTime: 300_000,
+  });
+
+function factsOf(incident: IncidentDetail): Partial<IncidentDetail> {
+  const { id, number, title, severity, check_type, host, site, platform, source, summary, labels, details, fingerprint, pack_id, occurrences } = incident;
+  return { id, number, title, severity, check_type, host, site, platform, source, summary, labels, details, fingerprint, pack_id, occurrences };
+}
+
 export const approvalsKey = (tenantId: string) => [tenantId, "approvals"] as const;
 
-export const approvalsQuery = (tenantId: string, state: string | null) =>
+export const approvalsQuery = (tenantId: string, wanted: { state?: string; incident_id?: string }) =>
   queryOptions({
-    queryKey: [...approvalsKey(tenantId), state],
-    queryFn: ({ signal }) =>
-      request<Page<Approval>>("approvals", {
-        tenantId, query: new URLSearchParams(state === null ? {} : { state }), signal,
-      }),
+    queryKey: [...approvalsKey(tenantId), wanted],
+    queryFn: ({ signal }) => request<Page<Approval>>("approvals", { tenantId, query: new URLSearchParams({ ...wanted, limit: "200" }), signal }),
   });
 
 const listOf = <Item>(tenantId: string, name: string) =>

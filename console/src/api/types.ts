@@ -123,17 +123,25 @@ export interface Overview {
 
 export interface Approval {
   id: string;
+  kind: "approval" | "suggestion";
+  state: "pending" | "approved" | "rejected" | "expired" | "withdrawn";
   incident_id: string;
-  incident?: { number: number; title: string } | null;
-  state: string;
+  incident_number: number;
+  incident_title: string;
+  severity: Severity;
+  check_type: string;
+  host: string | null;
+  rule_id: string;
+  reason: string;
   plan: JsonObject;
   plan_hash: string;
-  reasons?: string[];
+  approvers: string[];
+  may_decide: boolean;
   requested_at: string;
-  expires_at: string | null;
+  expires_at: string;
   decided_at: string | null;
   decided_by: string | null;
-  reason: string | null;
+  decision_reason: string | null;
 }
 
 export interface Run {
@@ -170,16 +178,57 @@ export interface RunStep {
 
 export interface Rule {
   id: string;
+  title: string | null;
+  description: string | null;
   priority: number;
   enabled: boolean;
-  conditions: Json;
+  conditions: Json[];
   action: string;
-  runbook_id?: string | null;
-  playbook_id?: string | null;
+  runbook_id: string | null;
+  playbook_id: string | null;
+  reason: string | null;
+  cooldown_seconds: number;
+  max_attempts: number;
   source: string;
-  title?: string | null;
-  description?: string | null;
-  hits?: number | null;
+  pack_id: string | null;
+}
+
+export interface ConditionResult {
+  path: string;
+  field: string;
+  operator: string;
+  expected: Json;
+  present: boolean;
+  actual: Json;
+  holds: boolean;
+}
+
+export interface RuleExplanation {
+  rule_id: string;
+  priority: number;
+  enabled: boolean;
+  matched: boolean;
+  winner: boolean;
+  reason: string;
+  conditions: ConditionResult[];
+}
+
+export interface Explanations {
+  winner: string | null;
+  considered: number;
+  matched: number;
+  items: RuleExplanation[];
+}
+
+export interface DryRun {
+  rule_id: string;
+  days: number;
+  considered: number;
+  matched: number;
+  won: number;
+  instead_of: Record<string, number>;
+  truncated: boolean;
+  examples: JsonObject[];
 }
 
 export interface EvidenceBundle {

@@ -1,11 +1,11 @@
 // Times, durations, shares and counts as people read them, in the zone and language of the browser.
 
-const dateTimeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const dateTimeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 const shortFormat = new Intl.DateTimeFormat(undefined, {
-  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
+  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
 });
 const clockFormat = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
+  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
 });
 const countFormat = new Intl.NumberFormat();
 
@@ -25,13 +25,12 @@ export function count(value: number): string {
   return countFormat.format(value);
 }
 
-/** A share between 0 and 1 as a percentage; small and nearly whole shares keep a digit, so that they never look like none or all. */
+/** A share between 0 and 1 as a percentage; one that is tiny or nearly whole keeps a digit, so that it never looks like none or all. */
 export function percent(share: number): string {
   const value = share * 100;
-  const digits = (value > 0 && value < 1) || (value > 99 && value < 100) ? 1 : 0;
-  const factor = 10 ** digits;
-  const rounded = value > 99 && value < 100 ? Math.floor(value * factor) / factor : Math.ceil(value * factor - 0.5) / factor;
-  return `${rounded.toFixed(digits)} %`;
+  if (value > 0 && value < 1) return `${Math.max(0.1, Math.round(value * 10) / 10)} %`;
+  if (value > 99 && value < 100) return `${Math.min(99.9, Math.round(value * 10) / 10)} %`;
+  return `${Math.round(value)} %`;
 }
 
 /** A span as its two largest units: 340 ms, 4.2 s, 3 min 5 s, 2 h 10 min, 3 d 4 h. */

@@ -51,12 +51,15 @@ function markOf(event: StoredEvent): [Stage, StageState] | null {
   return MARKS[event.type] ?? null;
 }
 
-/** The last word of the gate and the event that carries it. */
-export function gateOf(events: StoredEvent[]): { event: StoredEvent; gate: JsonObject | null } | null {
-  const event = events.findLast((each) => ["plan.approved", "plan.rejected", "approval.requested", "approval.decided"].includes(each.type))
-    ?? events.findLast((each) => each.type === "incident.escalated" && each.data["gate"] !== undefined);
-  if (event === undefined) return null;
-  return { event, gate: asObject(event.data["gate"]) };
+const GATE_EVENTS = new Set(["plan.approved", "plan.rejected", "approval.requested", "incident.escalated"]);
+
+/** What became of the last plan that was proposed; null where none was, or nothing has become of it yet. */
+export function gateOf(events: StoredEvent[]): StoredEvent | null {
+  const proposed = events.findLastIndex((event) => event.type === "plan.proposed");
+  if (proposed < 0) return null;
+  const first = events.slice(proposed).find((event) => GATE_EVENTS.has(event.type));
+  if (first?.type !== "approval.requested") return first ?? null;
+  return events.slice(proposed).find((event) => event.type === "plan.approved" || event.type === "plan.rejected") ?? first;
 }
 
 export function sentenceOf(event: StoredEvent): string {

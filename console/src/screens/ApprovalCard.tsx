@@ -7,7 +7,7 @@ import { request } from "../api/client";
 import { approvalsQuery, refreshIncident } from "../api/queries";
 import type { Accepted, Approval } from "../api/types";
 import { asList, asObject, asText } from "../lib/story";
-import { useMay, useTenant } from "../lib/tenant";
+import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { Ago, Facts, Hash, JsonView, Panel, Trouble } from "../ui/parts";
 import { ReasonDialog } from "../ui/ReasonDialog";
@@ -15,9 +15,9 @@ import classes from "./IncidentPage.module.css";
 
 export function ApprovalOfIncident({ incidentId }: { incidentId: string }) {
   const tenant = useTenant();
-  const { data, error, refetch } = useQuery(approvalsQuery(tenant.id, "pending"));
+  const { data, error, refetch } = useQuery(approvalsQuery(tenant.id, { state: "pending", incident_id: incidentId }));
   if (error !== null && data === undefined) return <Trouble error={error} onRetry={() => void refetch()} />;
-  const approval = data?.items.find((each) => each.incident_id === incidentId);
+  const approval = data?.items[0];
   if (approval === undefined) return null;
   return (
     <Panel title={t.approvals.waits} className={classes["approval"]}>
@@ -33,11 +33,14 @@ export function PlanFacts({ approval }: { approval: Approval }) {
   const steps = asList(playbook?.["steps"]).map((step) => asObject(step)).filter((step) => step !== null);
   return (
     <>
+      <p className={classes["note"]}>{approval.kind === "suggestion" ? t.approvals.suggestion : approval.reason}</p>
       <Facts
         items={[
           [t.approvals.plan, title ?? "–"],
           [t.approvals.asked, <Ago key="asked" at={approval.requested_at} />],
-          [t.approvals.expires, approval.expires_at === null ? t.approvals.never : <Ago key="expires" at={approval.expires_at} />],
+          [t.approvals.expires, <Ago key="expires" at={approval.expires_at} />],
+          [t.approvals.rule, <code key="rule">{approval.rule_id}</code>],
+          ...(approval.host === null ? [] : [[t.incident.facts.host, approval.host] as [string, string]]),
           [t.approvals.hash, <Hash key="hash" value={approval.plan_hash} label={t.approvals.hash} />],
         ]}
       />
@@ -59,7 +62,6 @@ export function PlanFacts({ approval }: { approval: Approval }) {
 export function ApprovalButtons({ approval }: { approval: Approval }) {
   const tenant = useTenant();
   const client = useQueryClient();
-  const may = useMay("approvals:decide");
   const [asking, setAsking] = useState<"approve" | "reject" | null>(null);
   const decide = useMutation({
     mutationFn: ({ verb, reason }: { verb: "approve" | "reject"; reason: string }) =>
@@ -72,7 +74,7 @@ export function ApprovalButtons({ approval }: { approval: Approval }) {
       setAsking(null);
     },
   });
-  if (!may) return <p className={classes["note"]}>{t.approvals.mayNot}</p>;
+  if (!approval.may_decide) return <p className={classes["note"]}>{t.approvals.mayNot(approval.approvers)}</p>;
   const ask = (verb: "approve" | "reject") => () => {
     decide.reset();
     setAsking(verb);

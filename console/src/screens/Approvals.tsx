@@ -8,7 +8,7 @@ import type { Approval } from "../api/types";
 import { words } from "../lib/format";
 import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
-import { Tag } from "../ui/marks";
+import { SeverityMark, Tag } from "../ui/marks";
 import { Ago, Empty, Lines, PageHead, Panel, Trouble } from "../ui/parts";
 import { ApprovalButtons, PlanFacts } from "./ApprovalCard";
 import classes from "./IncidentPage.module.css";
@@ -16,7 +16,7 @@ import classes from "./IncidentPage.module.css";
 export function Approvals() {
   const tenant = useTenant();
   const [view, setView] = useState<"pending" | "all">("pending");
-  const { data, error, refetch } = useQuery(approvalsQuery(tenant.id, view === "pending" ? "pending" : null));
+  const { data, error, refetch } = useQuery(approvalsQuery(tenant.id, view === "pending" ? { state: "pending" } : {}));
   return (
     <>
       <title>{t.pageTitle(t.nav.approvals)}</title>
@@ -39,23 +39,22 @@ export function Approvals() {
 }
 
 function Card({ approval, slug }: { approval: Approval; slug: string }) {
-  const incident = approval.incident;
   const open = approval.state === "pending";
   return (
     <Panel
       title={
         <Link to="/t/$tenant/incidents/$incidentId" params={{ tenant: slug, incidentId: approval.incident_id }}>
-          {incident == null ? t.approvals.incident : `#${incident.number} ${incident.title}`}
+          #{approval.incident_number} {approval.incident_title}
         </Link>
       }
-      aside={<Tag tone={open ? "waiting" : approval.state === "approved" ? "good" : "quiet"}>{words(approval.state)}</Tag>}
+      aside={<span className={classes["marks"]}><SeverityMark severity={approval.severity} /><Tag tone={open ? "waiting" : approval.state === "approved" ? "good" : "quiet"}>{words(approval.state)}</Tag></span>}
     >
       <PlanFacts approval={approval} />
       {open ? (
         <ApprovalButtons approval={approval} />
       ) : (
         <p className={classes["note"]}>
-          {t.approvals.decided(approval.decided_by ?? "–", approval.reason ?? "")} <Ago at={approval.decided_at} />
+          {t.approvals.decided(approval.decided_by ?? "–", approval.decision_reason ?? "")} <Ago at={approval.decided_at} />
         </p>
       )}
     </Panel>

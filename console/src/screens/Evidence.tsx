@@ -41,16 +41,16 @@ export function Evidence() {
               <tbody>
                 {bundles.map((bundle) => (
                   <tr key={bundle.id}>
-                    <td data-figures>{bundle.sequence}</td>
-                    <td>
+                    <td data-figures data-label={t.evidence.sequence}>{bundle.sequence}</td>
+                    <td data-label={t.evidence.incident}>
                       <Link to="/t/$tenant/incidents/$incidentId" params={{ tenant: tenant.slug, incidentId: bundle.incident_id }}>
                         {t.evidence.openIncident}
                       </Link>
                     </td>
-                    <td>{dateTime(bundle.sealed_at)}</td>
-                    <td><Hash value={bundle.hash} label={t.evidence.hash} /></td>
-                    <td>{bundle.previous_hash === null ? t.evidence.first : <Hash value={bundle.previous_hash} label={t.evidence.previous} />}</td>
-                    <td><Hash value={bundle.signature} label={t.evidence.signature} /></td>
+                    <td data-label={t.evidence.sealed}>{dateTime(bundle.sealed_at)}</td>
+                    <td data-label={t.evidence.hash}><Hash value={bundle.hash} label={t.evidence.hash} /></td>
+                    <td data-label={t.evidence.previous}>{bundle.previous_hash === null ? t.evidence.first : <Hash value={bundle.previous_hash} label={t.evidence.previous} />}</td>
+                    <td data-label={t.evidence.signature}><Hash value={bundle.signature} label={t.evidence.signature} /></td>
                   </tr>
                 ))}
               </tbody>

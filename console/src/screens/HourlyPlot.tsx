@@ -47,7 +47,8 @@ export function HourlyPlot({ series }: { series: Hour[] }) {
         <span data-line="resolved">{t.overview.resolved}</span>
       </figcaption>
       <div ref={place} className={classes["plot"]} aria-hidden="true" />
-      <table className="visually-hidden">
+      <div className="visually-hidden">
+      <table>
         <caption>{t.overview.perHour}</caption>
         <thead><tr><th>{t.overview.hour}</th><th>{t.overview.opened}</th><th>{t.overview.resolved}</th></tr></thead>
         <tbody>
@@ -56,6 +57,7 @@ export function HourlyPlot({ series }: { series: Hour[] }) {
           ))}
         </tbody>
       </table>
+      </div>
     </figure>
   );
 }
@@ -76,11 +78,10 @@ function options(element: HTMLElement): uPlot.Options {
     grid: { stroke: token("--fettle-line"), width: 1 },
     ticks: { show: false },
   };
-  const stepped = uPlot.paths.stepped?.({ align: 1 });
   const line = (label: string, colour: string, more: Partial<uPlot.Series>): uPlot.Series => ({
-    label, stroke: colour, width: 2, points: { show: false }, ...(stepped === undefined ? {} : { paths: stepped }), ...more,
+    label, stroke: colour, width: 2, points: { show: false }, ...more,
   });
-  const critical = token("--fettle-high");
+  const opened = token("--fettle-high");
   return {
     width: element.clientWidth,
     height: HEIGHT,
@@ -89,14 +90,14 @@ function options(element: HTMLElement): uPlot.Options {
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(4, Math.ceil((high ?? 0) * 1.1))] } },
     series: [
       { value: (_plot, seconds) => (seconds === null ? "–" : shortDateTime(new Date(seconds * 1000).toISOString())) },
-      line(t.overview.opened, critical, { fill: `${critical}22` }),
+      line(t.overview.opened, opened, { fill: `${opened}22` }),
       line(t.overview.resolved, token("--fettle-accent"), { dash: [5, 4] }),
     ],
-    axes: [{ ...axis, values: hourLabels }, { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10_000] }],
+    axes: [{ ...axis, size: 32, values: hourLabels }, { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10_000] }],
   };
 }
 
-const hourFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const hourFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayFormat = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
 function hourLabels(_plot: uPlot, splits: number[]): string[] {

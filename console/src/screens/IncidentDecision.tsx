@@ -1,88 +1,86 @@
-// Why this rule: the conditions with what was found, and what the gate said before anything was done.
-import { Button } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
-import { request } from "../api/client";
-import type { IncidentDetail, Json, JsonObject, StoredEvent } from "../api/types";
+// Why this rule: the conditions with what was found, and what policy and trust gate said before anything was done.
+import { useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { explainQuery } from "../api/queries";
+import type { ConditionResult, Explanations, IncidentDetail, Json, JsonObject, RuleExplanation, StoredEvent } from "../api/types";
 import { asList, asObject, asText, gateOf } from "../lib/story";
 import { useMay, useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { IconCheck, IconCross } from "../ui/icons";
 import { LevelMark, Tag } from "../ui/marks";
-import { Hash, JsonView, Trouble } from "../ui/parts";
+import { Hash, JsonView, Lines, Trouble } from "../ui/parts";
 import classes from "./IncidentPage.module.css";
 
 export function IncidentDecision({ incident, events }: { incident: IncidentDetail; events: StoredEvent[] }) {
-  const decision = incident.decision;
+  const tenant = useTenant();
   const mayExplain = useMay("rules:read");
+  const explained = useQuery({ ...explainQuery(tenant.id, incident), enabled: mayExplain, placeholderData: (before) => before });
+  const ruleId = asText(incident.decision?.["rule_id"]) ?? incident.rule_id;
+  const own = explained.data?.items.find((item) => item.rule_id === ruleId);
   return (
     <>
-      {decision === null ? <NoDecision incident={incident} events={events} /> : <Decision decision={decision} />}
-      <Gate events={events} />
-      {mayExplain && <Compare incident={incident} />}
+      {incident.decision === null ? <NoDecision incident={incident} events={events} /> : <Decision decision={incident.decision} conditions={own?.conditions} />}
+      {incident.decision !== null && <Gate decision={incident.decision} events={events} />}
+      {mayExplain && <Others data={explained.data} error={explained.error} except={ruleId} />}
     </>
   );
 }
 
 function NoDecision({ incident, events }: { incident: IncidentDetail; events: StoredEvent[] }) {
-  const escalated = events.findLast((event) => event.type === "incident.escalated");
-  const reason = asText(escalated?.data["reason"]);
-  if (incident.state === "escalated" || incident.level === "L3") {
-    return <p className={classes["note"]}>{reason ?? t.incident.noRule}</p>;
-  }
-  return <p className={classes["note"]}>{t.incident.notDecided}</p>;
+  const escalated = events.findLast((event) => event.type === "incident.escalated" || event.type === "incident.suppressed");
+  const reason = asText(escalated?.data["detail"]) ?? asText(escalated?.data["reason"]);
+  const undecided = incident.level === null && escalated === undefined;
+  return (
+    <p className={classes["verdict"]}>
+      {incident.level !== null && <LevelMark level={incident.level} />}
+      {incident.rule_id !== null && <code>{incident.rule_id}</code>}
+      <span>{reason ?? (undecided ? t.incident.notDecided : t.incident.noRule)}</span>
+    </p>
+  );
 }
 
-function Decision({ decision }: { decision: JsonObject }) {
-  const explanation = decision["explanation"];
-  const conditions = conditionsOf(explanation);
-  const reason = asText(explanation) ?? asText(asObject(explanation)?.["reason"]) ?? asText(decision["reason"]);
+function Decision({ decision, conditions }: { decision: JsonObject; conditions: ConditionResult[] | undefined }) {
   const level = decision["level"];
-  const ruleId = asText(decision["rule_id"]);
   const hash = asText(decision["plan_hash"]);
   return (
     <>
       <p className={classes["verdict"]}>
         {(level === "L1" || level === "L2" || level === "L3") && <LevelMark level={level} />}
-        {ruleId !== null && <code>{ruleId}</code>}
-        {reason !== null && <span>{reason}</span>}
+        {conditions !== undefined ? <code>{asText(decision["rule_id"])}</code> : <span>{asText(decision["explanation"]) ?? asText(decision["rule_id"])}</span>}
       </p>
-      {conditions.length > 0 && <Conditions conditions={conditions} />}
-      {hash !== null && <p className={classes["note"]}>{t.incident.planHash} <Hash value={hash} label={t.incident.planHash} /></p>}
-      {decision["plan"] !== undefined && (
-        <details>
-          <summary>{t.incident.plan}</summary>
-          <JsonView value={decision["plan"]} label={t.incident.plan} />
-        </details>
-      )}
+      {conditions !== undefined && <Conditions conditions={conditions} note={t.incident.asNow} />}
+      {hash !== null && <p className={classes["hashLine"]}>{t.incident.planHash} <Hash value={hash} label={t.incident.planHash} /></p>}
+      {decision["plan"] !== undefined && <Fold title={t.incident.plan}><JsonView value={decision["plan"]} label={t.incident.plan} /></Fold>}
     </>
   );
 }
 
-function conditionsOf(explanation: Json | undefined): JsonObject[] {
-  const list = Array.isArray(explanation) ? explanation : asList(asObject(explanation)?.["conditions"]);
-  return list.map((entry) => asObject(entry)).filter((entry) => entry !== null);
+function Fold({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <details className={classes["fold"]}>
+      <summary>{title}</summary>
+      {children}
+    </details>
+  );
 }
 
-function Conditions({ conditions }: { conditions: JsonObject[] }) {
+function Conditions({ conditions, note }: { conditions: ConditionResult[]; note?: string }) {
   return (
     <table className={classes["conditions"]}>
       <thead>
-        <tr><th>{t.incident.condition}</th><th>{t.incident.found}</th><th>{t.incident.result}</th></tr>
+        <tr><th>{t.incident.condition}{note !== undefined && <span className={classes["stepTool"]}> {note}</span>}</th><th>{t.incident.found}</th><th>{t.incident.result}</th></tr>
       </thead>
       <tbody>
-        {conditions.map((condition, index) => {
-          const holds = condition["holds"] !== false;
-          return (
-            <tr key={index}>
-              <td>
-                <code>{String(condition["field"] ?? "")}</code> {t.operator(String(condition["operator"] ?? ""))}{" "}
-                {(condition["expected"] ?? condition["value"]) !== undefined && <code>{brief(condition["expected"] ?? condition["value"])}</code>}
-              </td>
-              <td>{condition["present"] === false ? t.incident.missing : <code>{brief(condition["actual"])}</code>}</td>
-              <td><Holds holds={holds} /></td>
-            </tr>
-          );
-        })}
+        {conditions.map((condition) => (
+          <tr key={condition.path}>
+            <td>
+              <code>{condition.field}</code> {t.operator(condition.operator)}{" "}
+              {condition.expected !== null && <code>{brief(condition.expected)}</code>}
+            </td>
+            <td>{condition.present ? <code>{brief(condition.actual)}</code> : t.incident.missing}</td>
+            <td><Holds holds={condition.holds} /></td>
+          </tr>
+        ))}
       </tbody>
     </table>
   );
@@ -98,69 +96,60 @@ function Holds({ holds }: { holds: boolean }) {
   );
 }
 
-function brief(value: Json | undefined): string {
-  if (value === undefined) return "–";
+function brief(value: Json): string {
   const text = typeof value === "string" ? value : JSON.stringify(value);
   return text.length > 120 ? `${text.slice(0, 117)}…` : text;
 }
 
-function Gate({ events }: { events: StoredEvent[] }) {
-  const found = gateOf(events);
-  if (found === null) return null;
-  const { event, gate } = found;
-  const verdict = asText(gate?.["decision"]) ?? asText(gate?.["verdict"]) ?? asText(event.data["verdict"]);
-  const reasons = asList(gate?.["reasons"] ?? event.data["reasons"]).map((reason) => asText(reason) ?? asText(asObject(reason)?.["detail"]) ?? JSON.stringify(reason));
-  const autonomy = asText(event.data["autonomy"]);
-  const by = event.metadata.actor;
+function Gate({ decision, events }: { decision: JsonObject; events: StoredEvent[] }) {
+  const event = gateOf(events);
+  const gate = asObject(decision["gate"]);
+  const verdict = asText(gate?.["verdict"]);
+  const autonomy = asText(decision["autonomy"]);
+  const reasons = asList(gate?.["reasons"]).map((reason) => asText(asObject(reason)?.["detail"]) ?? JSON.stringify(reason));
+  const word = asText(event?.data["detail"]) ?? asText(event?.data["reason"]);
   return (
     <div className={classes["gate"]}>
       <h3>{t.incident.gate}</h3>
       <p className={classes["verdict"]}>
-        <Tag tone={event.type === "plan.approved" ? "good" : event.type === "plan.rejected" ? "person" : "waiting"}>{t.incident.gateWord(event.type)}</Tag>
+        {event !== null && <Tag tone={event.type === "plan.approved" ? "good" : event.type === "approval.requested" ? "waiting" : "person"}>{t.incident.gateWord(event.type)}</Tag>}
+        {autonomy !== null && <span>{t.incident.ofPolicy(autonomy)}</span>}
         {verdict !== null && <span>{t.incident.gateVerdict(verdict)}</span>}
-        {autonomy !== null && <span>{t.incident.autonomy(autonomy)}</span>}
-        {by !== undefined && <span className={classes["stepTool"]}>{t.incident.by(by)}</span>}
+        {event?.metadata.actor !== undefined && <span className={classes["stepTool"]}>{t.incident.by(event.metadata.actor)}</span>}
       </p>
-      {reasons.length > 0 && <ul>{reasons.map((reason) => <li key={reason}>{reason}</li>)}</ul>}
-      {asText(event.data["reason"]) !== null && <p>{asText(event.data["reason"])}</p>}
-    </div>
-  );
-}
-
-/* The rules as they are now, not as they were: it answers "what would happen today". */
-function Compare({ incident }: { incident: IncidentDetail }) {
-  const tenant = useTenant();
-  const explain = useMutation({
-    mutationFn: () => request<JsonObject>("rules/explain", { method: "POST", tenantId: tenant.id, body: { incident: factsOf(incident) } }),
-  });
-  const entries = asList(explain.data?.["items"] ?? explain.data?.["rules"] ?? explain.data?.["explanations"])
-    .map((entry) => asObject(entry)).filter((entry) => entry !== null);
-  return (
-    <div className={classes["gate"]}>
-      <Button size="xs" variant="default" onClick={() => explain.mutate()} loading={explain.isPending}>{t.incident.compare}</Button>
-      {explain.error !== null && <Trouble error={explain.error} />}
-      {explain.isSuccess && entries.length === 0 && <p className={classes["note"]}>{t.incident.noCandidates}</p>}
-      {entries.length > 0 && (
-        <ol className={classes["steps"]}>
-          {entries.map((entry) => (
-            <li key={String(entry["rule_id"])} className={classes["step"]}>
-              <details open={entry["winner"] === true}>
-                <summary>
-                  <span className={classes["stepName"]}><code>{String(entry["rule_id"])}</code></span>
-                  <span className={classes["stepTool"]}>{String(entry["reason"] ?? "")}</span>
-                  {entry["winner"] === true && <Tag tone="good">{t.incident.wins}</Tag>}
-                </summary>
-                <div className={classes["io"]}><div className={classes["whole"]}><Conditions conditions={conditionsOf(entry["conditions"])} /></div></div>
-              </details>
-            </li>
-          ))}
-        </ol>
+      {reasons.length === 0 ? (
+        <p className={classes["note"]}>{t.incident.noSignals}</p>
+      ) : (
+        <ul>{reasons.map((reason) => <li key={reason}>{reason}</li>)}</ul>
       )}
+      {word !== null && !reasons.includes(word) && <p>{word}</p>}
     </div>
   );
 }
 
-function factsOf(incident: IncidentDetail): JsonObject {
-  const { id, number, title, severity, check_type, host, site, platform, source, summary, labels, details, fingerprint, pack_id, occurrences } = incident;
-  return { id, number, title, severity, check_type, host, site, platform, source, summary, labels, details, fingerprint, pack_id, occurrences };
+function Others({ data, error, except }: { data: Explanations | undefined; error: Error | null; except: string | null }) {
+  if (error !== null && data === undefined) return <Trouble error={error} />;
+  const others = data?.items.filter((item) => item.rule_id !== except).slice(0, 8) ?? [];
+  if (data !== undefined && others.length === 0) return null;
+  return (
+    <Fold title={t.incident.others}>
+      {data === undefined ? <Lines rows={3} /> : <p className={classes["note"]}>{t.incident.considered(data.considered, data.matched)}</p>}
+      <ol className={classes["steps"]}>{others.map((item) => <Other key={item.rule_id} item={item} />)}</ol>
+    </Fold>
+  );
+}
+
+function Other({ item }: { item: RuleExplanation }) {
+  return (
+    <li className={classes["step"]}>
+      <details>
+        <summary>
+          <code className={classes["stepName"]}>{item.rule_id}</code>
+          <span className={classes["stepTool"]}>{item.reason}</span>
+          {item.winner && <Tag tone="good">{t.incident.wins}</Tag>}
+        </summary>
+        <div className={classes["io"]}><div className={classes["whole"]}><Conditions conditions={item.conditions} /></div></div>
+      </details>
+    </li>
+  );
 }

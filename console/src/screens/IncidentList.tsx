@@ -16,7 +16,7 @@ import type { IncidentListState } from "./useIncidentList";
 import classes from "./Incidents.module.css";
 
 const ROW_PX = 44;
-const CARD_PX = 84;
+const CARD_PX = 68;
 const LOAD_AHEAD_ROWS = 25;
 /* Where each filtered list was left, so that coming back from an incident finds the same place. */
 const leftAt = new Map<string, { offset: number; id: string | null }>();

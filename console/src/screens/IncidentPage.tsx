@@ -45,7 +45,7 @@ export function IncidentPage() {
       </Panel>
       <div className={classes["columns"]}>
         <div className={classes["column"]}>
-          {incident.data?.state === "awaiting_approval" && <ApprovalOfIncident incidentId={incidentId} />}
+          {(incident.data?.state === "awaiting_approval" || incident.data?.state === "escalated") && <ApprovalOfIncident incidentId={incidentId} />}
           <Panel title={t.incident.happened}>
             {incident.data === undefined ? <Lines rows={4} /> : <Happened incident={incident.data} />}
           </Panel>

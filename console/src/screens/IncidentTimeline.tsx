@@ -29,11 +29,10 @@ function Entry({ event }: { event: StoredEvent }) {
         <span className={classes["eventText"]}>{sentenceOf(event)}</span>
         <span className={classes["eventTime"]}><ClockTime at={event.occurred_at} /></span>
       </div>
-      <div className={classes["eventMeta"]}>
-        {event.type} · {t.incident.by(event.metadata.actor ?? "–")}
-      </div>
       <details onToggle={(toggle) => setOpen(toggle.currentTarget.open)}>
-        <summary>{t.incident.data}</summary>
+        <summary className={classes["eventMeta"]} title={t.incident.data}>
+          {event.type} · {t.incident.by(event.metadata.actor ?? "–")}
+        </summary>
         {open && <JsonView value={event.data} label={event.type} />}
       </details>
     </li>

@@ -1,5 +1,5 @@
 // API keys: made with scopes and an expiry, the secret shown once, revoked at once.
-import { Alert, Button, Checkbox, Group, Modal, Select, Stack, TextInput } from "@mantine/core";
+import { Button, Checkbox, Group, Modal, Select, Stack, TextInput } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
@@ -11,7 +11,7 @@ import { dateTime } from "../lib/format";
 import { useMay, useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { IconPlus } from "../ui/icons";
-import { Ago, Command, Empty, Lines, PageHead, Panel, Trouble } from "../ui/parts";
+import { Ago, Command, Empty, Lines, Notice, PageHead, Panel, Trouble } from "../ui/parts";
 import tables from "../ui/table.module.css";
 import { exampleRequest } from "./FirstSteps";
 
@@ -49,11 +49,11 @@ export function Keys() {
             <tbody>
               {keys.map((key) => (
                 <tr key={key.id}>
-                  <td>{key.name}</td>
-                  <td><code>ftl_{key.prefix}…</code></td>
-                  <td>{key.scopes.join(", ")}</td>
-                  <td>{key.last_used_at === null ? t.keys.neverUsed : <Ago at={key.last_used_at} />}</td>
-                  <td>{key.expires_at === null ? t.keys.never : dateTime(key.expires_at)}</td>
+                  <td data-label={t.keys.name}>{key.name}</td>
+                  <td data-label={t.keys.prefix}><code>ftl_{key.prefix}…</code></td>
+                  <td data-label={t.keys.scopes}>{key.scopes.join(", ")}</td>
+                  <td data-label={t.keys.used}>{key.last_used_at === null ? t.keys.neverUsed : <Ago at={key.last_used_at} />}</td>
+                  <td data-label={t.keys.expires}>{key.expires_at === null ? t.keys.never : dateTime(key.expires_at)}</td>
                   <td data-figures>{mayWrite && <Button size="compact-xs" variant="default" onClick={() => setRevoking(key)} aria-label={t.keys.revokeName(key.name)}>{t.keys.revoke}</Button>}</td>
                 </tr>
               ))}
@@ -118,7 +118,7 @@ function Secret({ apiKey, onClose }: { apiKey: NewApiKey; onClose: () => void })
   return (
     <Modal opened onClose={onClose} title={t.keys.made(apiKey.name)} size="lg" closeOnClickOutside={false} closeOnEscape={false} withCloseButton={false}>
       <Stack gap="sm">
-        <Alert color="yellow" variant="light" title={t.keys.once}>{t.keys.onceText}</Alert>
+        <Notice title={t.keys.once}>{t.keys.onceText}</Notice>
         <Command>{apiKey.secret}</Command>
         <p style={{ margin: 0 }}>{t.keys.tryIt}</p>
         <Command>{`export FETTLE_API_KEY=${apiKey.secret}\n${exampleRequest(window.location.origin)}`}</Command>

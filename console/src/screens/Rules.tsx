@@ -1,9 +1,10 @@
-// The L1 rules in the order in which they win; read only for now.
-import { TextInput } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
+// The L1 rules in the order in which they win, each with its conditions and a dry-run.
+import { Button, Group, Stack, TextInput } from "@mantine/core";
+import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
+import { request } from "../api/client";
 import { rulesQuery } from "../api/queries";
-import type { Rule } from "../api/types";
+import type { DryRun, Rule } from "../api/types";
 import { count, words } from "../lib/format";
 import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
@@ -25,7 +26,6 @@ export function Rules() {
     const wanted = text.trim().toLowerCase();
     return rules?.filter((rule) => wanted === "" || JSON.stringify(rule).toLowerCase().includes(wanted));
   }, [rules, text]);
-  const withHits = rules?.some((rule) => rule.hits != null) ?? false;
   return (
     <>
       <title>{t.pageTitle(t.nav.rules)}</title>
@@ -46,10 +46,10 @@ export function Rules() {
             <thead>
               <tr>
                 <th data-figures>{t.rules.priority}</th><th>{t.rules.rule}</th><th>{t.rules.action}</th><th>{t.rules.source}</th>
-                <th>{t.rules.enabled}</th>{withHits && <th data-figures>{t.rules.hits}</th>}
+                <th>{t.rules.enabled}</th>
               </tr>
             </thead>
-            <tbody>{shown.map((rule) => <RuleRow key={rule.id} rule={rule} withHits={withHits} />)}</tbody>
+            <tbody>{shown.map((rule) => <RuleRow key={rule.id} rule={rule} />)}</tbody>
           </table>
         </Panel>
       )}
@@ -57,21 +57,45 @@ export function Rules() {
   );
 }
 
-function RuleRow({ rule, withHits }: { rule: Rule; withHits: boolean }) {
+function RuleRow({ rule }: { rule: Rule }) {
   const [open, setOpen] = useState(false);
+  const runs = rule.runbook_id ?? rule.playbook_id;
   return (
     <tr>
-      <td data-figures>{rule.priority}</td>
+      <td data-figures data-label={t.rules.priority}>{rule.priority}</td>
       <td>
         <details onToggle={(event) => setOpen(event.currentTarget.open)}>
           <summary><code>{rule.id}</code> {rule.title ?? rule.description}</summary>
-          {open && <JsonView value={rule.conditions} label={t.rules.conditions} />}
+          {open && <RuleDetail rule={rule} />}
         </details>
       </td>
-      <td>{words(rule.action)} {(rule.runbook_id ?? rule.playbook_id) != null && <code>{rule.runbook_id ?? rule.playbook_id}</code>}</td>
-      <td>{rule.source}</td>
-      <td><Tag tone={rule.enabled ? "good" : "quiet"}>{rule.enabled ? t.rules.on : t.rules.off}</Tag></td>
-      {withHits && <td data-figures>{rule.hits == null ? "–" : count(rule.hits)}</td>}
+      <td data-label={t.rules.action}>{words(rule.action)} {runs !== null && <code>{runs}</code>}</td>
+      <td data-label={t.rules.source}>{rule.pack_id ?? rule.source}</td>
+      <td data-label={t.rules.enabled}><Tag tone={rule.enabled ? "good" : "quiet"}>{rule.enabled ? t.rules.on : t.rules.off}</Tag></td>
     </tr>
+  );
+}
+
+function RuleDetail({ rule }: { rule: Rule }) {
+  const tenant = useTenant();
+  const dryRun = useMutation({
+    mutationFn: () => request<DryRun>(`rules/${encodeURIComponent(rule.id)}/dry-run`, { method: "POST", tenantId: tenant.id }),
+  });
+  const found = dryRun.data;
+  return (
+    <Stack gap="xs" mt="xs">
+      {rule.description !== null && <span>{rule.description}</span>}
+      <JsonView value={rule.conditions} label={t.rules.conditions} />
+      <span className={tables["soft"]}>{t.rules.limits(rule.max_attempts, rule.cooldown_seconds)}</span>
+      <Group gap="sm">
+        <Button size="compact-xs" variant="default" onClick={() => dryRun.mutate()} loading={dryRun.isPending}>{t.rules.dryRun}</Button>
+        {found !== undefined && (
+          <span role="status">
+            {t.rules.dryRunResult(found.matched, found.considered, found.won)} {found.truncated && t.rules.truncated}
+          </span>
+        )}
+      </Group>
+      {dryRun.error !== null && <Trouble error={dryRun.error} />}
+    </Stack>
   );
 }

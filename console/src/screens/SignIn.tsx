@@ -2,11 +2,16 @@
 import { Button, PasswordInput, Stack, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
+import { ApiProblem } from "../api/problem";
 import { session } from "../api/session";
 import { Logo } from "../shell/Logo";
 import classes from "../shell/Door.module.css";
 import { t } from "../texts";
 import { Trouble } from "../ui/parts";
+
+function isRefused(error: Error): boolean {
+  return error instanceof ApiProblem && error.status === 401;
+}
 
 export function SignIn() {
   const [email, setEmail] = useState("");
@@ -30,7 +35,7 @@ export function SignIn() {
           <h1>{t.signIn.title}</h1>
           <p className={classes["lead"]}>{t.signIn.lead}</p>
           <Stack gap="md">
-            {signIn.error !== null && <Trouble error={signIn.error} />}
+            {signIn.error !== null && <Trouble error={signIn.error} {...(isRefused(signIn.error) ? { title: t.signIn.refused } : {})} />}
             <TextInput
               label={t.signIn.email} type="email" name="email" size="md" autoComplete="username" required autoFocus
               value={email} onChange={(event) => setEmail(event.currentTarget.value)}

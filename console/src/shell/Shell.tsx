@@ -96,7 +96,7 @@ const PAGES = [
 ] as const;
 
 function Pages({ current, path }: { current: TenantScope; path: string }) {
-  const waiting = useQuery({ ...approvalsQuery(current.id, "pending"), enabled: current.permissions.has("incidents:read") });
+  const waiting = useQuery({ ...approvalsQuery(current.id, { state: "pending" }), enabled: current.permissions.has("incidents:read") });
   const waitingCount = waiting.data?.items.length ?? 0;
   return (
     <nav className={classes["pages"]} aria-label={t.shell.pages}>

@@ -60,11 +60,10 @@ export function PageHead({ title, children }: { title: ReactNode; children?: Rea
   );
 }
 
-export function Trouble({ error, onRetry }: { error: Error; onRetry?: () => void }) {
+export function Trouble({ error, title, onRetry }: { error: Error; title?: string; onRetry?: () => void }) {
   const problem = error instanceof ApiProblem ? error : null;
-  const title = problem?.title ?? t.problem.unexpected;
   return (
-    <Alert color="red" variant="light" title={title} role="alert" className={classes["trouble"]}>
+    <Alert title={title ?? problem?.title ?? t.problem.unexpected} role="alert" className={classes["trouble"] ?? ""}>
       {problem === null ? <p>{error.message}</p> : problem.detail !== "" && <p>{problem.detail}</p>}
       {problem !== null && problem.faults.length > 0 && (
         <ul>
@@ -88,6 +87,11 @@ export function Trouble({ error, onRetry }: { error: Error; onRetry?: () => void
       )}
     </Alert>
   );
+}
+
+/** Something to take note of before going on. */
+export function Notice({ title, children }: { title: string; children: ReactNode }) {
+  return <Alert title={title} className={classes["notice"] ?? ""}>{children}</Alert>;
 }
 
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
