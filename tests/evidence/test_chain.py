@@ -145,7 +145,7 @@ def test_a_chain_rewritten_with_the_right_key_contradicts_the_checkpoint():
 def test_a_fork_in_the_middle_is_found():
     rewritten = chain_of(salt="rewritten")
     assert verify(CHAIN[:3] + rewritten[3:], KEYS).failure.fault is Fault.FORKED
-    assert verify(CHAIN[:4] + [rewritten[2]], KEYS).failure.fault is Fault.FORKED
+    assert verify([*CHAIN[:4], rewritten[2]], KEYS).failure.fault is Fault.FORKED
 
 
 def test_another_tenants_bundle_does_not_pass():

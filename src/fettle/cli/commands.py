@@ -14,7 +14,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "incidents": ("fettle.cli.incidents:app", "List, show, close, export and watch incidents."),
     "rules": ("fettle.cli.rules:app", "List, show, explain and try L1 rules."),
     "packs": ("fettle.cli.packs:app", "Validate, test, compare, install and activate packs."),
-    "evidence": ("fettle.evidence.cli:app", "Export evidence and verify it offline."),
+    "evidence": ("fettle.cli.evidence:app", "Export evidence and verify it offline."),
     "events": ("fettle.cli.events:app", "Follow events, see lag, replay dead letters."),
     "db": ("fettle.cli.db:app", "Bring the database's schema up or down."),
     "config": ("fettle.cli.config:app", "Show every setting and where it comes from."),

@@ -1,0 +1,111 @@
+"""``fettle evidence``: lists and exports evidence by the API, verifies an export offline."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fettle.cli.client import Api
+from fettle.cli.exits import CommandError, Exit
+from fettle.cli.output import AsJson, facts, print_json, show, table
+
+app = typer.Typer(no_args_is_help=True)
+
+_COLUMNS = ("sequence", "sealed_at", "incident_id", "hash", "key_id")
+
+
+@app.command("list")
+def list_bundles(
+    incident: Annotated[str | None, typer.Option(help="Id of an incident; only its bundles.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List evidence bundles, the newest first."""
+    items = list(Api.of_profile().pages("/evidence", limit=limit, incident_id=incident))
+    rows = ([item.get(name) for name in _COLUMNS] for item in items)
+    show({"items": items}, as_json=as_json, text=table(_COLUMNS, rows))
+
+
+@app.command("show")
+def show_bundle(
+    bundle: Annotated[str, typer.Argument(help="Id of the bundle.")], as_json: AsJson = False
+) -> None:
+    """Show one bundle, whole."""
+    found = Api.of_profile().get(f"/evidence/{bundle}")
+    head = {name: found[name] for name in _COLUMNS}
+    content = json.dumps(found["bundle"]["content"], indent=2, ensure_ascii=False)
+    show(found, as_json=as_json, text=lambda: [facts(head), "", content])
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Option("--file", "-o", help="Where to.")],
+    as_json: AsJson = False,
+) -> None:
+    """Export the whole chain as JSON lines, with the keys and a checkpoint."""
+    written = 0
+    with Api.of_profile().download("/evidence/export") as answer, file.open("wb") as out:
+        for piece in answer.iter_bytes():
+            written += out.write(piece)
+    show({"file": str(file), "bytes": written}, as_json=as_json, text=f"{file}: {written} bytes")
+
+
+@app.command()
+def checkpoint(
+    file: Annotated[Path | None, typer.Option("--file", "-o", help="Where to; else standard output.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Save how long the chain is now and what it ends in, signed; keep it apart from the exports."""
+    found = Api.of_profile().get("/evidence/checkpoint")
+    if file is None:
+        print_json(found)
+        return
+    file.write_text(json.dumps(found) + "\n")
+    show(found, as_json=as_json, text=f"{file}: {found['size']} bundles")
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="An export.", show_default=False)],
+    key: Annotated[
+        list[str] | None, typer.Option(help="A public key in base64 that you trust; may be repeated.")
+    ] = None,
+    checkpoint_file: Annotated[
+        Path | None, typer.Option("--checkpoint", help="The newest checkpoint that you hold.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an export offline, and name the first bundle that fails and how."""
+    from fettle.evidence.export import ExportError, verify_export  # noqa: PLC0415 - cryptography loads slowly
+
+    try:
+        found = verify_export(file, keys=key or (), checkpoint=_checkpoint(checkpoint_file))
+    except (ExportError, OSError) as error:
+        raise CommandError(f"{file}: {error}", Exit.USAGE) from None
+    report = found.report
+    document = {"file": str(file), "pinned": found.pinned, "keys": list(found.header.keys), **asdict(report)}
+    if as_json:
+        print_json(document)
+    elif report.failure is not None:
+        print(f"FAILED at bundle {report.failure.sequence}: {report.failure.fault}. {report.failure.detail}")
+        print(f"{report.checked} bundles before it hold.")
+    else:
+        print(f"{report.checked} bundles hold; the chain ends in {report.head}.")
+        if not found.pinned:
+            print(
+                "The file vouches for itself. Give --key or --checkpoint that came to you another way "
+                f"(its oldest key is {found.header.keys[0] if found.header.keys else 'none'})."
+            )
+    raise typer.Exit(Exit.OK if report.ok else Exit.FOUND_WRONG)
+
+
+def _checkpoint(file: Path | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{file}: {error}", Exit.USAGE) from None
+    return found if isinstance(found, dict) else {}

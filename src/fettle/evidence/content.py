@@ -1,0 +1,116 @@
+"""What a bundle proves of an incident: what was out of order, decided, let through, done and checked; pure."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from fettle.evidence.canonical import canonical
+from fettle.kernel.clock import rfc3339
+from fettle.kernel.events import Event
+
+_SAFE_INTEGER: Final = 2**53 - 1
+_INCIDENT_FIELDS: Final = (
+    "number", "title", "check_type", "host", "site", "platform", "source", "fingerprint", "pack_id", "labels",
+    "details",
+)  # fmt: skip
+_PLAN_FIELDS: Final = ("level", "rule_id", "action", "plan_hash", "explanation", "autonomy", "plan")
+_PERMISSION_TYPES: Final = ("approval.requested", "plan.approved", "plan.rejected")
+_STEP_TYPES: Final = ("step.started", "step.succeeded", "step.failed")
+
+
+def bundle_content(timeline: Sequence[Event]) -> dict[str, Any]:
+    """Return the content of an incident's bundle.
+
+    Args:
+        timeline: All events of the incident and its runs, in the order of the store.
+
+    Raises:
+        NotCanonicalError: An event has no canonical form.
+    """
+    first = next((event.data for event in timeline if event.type == "incident.opened"), {})
+    last = timeline[-1]
+    content: dict[str, Any] = {
+        "incident": {name: first.get(name) for name in _INCIDENT_FIELDS},
+        "outcome": {
+            "state": last.data.get("state"),
+            "resolution": last.data.get("resolution"),
+            "actor": _actor(last),
+        },
+        "occurrences": sum(
+            event.data.get("count", 0) for event in timeline if event.stream_type == "incident"
+        ),
+        "decisions": [_picked(event, _PLAN_FIELDS) for event in timeline if event.type == "plan.proposed"],
+        "gate": [event.data["gate"] for event in timeline if "gate" in event.data],
+        "permissions": [
+            _told(event, without=("plan",)) for event in timeline if event.type in _PERMISSION_TYPES
+        ],
+        "steps": [_told(event) for event in timeline if event.type in _STEP_TYPES and not _is_check(event)],
+        "checks": [_told(event) for event in timeline if event.type in _STEP_TYPES and _is_check(event)],
+        "runs": [_told(event) for event in timeline if event.type == "playbook.completed"],
+        "timeline": [
+            {
+                "id": str(event.id),
+                "stream": f"{event.stream_type}/{event.stream_id}",
+                "version": event.version,
+                "type": event.type,
+                "at": rfc3339(event.occurred_at),
+                "hash": event_hash(event),
+            }
+            for event in timeline
+        ],
+    }
+    plain: dict[str, Any] = i_json(content)
+    return plain
+
+
+def event_hash(event: Event) -> str:
+    """Return the hash of an event as it is stored, without its position, which another store may change.
+
+    Raises:
+        NotCanonicalError: It has no canonical form.
+    """
+    envelope = event.envelope()
+    del envelope["position"]
+    return hashlib.sha256(canonical(i_json(envelope))).hexdigest()
+
+
+def i_json(value: Any) -> Any:
+    """Return a value as I-JSON (RFC 7493): an integer beyond 2^53 becomes text, since readers would round it."""
+    if isinstance(value, dict):
+        return {key: i_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [i_json(item) for item in value]
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and not -_SAFE_INTEGER <= value <= _SAFE_INTEGER
+    ):
+        return str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) > _SAFE_INTEGER:
+        return repr(value)
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _is_check(event: Event) -> bool:
+    return event.data.get("phase") == "verify"
+
+
+def _picked(event: Event, names: Sequence[str]) -> dict[str, Any]:
+    return {name: event.data[name] for name in names if name in event.data}
+
+
+def _told(event: Event, *, without: Sequence[str] = ()) -> dict[str, Any]:
+    data: Mapping[str, Any] = event.data
+    kept = {name: value for name, value in data.items() if name not in without}
+    return {
+        **kept,
+        "event": event.type,
+        "event_id": str(event.id),
+        "at": rfc3339(event.occurred_at),
+        "actor": _actor(event),
+    }
+
+
+def _actor(event: Event) -> Any:
+    return event.metadata.get("actor")

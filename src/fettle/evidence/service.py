@@ -1,0 +1,230 @@
+"""Seals incidents into their tenant's chain, many in one transaction, and reads the chain."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from fettle.evidence import keys
+from fettle.evidence.chain import GENESIS, make_checkpoint, seal
+from fettle.evidence.content import bundle_content
+from fettle.evidence.export import ExportHeader
+from fettle.incidents.service import Transition, transition
+from fettle.kernel import events
+from fettle.kernel.clock import rfc3339, utcnow
+from fettle.kernel.database import driver
+from fettle.kernel.errors import NotFound
+from fettle.kernel.events import Event, NewEvent
+from fettle.kernel.ids import new_id
+from fettle.kernel.jsonio import dumps_str
+from fettle.kernel.platform import Platform
+
+ACTOR = "system:evidence"
+_PAGE = 5_000
+_EXPORT_PAGE = 500
+
+_HEAD = """
+INSERT INTO evidence_chains (tenant_id, size, head) VALUES ($1, 0, $2)
+ON CONFLICT (tenant_id) DO UPDATE SET size = evidence_chains.size RETURNING size, head
+"""
+
+_STORE = """
+INSERT INTO evidence_bundles (id, tenant_id, sequence, incident_id, covers_position, hash, bundle, sealed_at)
+SELECT n.id, $1, n.sequence, n.incident_id, n.covers_position, n.hash, n.bundle, $8
+FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[])
+  AS n(id, sequence, incident_id, covers_position, hash, bundle)
+"""
+
+_COVERED = """
+SELECT incident_id, max(covers_position) AS position FROM evidence_bundles
+WHERE tenant_id = $1 AND incident_id = ANY($2) GROUP BY incident_id
+"""
+
+
+async def seal_incidents(
+    platform: Platform, session: AsyncSession, tenant_id: UUID, causes: Mapping[UUID, Event]
+) -> int:
+    """Seal each incident as it stood at the event that ended it, and tell so.
+
+    An incident that was sealed since it was last opened is not sealed again.
+
+    Args:
+        platform: The process's parts.
+        session: With the tenant bound.
+        tenant_id: The owner.
+        causes: The ending event of each incident.
+
+    Returns:
+        How many bundles were sealed.
+    """
+    timelines = await _timelines(session, tenant_id, causes)
+    connection = await driver(session)
+    rows = await connection.fetch(_COVERED, tenant_id, list(causes))
+    covered = {row["incident_id"]: row["position"] for row in rows}
+    due = {key: value for key, value in timelines.items() if _is_due(value, covered.get(key))}
+    if not due:
+        return 0
+    key = await keys.signer(platform)
+    # The chain's row is locked from here to the commit, so each bundle follows the one before it.
+    head = await connection.fetchrow(_HEAD, tenant_id, GENESIS)
+    assert head is not None
+    now = utcnow()
+    bundles = seal(
+        str(tenant_id),
+        [(str(incident_id), bundle_content(timeline)) for incident_id, timeline in due.items()],
+        previous=head["head"],
+        next_sequence=head["size"] + 1,
+        sealed_at=rfc3339(now),
+        signer=key,
+    )
+    ids = [new_id() for _ in bundles]
+    await connection.execute(
+        _STORE,
+        tenant_id,
+        ids,
+        [bundle["sequence"] for bundle in bundles],
+        list(due),
+        [timeline[-1].position for timeline in due.values()],
+        [bundle["hash"] for bundle in bundles],
+        [dumps_str(bundle) for bundle in bundles],
+        now,
+    )
+    await connection.execute(
+        "UPDATE evidence_chains SET size = $2, head = $3 WHERE tenant_id = $1",
+        tenant_id,
+        bundles[-1]["sequence"],
+        bundles[-1]["hash"],
+    )
+    await _tell(session, tenant_id, list(zip(ids, bundles, due, strict=True)), causes)
+    return len(bundles)
+
+
+async def checkpoint(platform: Platform, session: AsyncSession, tenant_id: UUID) -> dict[str, Any]:
+    """Return a signed statement of how long the tenant's chain is now and what it ends in."""
+    connection = await driver(session)
+    row = await connection.fetchrow("SELECT size, head FROM evidence_chains WHERE tenant_id = $1", tenant_id)
+    size, head = (row["size"], row["head"]) if row is not None else (0, GENESIS)
+    return make_checkpoint(str(tenant_id), size, head, rfc3339(utcnow()), await keys.signer(platform))
+
+
+async def export_lines(platform: Platform, tenant_id: UUID) -> AsyncIterator[bytes]:
+    """Write the tenant's whole chain as an export, a page at a time, up to where it stood at the beginning."""
+    public, rollovers = await keys.public_keys(platform)
+    async with platform.database.tenant(tenant_id) as session:
+        reached = await checkpoint(platform, session, tenant_id)
+    header = ExportHeader(
+        tenant_id=str(tenant_id),
+        exported_at=rfc3339(utcnow()),
+        keys=tuple(key["public_key"] for key in public),
+        rollovers=tuple(rollovers),
+        checkpoint=reached,
+    )
+    yield header.line() + b"\n"
+    after = 0
+    while after < reached["size"]:
+        rows = await platform.database.fetch_bound(
+            tenant_id,
+            "SELECT sequence, bundle FROM evidence_bundles WHERE tenant_id = bound.tenant_id AND sequence > $2 "
+            "AND sequence <= $3 ORDER BY sequence LIMIT $4",
+            after,
+            min(reached["size"], after + _EXPORT_PAGE),
+            _EXPORT_PAGE,
+        )
+        if not rows:
+            return
+        yield b"".join(row["bundle"].encode() + b"\n" for row in rows)
+        after = rows[-1]["sequence"]
+
+
+async def list_bundles(
+    session: AsyncSession, tenant_id: UUID, *, incident_id: UUID | None, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Read bundles, newest first, from the one before the given sequence."""
+    connection = await driver(session)
+    rows = await connection.fetch(
+        "SELECT id, sequence, incident_id, bundle, sealed_at FROM evidence_bundles WHERE tenant_id = $1 "
+        "AND ($2::uuid IS NULL OR incident_id = $2) AND ($3::bigint IS NULL OR sequence < $3) "
+        "ORDER BY sequence DESC LIMIT $4",
+        tenant_id,
+        incident_id,
+        before,
+        limit,
+    )
+    return [dict(row) | {"bundle": orjson.loads(row["bundle"])} for row in rows]
+
+
+async def one_bundle(session: AsyncSession, tenant_id: UUID, bundle_id: UUID) -> dict[str, Any]:
+    """Read one bundle, whole.
+
+    Raises:
+        NotFound: The tenant has no such bundle.
+    """
+    connection = await driver(session)
+    row = await connection.fetchrow(
+        "SELECT id, sequence, incident_id, bundle, sealed_at FROM evidence_bundles WHERE tenant_id = $1 AND id = $2",
+        tenant_id,
+        bundle_id,
+    )
+    if row is None:
+        raise NotFound(f"There is no evidence bundle {bundle_id}.")
+    return dict(row) | {"bundle": orjson.loads(row["bundle"])}
+
+
+async def _timelines(
+    session: AsyncSession, tenant_id: UUID, causes: Mapping[UUID, Event]
+) -> dict[UUID, list[Event]]:
+    found: dict[UUID, list[Event]] = defaultdict(list)
+    after = 0
+    while True:
+        page = await events.read_correlated(
+            session, tenant_id, list(causes), after_position=after, limit=_PAGE
+        )
+        for event in page:
+            owner = event.correlation_id
+            if owner is not None and owner in causes and event.position <= causes[owner].position:
+                found[owner].append(event)
+        if len(page) < _PAGE:
+            return found
+        after = page[-1].position
+
+
+def _is_due(timeline: Sequence[Event], covered: int | None) -> bool:
+    if covered is None:
+        return True
+    reopened = [event.position for event in timeline if event.type == "incident.reopened"]
+    return bool(reopened) and max(reopened) > covered
+
+
+async def _tell(
+    session: AsyncSession,
+    tenant_id: UUID,
+    sealed: Sequence[tuple[UUID, Mapping[str, Any], UUID]],
+    causes: Mapping[UUID, Event],
+) -> None:
+    told = [
+        NewEvent(
+            stream_type="evidence",
+            stream_id=bundle_id,
+            type="evidence.sealed",
+            data={"bundle_id": str(bundle_id), "sequence": bundle["sequence"], "hash": bundle["hash"]},
+            actor=ACTOR,
+            correlation_id=incident_id,
+            causation_id=causes[incident_id].id,
+        )
+        for bundle_id, bundle, incident_id in sealed
+    ]
+    await events.append(session, tenant_id, told)
+    noted = [
+        Transition(
+            incident_id=incident_id,
+            type="incident.evidence_sealed",
+            data={"bundle_id": str(bundle_id), "sequence": bundle["sequence"]},
+            actor=ACTOR,
+            causation_id=causes[incident_id].id,
+        )
+        for bundle_id, bundle, incident_id in sealed
+    ]
+    await transition(session, tenant_id, noted)

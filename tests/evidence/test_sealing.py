@@ -1,0 +1,153 @@
+"""Each completed incident joins its tenant's chain once, and what was exported holds."""
+
+import asyncio
+import contextlib
+import json
+from datetime import timedelta
+
+import pytest
+
+from fettle.evidence import consumers as evidence_consumers
+from fettle.evidence import keys, service
+from fettle.evidence.export import verify_export
+from fettle.incidents import consumers as incident_consumers
+from fettle.incidents import queries
+from fettle.incidents.accepting import Acceptor
+from fettle.incidents.queries import IncidentFilter
+from fettle.incidents.schemas import ExceptionIn
+from fettle.incidents.service import Transition, transition
+from fettle.incidents.states import State
+from fettle.kernel.bus import run_consumers, wait_until_idle
+
+GROUPS = ["incidents.intake", "evidence.seal"]
+
+
+@pytest.fixture
+async def pipeline(platform):
+    """Intake and sealing, running."""
+    specs = [*incident_consumers.CONSUMERS, *evidence_consumers.CONSUMERS]
+    task = asyncio.create_task(run_consumers(platform, specs))
+    yield lambda: wait_until_idle(platform, GROUPS, timeout=timedelta(seconds=20))
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def incidents_of(platform, tenant, count):
+    bodies = [
+        ExceptionIn(check_type="unheard_of", host=f"h{n}", details={"big": 2**60, "x": 0.1})
+        for n in range(count)
+    ]
+    await Acceptor(platform).accept(tenant, bodies, actor="key:test")
+
+
+async def move(platform, tenant, to, kind):
+    async with platform.database.tenant(tenant) as session:
+        rows = await queries.page(session, tenant, IncidentFilter(), before=None, limit=100)
+        await transition(
+            session,
+            tenant,
+            [
+                Transition(incident_id=row.id, to=to, type=kind, data={"resolution": "x"}, actor="user:u")
+                for row in rows
+            ],
+        )
+
+
+async def bundles(platform, tenant):
+    async with platform.database.tenant(tenant) as session:
+        return await service.list_bundles(session, tenant, incident_id=None, before=None, limit=100)
+
+
+async def export(platform, tenant, path):
+    path.write_bytes(b"".join([piece async for piece in service.export_lines(platform, tenant)]))
+    return path
+
+
+async def test_what_was_sealed_holds_offline_and_a_change_is_found(
+    platform, tenant, other_tenant, pipeline, tmp_path
+):
+    await incidents_of(platform, tenant, 5)
+    await incidents_of(platform, other_tenant, 2)
+    assert await pipeline()
+    for owner in (tenant, other_tenant):
+        await move(platform, owner, State.RESOLVED, "incident.resolved")
+    assert await pipeline()
+    assert [row["sequence"] for row in await bundles(platform, tenant)] == [5, 4, 3, 2, 1]
+    assert len(await bundles(platform, other_tenant)) == 2
+    file = await export(platform, tenant, tmp_path / "e.jsonl")
+    public, _ = await keys.public_keys(platform)
+    found = verify_export(file, keys=[public[0]["public_key"]])
+    assert (found.report.ok, found.report.checked) == (True, 5)
+    lines = file.read_bytes().splitlines()
+    content = json.loads(lines[3])["content"]
+    assert content["incident"]["details"]["big"] == str(2**60)
+    assert [entry["type"] for entry in content["timeline"]] == [
+        "incident.opened", "incident.triaged", "incident.resolved",
+    ]  # fmt: skip
+    lines[3] = lines[3].replace(b'"host":"h', b'"host":"g')
+    file.write_bytes(b"\n".join(lines))
+    failure = verify_export(file).report.failure
+    assert (failure.sequence, failure.fault) == (3, "altered")
+
+
+async def test_closing_what_was_sealed_seals_nothing_more_but_reopening_does(platform, tenant, pipeline):
+    await incidents_of(platform, tenant, 1)
+    assert await pipeline()
+    await move(platform, tenant, State.RESOLVED, "incident.resolved")
+    assert await pipeline()
+    await incidents_of(platform, tenant, 1)
+    assert await pipeline()
+    await move(platform, tenant, State.RESOLVED, "incident.resolved")
+    assert await pipeline()
+    await move(platform, tenant, State.CLOSED, "incident.closed")
+    assert await pipeline()
+    assert [row["sequence"] for row in await bundles(platform, tenant)] == [2, 1]
+    async with platform.database.tenant(tenant) as session:
+        [row] = await queries.page(session, tenant, IncidentFilter(), before=None, limit=10)
+        whole = await queries.one(session, tenant, row.id)
+    assert whole.bundle_id == (await bundles(platform, tenant))[0]["id"]
+
+
+async def test_a_new_key_seals_on_and_the_old_export_still_holds(platform, tenant, pipeline, tmp_path):
+    await incidents_of(platform, tenant, 1)
+    assert await pipeline()
+    await move(platform, tenant, State.CLOSED, "incident.closed")
+    assert await pipeline()
+    public, _ = await keys.public_keys(platform)
+    await keys.rotate(platform)
+    await incidents_of(platform, tenant, 1)
+    assert await pipeline()
+    async with platform.database.tenant(tenant) as session:
+        rows = await queries.page(
+            session, tenant, IncidentFilter(states=(State.TRIAGED,)), before=None, limit=10
+        )
+        await transition(
+            session,
+            tenant,
+            [Transition(incident_id=rows[0].id, to=State.CLOSED, type="incident.closed", actor="u")],
+        )
+    assert await pipeline()
+    report = verify_export(
+        await export(platform, tenant, tmp_path / "e.jsonl"), keys=[public[0]["public_key"]]
+    ).report
+    assert (report.ok, report.checked) == (True, 2)
+
+
+async def test_bundles_can_be_neither_changed_nor_deleted_by_the_application(platform, tenant, pipeline):
+    await incidents_of(platform, tenant, 1)
+    assert await pipeline()
+    await move(platform, tenant, State.CLOSED, "incident.closed")
+    assert await pipeline()
+    for statement in ("UPDATE evidence_bundles SET bundle = '{}'", "DELETE FROM evidence_bundles"):
+        with pytest.raises(Exception, match="permission denied"):
+            async with platform.database.raw_tenant(tenant) as connection:
+                await connection.execute(statement)
+
+
+async def test_the_private_key_is_not_stored_in_the_clear(platform):
+    signer = await keys.signer(platform)
+    seed = signer.private_key.private_bytes_raw()
+    async with platform.database.raw_system() as connection:
+        for row in await connection.fetch("SELECT sealed_private_key FROM evidence_keys"):
+            assert seed not in row["sealed_private_key"]
