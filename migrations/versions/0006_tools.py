@@ -38,6 +38,7 @@ _UPGRADE = [
          reason text,
          fence integer NOT NULL DEFAULT 0,
          lease_owner uuid,
+         recalled boolean NOT NULL DEFAULT false,
          due_at timestamptz NOT NULL DEFAULT now(),
          causation_id uuid,
          created_at timestamptz NOT NULL DEFAULT now(),

@@ -40,6 +40,7 @@ class PlaybookRun(TenantOwned, Base):
     reason: Mapped[str | None] = mapped_column(Text)
     fence: Mapped[int]
     lease_owner: Mapped[UUID | None]
+    recalled: Mapped[bool]
     due_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     causation_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -34,7 +34,7 @@ WITH RECURSIVE open_tenants AS (
   ) p LIMIT $2
 )
 UPDATE playbook_runs r SET lease_owner = $1, fence = r.fence + 1, state = 'running', due_at = now() + $3::interval,
-  started_at = coalesce(r.started_at, now())
+  recalled = false, started_at = coalesce(r.started_at, now())
 FROM picked WHERE r.id = picked.id
 RETURNING r.id, r.tenant_id, r.incident_id, r.playbook_id, r.playbook_version, r.definition_hash, r.plan_hash,
           r.rule_id, r.parameters, r.incident, r.fence, r.causation_id, r.started_at
@@ -78,7 +78,8 @@ WITH held AS (
     output = excluded.output, error = excluded.error, ended_at = excluded.ended_at, wake_at = excluded.wake_at,
     started_at = CASE WHEN excluded.state = 'started' THEN excluded.started_at ELSE s.started_at END
 ), moved AS (
-  UPDATE playbook_runs r SET state = n.state, due_at = coalesce(n.due_at, r.due_at), outcome = n.outcome,
+  UPDATE playbook_runs r SET state = n.state, outcome = n.outcome,
+    due_at = CASE WHEN r.recalled THEN now() ELSE coalesce(n.due_at, r.due_at) END,
     reason = n.reason, lease_owner = NULL, finished_at = n.finished_at
   FROM unnest($17::uuid[], $18::text[], $19::timestamptz[], $20::text[], $21::text[], $22::timestamptz[])
     AS n(id, state, due_at, outcome, reason, finished_at)

@@ -40,6 +40,11 @@ class Template:
         self._parts = parts
 
     @property
+    def source(self) -> Any:
+        """The document as it is written."""
+        return self._source
+
+    @property
     def is_constant(self) -> bool:
         """Whether there is no expression in it."""
         return not any(isinstance(part, _Hole) for parts in self._parts.values() for part in parts)

@@ -1,0 +1,199 @@
+"""The API's words for tools, playbooks, runs and secrets."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from fettle.kernel.http.pages import Page
+
+ToolName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=100)]
+PlaybookId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,99}$")]
+RunState = Literal["queued", "running", "waiting", "finished"]
+RunOutcome = Literal["verified", "completed", "failed", "rolled_back", "unknown"]
+
+
+class Input(BaseModel):
+    """What is sent to us: an unlisted field is refused, and types are not guessed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ToolOut(BaseModel):
+    """A tool, and whether the tenant lets it be called."""
+
+    name: str
+    version: str
+    title: str
+    description: str
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    idempotent: bool
+    supports_dry_run: bool
+    enabled: bool
+
+
+class ToolList(BaseModel):
+    """Every tool of this installation."""
+
+    items: list[ToolOut]
+
+
+class ToolChange(Input):
+    """What becomes of a tool for the tenant."""
+
+    enabled: bool
+
+
+class PlaybookItem(BaseModel):
+    """A playbook of the tenant's active packs."""
+
+    id: str
+    version: int
+    title: str
+    description: str | None = None
+    pack_id: str | None = None
+    pack_version: str | None = None
+    parameters: dict[str, Any]
+    steps: int
+    tools: list[str]
+    verifies: bool
+
+
+class PlaybookList(BaseModel):
+    """Every playbook of the tenant's active packs."""
+
+    items: list[PlaybookItem]
+
+
+class FaultOut(BaseModel):
+    """What is wrong with a playbook."""
+
+    path: str
+    detail: str
+
+
+class PlaybookOut(PlaybookItem):
+    """A playbook in full."""
+
+    definition: dict[str, Any]
+    faults: list[FaultOut]
+
+
+class DryRunIn(Input):
+    """What a playbook would be run with."""
+
+    parameters: Annotated[dict[str, JsonValue], Field(max_length=100)] = Field(default_factory=dict)
+    incident_id: Annotated[UUID | None, Field(strict=False)] = None
+    incident: Annotated[dict[str, JsonValue] | None, Field(max_length=100)] = None
+
+
+class DryRunStep(BaseModel):
+    """One step as it would be."""
+
+    path: str
+    title: str
+    kind: str
+    phase: str
+    tool: str | None
+    version: str | None
+    runs: Annotated[bool | None, Field(description="null: that depends on the steps before it.")]
+    condition: str | None
+    input: Any
+    depends_on_steps: Annotated[
+        bool, Field(description="The input is a template of what steps before it yield.")
+    ]
+    error: str | None
+    timeout_seconds: float | None
+    attempts: int
+    rollback: str | None
+    would: Any
+
+
+class DryRunOut(BaseModel):
+    """What a playbook would do; nothing was done."""
+
+    playbook_id: str
+    version: int
+    steps: list[DryRunStep]
+
+
+class RunItem(BaseModel):
+    """A run."""
+
+    id: UUID
+    incident_id: UUID | None
+    playbook_id: str
+    playbook_version: int
+    rule_id: str | None
+    state: RunState
+    outcome: RunOutcome | None
+    reason: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class StepOut(BaseModel):
+    """One step of a run, as the ledger has it."""
+
+    path: str
+    title: str
+    phase: str
+    tool: str | None
+    state: Literal["started", "waiting", "succeeded", "failed", "skipped", "unknown"]
+    attempt: int
+    input: Any
+    output: Any
+    error: dict[str, Any] | None
+    started_at: datetime
+    ended_at: datetime | None
+    wake_at: datetime | None
+
+
+class RunOut(RunItem):
+    """A run with its steps."""
+
+    plan_hash: str | None
+    parameters: dict[str, Any]
+    steps: list[StepOut]
+
+
+RunPage = Page[RunItem]
+
+
+class StepVerdict(Input):
+    """A decision about a step that waits for a person."""
+
+    step: Annotated[str, StringConstraints(min_length=1, max_length=400)]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)]
+
+
+class SecretIn(Input):
+    """A secret's value; it never comes back out."""
+
+    value: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+
+
+class SecretItem(BaseModel):
+    """That there is a secret."""
+
+    name: str
+    updated_by: str
+    updated_at: datetime
+
+
+class SecretList(BaseModel):
+    """The names of the tenant's secrets."""
+
+    items: list[SecretItem]
+
+
+class Changed(BaseModel):
+    """A command that was accepted."""
+
+    id: str
+    status: Literal["accepted"] = "accepted"
+    href: str
