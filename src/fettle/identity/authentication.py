@@ -26,6 +26,7 @@ from fettle.identity.tokens import (
 from fettle.kernel.clock import utcnow
 from fettle.kernel.errors import FieldError, Forbidden, Invalid, NotFound, Unauthenticated
 from fettle.kernel.platform import Platform
+from fettle.kernel.ratelimit import limit_tenant
 
 CACHE_SECONDS: Final = 3.0
 _CACHE_ENTRIES: Final = 20_000
@@ -342,8 +343,11 @@ async def authenticate_token(platform: Platform, token: str, tenant_header: str 
 
     Raises:
         Problem: As `Authenticator.access` does.
+        RateLimited: The tenant has had its requests for now.
     """
-    return await authenticator(platform).access(token, tenant_header)
+    access = await authenticator(platform).access(token, tenant_header)
+    await limit_tenant(platform, access.tenant_id)
+    return access
 
 
 def _only_tenant(caller: Caller) -> UUID:

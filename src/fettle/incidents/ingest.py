@@ -10,6 +10,7 @@ from fettle.incidents.accepting import HREF, acceptor
 from fettle.incidents.schemas import ExceptionBatchIn, ExceptionIn
 from fettle.kernel import context
 from fettle.kernel.errors import FieldError, Invalid, Malformed, Problem, TooLarge, Unauthenticated
+from fettle.kernel.http.stack import ROUTE
 from fettle.kernel.jsonio import dumps, escape_pointer, parse
 from fettle.kernel.platform import Platform
 
@@ -44,6 +45,7 @@ class IngestApp:
         if not hot:
             await self._following(scope, receive, send)
             return
+        scope[ROUTE] = scope["path"]
         try:
             status, body, headers = 202, await self._accept(scope, receive), _JSON
         except Problem as problem:

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from fettle.kernel.errors import RateLimited
+from fettle.kernel.platform import Platform
 
 BURST_SECONDS: Final = 5.0
 """What may come at once: so many seconds' worth of the limit."""
@@ -26,6 +28,9 @@ CHUNK_SECONDS: Final = 0.25
 
 In any T seconds at most ``limit * T + burst + processes * chunk`` pass.
 """
+
+PART: Final = "rate_limiter"
+"""Name in `Platform.parts` of the one limiter of a process."""
 
 _REDIS_PATIENCE_SECONDS: Final = 0.5
 _REDIS_PAUSE_SECONDS: Final = 1.0
@@ -167,6 +172,24 @@ class RateLimiter:
                 del self._leases[old]
         lease = self._leases[key] = _Lease()
         return lease
+
+
+def limiter_of(platform: Platform) -> RateLimiter:
+    """Return the process's one limiter, made when first asked for."""
+    found = platform.parts.get(PART)
+    if not isinstance(found, RateLimiter):
+        per_minute = platform.settings.rate_limit_per_minute
+        found = platform.parts[PART] = RateLimiter(platform.redis, per_minute=per_minute)
+    return found
+
+
+async def limit_tenant(platform: Platform, tenant_id: UUID) -> None:
+    """Let one request of a tenant pass; called once its caller is known.
+
+    Raises:
+        RateLimited: The tenant has had its requests for now.
+    """
+    await limiter_of(platform).take(f"tenant:{tenant_id}")
 
 
 def _burst(per_second: float) -> float:

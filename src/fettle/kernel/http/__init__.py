@@ -5,10 +5,9 @@ from fettle.kernel.http.pages import Page, PageParams, Paging, decode_cursor, en
 from fettle.kernel.http.problems import problem_handlers
 from fettle.kernel.http.routes import StrictRoute
 from fettle.kernel.http.serving import server_config
-from fettle.kernel.http.stack import RATE_LIMITER, wrap
+from fettle.kernel.http.stack import wrap
 
 __all__ = [
-    "RATE_LIMITER",
     "Once",
     "Page",
     "PageParams",

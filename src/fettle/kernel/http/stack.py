@@ -18,11 +18,8 @@ from fettle.kernel.http.problems import ANSWERED, SlowRequest, as_problem, send_
 from fettle.kernel.http.targets import HostCheck, check_path, check_query, is_same_origin
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
-from fettle.kernel.ratelimit import RateLimiter
+from fettle.kernel.ratelimit import RateLimiter, limiter_of
 from fettle.kernel.settings import Settings, SettingsError
-
-RATE_LIMITER: Final = "rate_limiter"
-"""Name in `Platform.parts` of the one `RateLimiter` of this process."""
 
 ROUTE: Final = "fettle.route"
 """Key in the ASGI scope by which an app that is not FastAPI names its route for the figures."""
@@ -44,19 +41,17 @@ def wrap(app: ASGIApp, platform: Platform, *, log_stream: IO[str] | None = None)
 
     Args:
         app: FastAPI's, or a hot route before it.
-        platform: Its settings say the limits; its Redis holds them for all processes. The rate limiter is
-            left in ``platform.parts["rate_limiter"]``, for the tenant's own limit after sign-in.
+        platform: Its settings say the limits; its Redis holds them for all processes. A request with a
+            credential counts for its tenant instead (`ratelimit.limit_tenant`, once the caller is known).
         log_stream: Where the access log goes; standard error unless a test asks otherwise.
 
     Raises:
         SettingsError: ``cors_origins`` lets in any page at all.
     """
-    limiter = RateLimiter(platform.redis, per_minute=platform.settings.rate_limit_per_minute)
-    platform.parts.setdefault(RATE_LIMITER, limiter)
     return Edge(
         _with_cors(app, platform.settings),
         platform.settings,
-        limiter=platform.parts[RATE_LIMITER],
+        limiter=limiter_of(platform),
         access_log=AccessLog(platform.settings, log_stream),
     )
 
