@@ -95,10 +95,8 @@ async def deactivate(
     Raises:
         NotFound: No version of the pack is installed.
     """
+    await _refuse_unknown(session, pack_id)
     await _lock(session, tenant_id)
-    known = await session.scalar(select(PackVersion.pack_id).where(PackVersion.pack_id == pack_id).limit(1))
-    if known is None:
-        raise NotFound(f"There is no pack {pack_id}.")
     current = await _current(session, tenant_id, pack_id)
     if current is not None and current.mode == "off":
         return current.id
@@ -125,8 +123,10 @@ async def rollback(
     """Go back to what the tenant worked with before its last choice; again, one step further back.
 
     Raises:
+        NotFound: No version of the pack is installed.
         Conflict: The tenant has chosen nothing that could be undone.
     """
+    await _refuse_unknown(session, pack_id)
     await _lock(session, tenant_id)
     current = await _current(session, tenant_id, pack_id)
     if current is None or (current.mode == "default" and current.replaces is None):
@@ -147,6 +147,12 @@ async def rollback(
         ),
         request_id,
     )
+
+
+async def _refuse_unknown(session: AsyncSession, pack_id: str) -> None:
+    known = await session.scalar(select(PackVersion.pack_id).where(PackVersion.pack_id == pack_id).limit(1))
+    if known is None:
+        raise NotFound(f"There is no pack {pack_id}.")
 
 
 async def _lock(session: AsyncSession, tenant_id: UUID) -> None:

@@ -11,7 +11,6 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import undefer
 
 from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound, Unavailable
 from fettle.kernel.platform import Platform
@@ -176,7 +175,10 @@ async def load_version(session: AsyncSession, pack_id: str, version: str) -> Dom
     Raises:
         NotFound: It is not installed.
     """
-    row = await session.get(PackVersion, (pack_id, version), options=[undefer(PackVersion.content)])
+    wanted = select(PackVersion.content, PackVersion.digest).where(
+        PackVersion.pack_id == pack_id, PackVersion.version == version
+    )
+    row = (await session.execute(wanted)).one_or_none()
     if row is None:
         raise NotFound(f"{pack_id} {version} is not installed. GET packs/{pack_id}/versions lists what is.")
     return DomainPack(row.content, row.digest)
