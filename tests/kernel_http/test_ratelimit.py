@@ -1,6 +1,7 @@
 """A limit holds over all processes together, and work goes on when Redis is gone."""
 
 import asyncio
+import dataclasses
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,9 @@ from redis.asyncio import Redis
 
 from fettle.central.embedded import start_redis
 from fettle.kernel.errors import RateLimited
-from fettle.kernel.ratelimit import BURST_SECONDS, CHUNK_SECONDS, RateLimiter
+from fettle.kernel.ids import new_id
+from fettle.kernel.platform import Platform
+from fettle.kernel.ratelimit import BURST_SECONDS, CHUNK_SECONDS, RateLimiter, limit_tenant
 
 
 @pytest_asyncio.fixture
@@ -97,6 +100,17 @@ async def test_real_processes_never_exceed_the_limit(redis: Redis, redis_url: st
     passed = [int((await child.communicate())[0]) for child in children]
     lasted = await redis_seconds(redis) - begun
     assert 0 < sum(passed) <= most(1200, lasted, 3)
+
+
+async def test_a_tenant_has_one_limit_for_all_its_callers(platform: Platform):
+    few = platform.settings.model_copy(update={"rate_limit_per_minute": 60})
+    here = dataclasses.replace(platform, settings=few, parts={})
+    ours, theirs = new_id(), new_id()
+    for _ in range(int(BURST_SECONDS)):
+        await limit_tenant(here, ours)
+    with pytest.raises(RateLimited):
+        await limit_tenant(here, ours)
+    await limit_tenant(here, theirs)
 
 
 async def test_a_refusal_says_when_to_come_back(redis: Redis):

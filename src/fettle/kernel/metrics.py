@@ -36,12 +36,6 @@ HTTP_SECONDS: Final = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
-HTTP_IN_FLIGHT: Final = Gauge(
-    "fettle_http_requests_in_flight",
-    "Requests that are being answered.",
-    registry=REGISTRY,
-    multiprocess_mode="livesum",
-)
 EVENTS_HANDLED: Final = Counter(
     "fettle_events_handled",
     "Events that a consumer group handled, by outcome.",

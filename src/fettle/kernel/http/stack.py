@@ -116,11 +116,9 @@ class Edge:
             (context.tenant_id, context.tenant_id.set(None)),
             (context.actor, context.actor.set(None)),
         ]
-        metrics.HTTP_IN_FLIGHT.inc()
         try:
             await self._answer_in_time(scope, headers, exchange)
         finally:
-            metrics.HTTP_IN_FLIGHT.dec()
             exchange.note()
             for variable, token in tokens:
                 variable.reset(token)
