@@ -1,0 +1,263 @@
+"""What `fettle doctor` looks at: each part of an installation, what is wrong with it, and how to mend it."""
+
+import asyncio
+import os
+import shutil
+import socket
+import stat
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import asyncpg
+from redis.exceptions import RedisError
+
+from fettle.central.embedded import running_parts
+from fettle.central.opening import opened_platform
+from fettle.fleet.checks import run_check
+from fettle.kernel import bus, migrations
+from fettle.kernel.platform import Platform
+from fettle.kernel.redis import ping
+from fettle.kernel.settings import Settings
+
+State = Literal["ok", "warning", "wrong"]
+
+_LEAST_FREE_BYTES: Final = 1_000_000_000
+_LEAST_FILES: Final = 1024
+_OLDEST_WORKER_SECONDS: Final = 30.0
+_LARGEST_LAG_SECONDS: Final = 60.0
+_LARGEST_SKEW_SECONDS: Final = 2.0
+_PATCHED_POSTGRES: Final = 180_006
+_NEWEST_SUPPORTED: Final = (3, 11)
+_DATABASE_FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        part: What.
+        state: ``ok``; ``warning``: it works, but not for long or not for production; ``wrong``.
+        seen: What was seen.
+        mend: What to do about it; empty when nothing is to be done.
+    """
+
+    part: str
+    state: State
+    seen: str
+    mend: str = ""
+
+
+async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield what is found, part by part."""
+    for look in _MACHINE:
+        yield look(settings)
+    clock = await run_check("time_sync")
+    yield Finding(
+        "clock",
+        "ok" if clock.result == "pass" else "warning",
+        clock.message,
+        "" if clock.result == "pass" else "Run a time service (chrony, systemd-timesyncd).",
+    )
+    running = running_parts(settings)
+    if running is None:
+        yield _port(settings)
+        yield Finding("database", "warning", "The embedded database does not run.", "Start it: fettle up")
+        return
+    async for finding in _parts(running):
+        yield finding
+
+
+async def _parts(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        async with opened_platform(settings) as platform:
+            yield await _database(platform)
+            yield await _schema(settings)
+            async for finding in _work(platform):
+                yield finding
+            yield await _redis(platform)
+    except _DATABASE_FAILURES as error:
+        yield Finding(
+            "database", "wrong", f"It does not answer: {type(error).__name__}.", "See logs/postgres.log."
+        )
+
+
+def _python(_settings: Settings) -> Finding:
+    shown = f"Python {sys.version.split()[0]}"
+    if sys.version_info[:2] < _NEWEST_SUPPORTED:
+        return Finding("python", "wrong", shown, "Install Python 3.11 or later and run: make setup")
+    return Finding("python", "ok", shown)
+
+
+def _home(settings: Settings) -> Finding:
+    home = settings.home
+    if not home.exists():
+        return Finding("home", "ok", f"{home} is made at the first start.")
+    mode = stat.S_IMODE(home.stat().st_mode)
+    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        return Finding(
+            "home", "wrong", f"{home} is not ours to use.", f"chown it to {os.geteuid()}, or set FETTLE_HOME."
+        )
+    if mode & 0o066:
+        return Finding("home", "warning", f"{home} can be read by others ({mode:04o}).", f"chmod 0700 {home}")
+    return Finding("home", "ok", f"{home} ({mode:04o})")
+
+
+def _secret_files(settings: Settings) -> Finding:
+    """Look at keys and the saved profile: nobody else may read them."""
+    names = [path for path in _files(settings.home) if path.name == "profile.json" or "key" in path.name]
+    open_ones = [str(path) for path in names if path.stat().st_mode & 0o077]
+    if open_ones:
+        return Finding("secrets", "wrong", f"Others may read {', '.join(open_ones)}.", "chmod 0600 them")
+    return Finding("secrets", "ok", f"{len(names)} files of keys, none readable by others.")
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = next(path for path in (settings.home, *settings.home.resolve().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    shown = f"{free / 1e9:.1f} GB are free on the disk of {settings.home}."
+    if free < _LEAST_FREE_BYTES:
+        return Finding("disk", "wrong", shown, "Make room, or set FETTLE_HOME to another disk.")
+    return Finding("disk", "ok", shown)
+
+
+def _open_files(_settings: Settings) -> Finding:
+    import resource  # noqa: PLC0415 - Unix only, as this look is
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit < _LEAST_FILES:
+        return Finding("open files", "warning", f"{limit} may be open at once.", "ulimit -n 65536")
+    return Finding("open files", "ok", f"{limit} may be open at once.")
+
+
+def _console(_settings: Settings) -> Finding:
+    page = Path(__file__).resolve().parents[3] / "console" / "dist" / "index.html"
+    if not page.exists():
+        return Finding("console", "warning", "It is not built.", "make setup")
+    return Finding("console", "ok", f"built in {page.parent}")
+
+
+def _port(settings: Settings) -> Finding:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            return Finding(
+                "port", "wrong", f"{settings.host}:{settings.port}: {error.strerror}.",
+                "Stop what uses it, or set FETTLE_PORT.",
+            )  # fmt: skip
+    return Finding("port", "ok", f"{settings.host}:{settings.port} is free.")
+
+
+async def _database(platform: Platform) -> Finding:
+    began = time.time()
+    async with platform.database.raw_system() as connection:
+        row = await connection.fetchrow(
+            "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS name,"
+            " extract(epoch FROM clock_timestamp())::float8 AS now, NOT EXISTS (SELECT FROM pg_roles WHERE rolname "
+            "IN ('fettle_app', 'fettle_system') AND (rolsuper OR rolbypassrls)) AS bound"
+        )
+    if row is None:
+        return Finding("database", "wrong", "It answers nothing.", "See logs/postgres.log.")
+    shown = f"PostgreSQL {row['name']}, {(time.time() - began) * 1000:.1f} ms"
+    if not row["bound"]:
+        return Finding("database", "wrong", f"{shown}; our roles bypass row-level security.",
+                       "ALTER ROLE fettle_app NOSUPERUSER NOBYPASSRLS; the same for fettle_system.")  # fmt: skip
+    if abs(row["now"] - time.time()) > _LARGEST_SKEW_SECONDS:
+        return Finding(
+            "database", "warning", f"{shown}; its clock differs from ours.", "Synchronise both clocks."
+        )
+    if row["number"] < _PATCHED_POSTGRES and row["number"] >= 180_000:  # noqa: PLR2004 - PostgreSQL's numbering
+        return Finding("database", "warning", f"{shown}: misses the fixes of 18.6.",
+                       "In production set FETTLE_DATABASE_URL to a patched server.")  # fmt: skip
+    return Finding("database", "ok", shown)
+
+
+async def _schema(settings: Settings) -> Finding:
+    if settings.database_url is None:
+        return Finding(
+            "schema", "warning", "FETTLE_DATABASE_URL is not set.", "Set it, to see the schema's state."
+        )
+    found = await migrations.status(settings.database_url.get_secret_value())
+    if found.current != found.newest:
+        return Finding(
+            "schema", "wrong", f"It is at {found.current}, the newest is {found.newest}.", "fettle db upgrade"
+        )
+    return Finding("schema", "ok", str(found.current))
+
+
+async def _work(platform: Platform) -> AsyncIterator[Finding]:
+    async with platform.database.raw_system() as connection:
+        groups = await bus.lag(connection)
+        seen = await connection.fetchval(
+            "SELECT extract(epoch FROM now() - max(seen_at))::float8 FROM consumer_members"
+        )
+        late = await connection.fetchval(
+            "SELECT count(*) FROM jobs WHERE state = 'queued' AND created_at < now() - interval '5 minutes'"
+        )
+        packs = await connection.fetchval("SELECT count(*) FROM pack_versions")
+    yield (
+        Finding("packs", "ok", f"{packs} versions of packs are installed.")
+        if packs
+        else Finding(
+            "packs",
+            "wrong",
+            "No pack is installed, so nothing can be decided.",
+            "fettle packs install packs/*",
+        )
+    )
+    if seen is None or seen > _OLDEST_WORKER_SECONDS:
+        since = "never" if seen is None else f"{seen:.0f} s ago"
+        yield Finding(
+            "worker", "wrong", f"A worker was last seen {since}.", "See logs/worker.log; start it: fettle up"
+        )
+    else:
+        yield Finding("worker", "ok", f"A worker was seen {seen:.0f} s ago.")
+    slowest = max(groups, key=lambda group: group.seconds if group.events else 0.0, default=None)
+    if slowest is not None and slowest.events and slowest.seconds > _LARGEST_LAG_SECONDS:
+        yield Finding(
+            "bus", "warning", f"{slowest.group} is {slowest.seconds:.0f} s behind.", "See logs/worker.log."
+        )
+    else:
+        yield Finding("bus", "ok", f"{len(groups)} consumer groups keep up.")
+    dead = {group.group: group.dead for group in groups if group.dead}
+    if dead:
+        listed = ", ".join(f"{name} ({count})" for name, count in dead.items())
+        yield Finding("dead letters", "warning", f"Given up by {listed}.",
+                      "fettle events dead-letters; mend the cause, then fettle events replay --all")  # fmt: skip
+    else:
+        yield Finding("dead letters", "ok", "none")
+    if late:
+        yield Finding("jobs", "warning", f"{late} jobs wait for over 5 minutes.", "See logs/celery.log.")
+    else:
+        yield Finding("jobs", "ok", "none waits long")
+
+
+async def _redis(platform: Platform) -> Finding:
+    if platform.redis is None:
+        return Finding("redis", "wrong", "It does not run.", "Start it: fettle up, or set FETTLE_REDIS_URL.")
+    try:
+        return Finding("redis", "ok", f"{await asyncio.wait_for(ping(platform.redis), 5):.1f} ms")
+    except (RedisError, OSError, TimeoutError) as error:
+        return Finding(
+            "redis", "wrong", f"It does not answer: {type(error).__name__}.", "See logs/redis.log."
+        )
+
+
+def _files(home: Path) -> Iterator[Path]:
+    return (path for pattern in ("*", "keys/*") for path in home.glob(pattern) if path.is_file())
+
+
+_MACHINE: Final[tuple[Callable[[Settings], Finding], ...]] = (
+    _python,
+    _home,
+    _secret_files,
+    _disk,
+    _open_files,
+    _console,
+)
