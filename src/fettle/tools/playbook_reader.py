@@ -56,6 +56,7 @@ _PLAYBOOK_KEYS: Final = frozenset(
         "controls",
         "source",
         "pack_id",
+        "pack_version",
     }
 )
 _STEP_RESULT = {"state": {"type": "string"}, "output": {}}
