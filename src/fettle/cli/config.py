@@ -1,19 +1,30 @@
 """``fettle config``: every setting, its value and where the value comes from."""
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 from dotenv import dotenv_values
 from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
 from fettle.cli.local import settings
 from fettle.cli.output import AsJson, show, table
-from fettle.kernel.settings import Settings
+from fettle.kernel.settings import Settings, default_home
 
 app = typer.Typer(no_args_is_help=True)
 
 MASK = "********"
+
+_KINDS = {
+    bool: "true or false",
+    int: "number",
+    float: "number",
+    Path: "folder",
+    SecretStr: "secret",
+    str: "text",
+}
 
 
 @app.callback()
@@ -39,6 +50,51 @@ def show_settings(as_json: AsJson = False) -> None:
         as_json=as_json,
         text=table(("setting", "value", "source"), (list(row.values()) for row in rows)),
     )
+
+
+@app.command()
+def page() -> None:
+    """Print the page ``docs/settings.md``, which is made from the settings themselves."""
+    print(settings_page(), end="")
+
+
+def settings_page() -> str:
+    """Return ``docs/settings.md``."""
+    lines = [
+        "# Settings",
+        "",
+        "Made from `src/fettle/kernel/settings.py` by `fettle config page > docs/settings.md`; a test holds them equal.",
+        "",
+        "Each is an environment variable, or a line of a file `.env` in the folder that Fettle is started in; the",
+        "environment wins. `fettle config show` prints what holds and where it comes from. A value that cannot be",
+        "used stops the start with one line that names it.",
+        "",
+        "| setting | kind | default | what it is |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, field in Settings.model_fields.items():
+        kind = _kind(field.annotation).replace("|", "\\|")
+        lines.append(f"| `{_name(name)}` | {kind} | {_default(field)} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(annotation: Any) -> str:
+    options = [option for option in get_args(annotation) if option is not type(None)]
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{option}`" for option in options)
+    if get_origin(annotation) is list:
+        return "list"
+    if options:
+        return _kind(options[0])
+    return _KINDS.get(annotation, "text")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is default_home:
+        return "the user's data folder"
+    if field.default_factory is not None or field.default is None:
+        return "unset"
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 
 def _name(field: str) -> str:
