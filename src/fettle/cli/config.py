@@ -63,7 +63,7 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Made from `src/fettle/kernel/settings.py` by `fettle config page > docs/settings.md`; a test holds them equal.",
+        "Made from `src/fettle/kernel/settings.py` by `fettle config page > docs/settings.md`, and held so by a test.",
         "",
         "Each is an environment variable, or a line of a file `.env` in the folder that Fettle is started in; the",
         "environment wins. `fettle config show` prints what holds and where it comes from. A value that cannot be",

@@ -13,6 +13,11 @@ from fettle.cli.output import AsJson, console, facts, print_json, show, table
 app = typer.Typer(no_args_is_help=True)
 
 _COLUMNS = ("number", "severity", "state", "level", "check_type", "host", "occurrences", "title")
+_FACTS = (
+    "number", "title", "state", "severity", "level", "check_type", "host", "site", "platform", "occurrences",
+    "pack_id", "rule_id", "opened_at", "last_seen_at", "resolved_at", "closed_at", "resolution", "details",
+    "id", "run_id", "bundle_id",
+)  # fmt: skip
 _WATCHED = ("number", "severity", "state", "check_type", "host", "type")
 _RECONNECT_SECONDS = 2.0
 
@@ -46,7 +51,8 @@ def show_incident(incident: Incident, as_json: AsJson = False) -> None:
     found = _find(api, incident)
     found["timeline"] = api.get(f"/incidents/{found['id']}/timeline")["items"]
     steps = ((event["occurred_at"], event["type"], event["metadata"]["actor"]) for event in found["timeline"])
-    known = {name: value for name, value in found.items() if name != "timeline" and value is not None}
+    known = {name: found.get(name) for name in _FACTS if found.get(name) is not None}
+    known["gate"] = ((found.get("decision") or {}).get("gate") or {}).get("verdict", "-")
     show(found, as_json=as_json, text=lambda: [facts(known), "", table(("at", "event", "by"), steps)])
 
 

@@ -1,6 +1,8 @@
 """What commands print: JSON for programs, tables and colours for people."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_PIPE_COLUMNS = 200
 
 _STYLES = {
     "critical": "bold red",
@@ -58,7 +62,9 @@ def console() -> "Console":
     """Return where people read."""
     from rich.console import Console  # noqa: PLC0415 - JSON does without it
 
-    return Console(highlight=False, soft_wrap=False)
+    # A pipe has no width of its own, and eighty columns cut what `grep` looks for.
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_COLUMNS
+    return Console(highlight=False, soft_wrap=False, width=width)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> "Table":

@@ -43,7 +43,9 @@ def explain(
 ) -> None:
     """Say which rule would decide an incident, and why the others would not."""
     answer = Api.of_profile().post("/rules/explain", {"incident": _document(incident)})
-    show(answer, as_json=as_json, text=facts(answer))
+    rows = ((item["rule_id"], item["priority"], item["matched"], item["reason"]) for item in answer["items"])
+    said = f"[bold]{answer['winner'] or 'no rule'}[/] decides, of {answer['considered']} rules.\n"
+    show(answer, as_json=as_json, text=lambda: [said, table(("rule", "priority", "matched", "why"), rows)])
 
 
 @app.command("dry-run")
