@@ -61,7 +61,7 @@ def _closure(condition: dict[str, Any]) -> Callable[[dict[str, Any]], bool]:
 
 def zen(rules: list[dict[str, Any]]) -> Decide:
     """Return zen-engine with one decision table whose first hit wins."""
-    import zen as engine  # noqa: PLC0415 - a peer that may be missing is reported, not a failure
+    import zen as engine
 
     fields = sorted({condition["field"] for rule in rules for condition in rule["conditions"]})
     columns = {field: f"c{number}" for number, field in enumerate(fields)}
@@ -116,7 +116,7 @@ def _zen_cell(condition: dict[str, Any]) -> str:
 def drools(rules: list[dict[str, Any]]) -> Decide:
     """Return Drools, by the rule books of drools_jpy, told to stop at the first rule that matches."""
     os.environ.setdefault("DROOLS_JPY_JVM_MAXMEM", "1024M")
-    from drools.ruleset import Ruleset  # noqa: PLC0415 - as above
+    from drools.ruleset import Ruleset
 
     document = {
         "name": f"l1-{len(rules)}-{id(rules)}",

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
 from typing import Any
@@ -21,6 +22,7 @@ DEEP_TIMES_NAIVE = {92: 3, 1_000: 20, 10_000: 50}
 TIMES_PEER = 5
 WIDE_TIMES_COST = 2
 PEER_SECONDS = 90
+_TURNS = 5
 
 
 def run(short: bool) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def run(short: bool) -> dict[str, Any]:
         for size in SIZES:
             workload = make(size)
             winners = _winners(ENGINES["naive"](workload.rules), workload)
-            rows += [measure(engine, workload, winners, seconds) for engine in ("naive", "fettle")]
+            rows += measure(("naive", "fettle"), workload, winners, seconds)
             if not short:
                 rows += [_in_a_process_of_its_own(engine, name, size) for engine in PEERS]
     for row in rows:
@@ -46,7 +48,7 @@ def run(short: bool) -> dict[str, Any]:
         row["times_naive"] = (
             round(row["decisions_per_second"] / floor, 2) if "error" not in row and floor else None
         )
-    goals = _goals(rows)
+    goals = [_wide_goal(seconds), *_goals(rows)]
     return {
         "benchmark": "l1_rules",
         "rows": rows,
@@ -55,27 +57,39 @@ def run(short: bool) -> dict[str, Any]:
     }
 
 
-def measure(engine: str, workload: Workload, winners: list[str | None], seconds: float) -> dict[str, Any]:
-    """Measure one engine; its winners must be those of the naive loop."""
-    began = perf_counter()
-    decide = ENGINES[engine](workload.rules)
-    compiled = perf_counter() - began
-    agrees = [decide(incident) for incident in workload.incidents[: len(winners)]] == winners
+def measure(
+    engines: Sequence[str], workload: Workload, winners: list[str | None], seconds: float
+) -> list[dict[str, Any]]:
+    """Measure engines in turns; their winners must be those of the naive loop."""
+    rows: list[dict[str, Any]] = []
+    deciders: list[Decide] = []
+    for engine in engines:
+        began = perf_counter()
+        decide = ENGINES[engine](workload.rules)
+        compiled = perf_counter() - began
+        agrees = [decide(incident) for incident in workload.incidents[: len(winners)]] == winners
+        deciders.append(decide)
+        rows.append(
+            {
+                "workload": workload.name,
+                "rules": len(workload.rules),
+                "engine": engine,
+                "compile_seconds": round(compiled, 3),
+                "agrees": agrees,
+            }
+        )
     gc.collect()
-    best = 0.0
-    for _ in range(3):  # other work shares the machine: the undisturbed third counts
-        best = max(best, _throughput(decide, workload.incidents, seconds / 3))
-    times = sorted(_latencies(decide, workload.incidents, seconds))
-    return {
-        "workload": workload.name,
-        "rules": len(workload.rules),
-        "engine": engine,
-        "decisions_per_second": round(best),
-        "p50_us": round(times[len(times) // 2] / 1_000, 2),
-        "p99_us": round(times[len(times) * 99 // 100] / 1_000, 2),
-        "compile_seconds": round(compiled, 3),
-        "agrees": agrees,
-    }
+    best = [0.0] * len(deciders)
+    # Other work shares the machine: the turns meet the same disturbances, and the undisturbed one counts.
+    for _ in range(_TURNS):
+        for index, decide in enumerate(deciders):
+            best[index] = max(best[index], _throughput(decide, workload.incidents, seconds / _TURNS))
+    for row, decide, rate in zip(rows, deciders, best, strict=True):
+        times = sorted(_latencies(decide, workload.incidents, seconds))
+        row["decisions_per_second"] = round(rate)
+        row["p50_us"] = round(times[len(times) // 2] / 1_000, 2)
+        row["p99_us"] = round(times[len(times) * 99 // 100] / 1_000, 2)
+    return rows
 
 
 def _winners(decide: Decide, workload: Workload) -> list[str | None]:
@@ -145,7 +159,7 @@ def _environment() -> dict[str, str]:
 
 def _one(engine: str, name: str, size: int) -> None:
     workload = WORKLOADS[name](size)
-    row = measure(engine, workload, _winners(ENGINES["naive"](workload.rules), workload), 1.0)
+    [row] = measure([engine], workload, _winners(ENGINES["naive"](workload.rules), workload), 1.0)
     print(json.dumps(row), flush=True)
     os._exit(0)  # a virtual machine of a peer need not be asked
 
@@ -162,12 +176,22 @@ def _rate(rows: list[dict[str, Any]], workload: str, size: int, engine: str) -> 
     )
 
 
+def _wide_goal(seconds: float) -> dict[str, Any]:
+    """Measure the two ends of the wide workload in turns, so that both meet the same machine."""
+    ends = [wide(SIZES[0]), wide(SIZES[-1])]
+    deciders = [ENGINES["fettle"](workload.rules) for workload in ends]
+    gc.collect()
+    best = [0.0, 0.0]
+    for _ in range(2 * _TURNS):
+        for index, (decide, workload) in enumerate(zip(deciders, ends, strict=True)):
+            best[index] = max(best[index], _throughput(decide, workload.incidents, seconds / _TURNS))
+    cost = best[0] / best[1]
+    name = f"wide: cost at {SIZES[-1]} rules / at {SIZES[0]}"
+    return _goal(name, cost, WIDE_TIMES_COST, met=cost <= WIDE_TIMES_COST)
+
+
 def _goals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    first, last = SIZES[0], SIZES[-1]
-    cost = _rate(rows, "wide", first, "fettle") / _rate(rows, "wide", last, "fettle")
-    goals = [
-        _goal(f"wide: cost at {last} rules / at {first}", cost, WIDE_TIMES_COST, met=cost <= WIDE_TIMES_COST)
-    ]
+    goals = []
     for size, wanted in DEEP_TIMES_NAIVE.items():
         times = _rate(rows, "deep", size, "fettle") / _rate(rows, "deep", size, "naive")
         goals.append(_goal(f"deep, {size} rules: times naive", times, wanted, met=times >= wanted))

@@ -419,9 +419,35 @@ OPERATORS: Final[Mapping[str, Callable[[Any], Test]]] = {
 
 
 def predicate(leaf: Leaf) -> Callable[[Mapping[str, Any]], bool]:
-    """Return the leaf as one call on the incident, made short for fields at the top."""
+    """Return the leaf as one call on the incident; the commonest comparisons need no call below it."""
     test = leaf.test
-    if len(leaf.path) == 1:
-        name = leaf.path[0]
-        return lambda incident: test(incident.get(name, MISSING))
-    return leaf.holds
+    if len(leaf.path) != 1:
+        return leaf.holds
+    name = leaf.path[0]
+    if isinstance(leaf.value, str) and leaf.operator in ("eq", "ne"):
+        value = leaf.value
+        # Nothing but a text equals a text, so types need not be asked for.
+        if leaf.operator == "eq":
+            return lambda incident: incident.get(name, MISSING) == value
+        return lambda incident: incident.get(name, MISSING) != value
+    if leaf.operator in ("in", "not_in") and all(isinstance(item, str) for item in leaf.value):
+        return _membership(name, frozenset(leaf.value), inverted=leaf.operator == "not_in")
+    return lambda incident: test(incident.get(name, MISSING))
+
+
+def _membership(
+    name: str, values: frozenset[Hashable], *, inverted: bool
+) -> Callable[[Mapping[str, Any]], bool]:
+    def within(incident: Mapping[str, Any]) -> bool:
+        try:
+            return incident.get(name, MISSING) in values
+        except TypeError:  # a list or an object
+            return False
+
+    def without(incident: Mapping[str, Any]) -> bool:
+        try:
+            return incident.get(name, MISSING) not in values
+        except TypeError:
+            return True
+
+    return without if inverted else within

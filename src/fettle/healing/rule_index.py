@@ -22,7 +22,7 @@ from fettle.healing.rule_analysis import EVERYTHING, DissectedRule, Dissection, 
 
 Incident = dict[str, Any]
 
-_FEW: Final = 2  # so few rules are tried one by one
+_FEW: Final = 4  # so few rules are tried one by one
 _WIDE: Final = 1_024  # bit sets longer than this are worth one more dispatch
 _TABLES: Final = 8  # a table costs about what a test costs: more of them do not pay
 _TABLE_BITS: Final = 64_000_000  # of one table: 8 MB
@@ -45,6 +45,23 @@ def build_index(rules: Sequence[Condition]) -> Node:
     dissection = Dissection()
     parts = [dissection.rule(rank, conditions) for rank, conditions in enumerate(rules)]
     return _Builder(dissection, none=len(parts)).node(parts, threshold=_FEW)
+
+
+class _One:
+    """A single rule; kept small, because with many check types each decision finds another one uncached."""
+
+    __slots__ = ("_none", "_rank", "_tests")
+
+    def __init__(self, rank: int, tests: tuple[Predicate, ...], none: int) -> None:
+        self._rank = rank
+        self._tests = tests
+        self._none = none
+
+    def first(self, incident: Incident) -> int:
+        for holds in self._tests:
+            if not holds(incident):
+                return self._none
+        return self._rank
 
 
 class _Few:
@@ -193,6 +210,7 @@ class _Builder:
         self._dissection = dissection
         self._none = none
         self._nothing = _Few((), none)
+        self._shared: dict[tuple[Predicate, ...], tuple[Predicate, ...]] = {}
 
     def node(self, rules: list[DissectedRule], *, threshold: int) -> Node:
         if len(rules) > threshold:
@@ -200,10 +218,8 @@ class _Builder:
             if path is not None:
                 return self._dispatch(path, rules, threshold)
         if len(rules) <= _FEW:
-            return _Few(
-                ((rule.rank, tuple(self._tests(rule, frozenset(), frozenset()))) for rule in rules),
-                self._none,
-            )
+            few = [(rule.rank, self._all_tests(rule)) for rule in rules]
+            return _One(*few[0], self._none) if len(few) == 1 else _Few(few, self._none)
         return self._bit_set(rules)
 
     def _dispatch(self, path: Path, rules: list[DissectedRule], threshold: int) -> Node:
@@ -250,6 +266,10 @@ class _Builder:
             for rule, own in zip(rules, tests, strict=True)
         ]
         return _BitSet(tables, ranges, entries[::-1], self._none)
+
+    def _all_tests(self, rule: DissectedRule) -> tuple[Predicate, ...]:
+        tests = tuple(self._tests(rule, frozenset(), frozenset()))
+        return self._shared.setdefault(tests, tests)
 
     def _tests(
         self, rule: DissectedRule, decided: frozenset[Path], ranged: frozenset[Path]
