@@ -33,13 +33,16 @@ export function PlanFacts({ approval }: { approval: Approval }) {
   const steps = asList(playbook?.["steps"]).map((step) => asObject(step)).filter((step) => step !== null);
   return (
     <>
-      <p className={classes["note"]}>{approval.kind === "suggestion" ? t.approvals.suggestion : approval.reason}</p>
+      <p className={classes["note"]}>
+        {approval.kind === "suggestion" ? t.approvals.suggestion : approval.reason}{" "}
+        {approval.path !== null && t.approvals.ofStep(approval.path)}
+      </p>
       <Facts
         items={[
           [t.approvals.plan, title ?? "–"],
           [t.approvals.asked, <Ago key="asked" at={approval.requested_at} />],
           [t.approvals.expires, <Ago key="expires" at={approval.expires_at} />],
-          [t.approvals.rule, <code key="rule">{approval.rule_id}</code>],
+          [t.approvals.rule, <code key="rule">{approval.rule_id ?? "–"}</code>],
           ...(approval.host === null ? [] : [[t.incident.facts.host, approval.host] as [string, string]]),
           [t.approvals.hash, <Hash key="hash" value={approval.plan_hash} label={t.approvals.hash} />],
         ]}

@@ -11,6 +11,8 @@ import { IconDownload } from "../ui/icons";
 import { Command, Empty, Hash, Lines, PageHead, Panel, Trouble } from "../ui/parts";
 import tables from "../ui/table.module.css";
 
+const FIRST = 1;
+
 export function Evidence() {
   const tenant = useTenant();
   const { data, error, refetch, hasNextPage, isFetchingNextPage, fetchNextPage } = useInfiniteQuery(evidenceQuery(tenant.id));
@@ -49,7 +51,7 @@ export function Evidence() {
                     </td>
                     <td data-label={t.evidence.sealed}>{dateTime(bundle.sealed_at)}</td>
                     <td data-label={t.evidence.hash}><Hash value={bundle.hash} label={t.evidence.hash} /></td>
-                    <td data-label={t.evidence.previous}>{bundle.previous_hash === null ? t.evidence.first : <Hash value={bundle.previous_hash} label={t.evidence.previous} />}</td>
+                    <td data-label={t.evidence.previous}>{bundle.sequence === FIRST ? t.evidence.first : <Hash value={bundle.previous_hash} label={t.evidence.previous} />}</td>
                     <td data-label={t.evidence.signature}><Hash value={bundle.signature} label={t.evidence.signature} /></td>
                   </tr>
                 ))}

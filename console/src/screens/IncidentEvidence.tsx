@@ -10,6 +10,8 @@ import { t } from "../texts";
 import { Command, Facts, Hash, Lines, Trouble } from "../ui/parts";
 import classes from "./IncidentPage.module.css";
 
+const FIRST = 1;
+
 export function IncidentEvidence({ incident }: { incident: IncidentDetail }) {
   const tenant = useTenant();
   const mayRead = useMay("evidence:read");
@@ -38,7 +40,7 @@ function Bundle({ bundle }: { bundle: EvidenceBundle }) {
           [t.evidence.sequence, bundle.sequence],
           [t.evidence.sealed, dateTime(bundle.sealed_at)],
           [t.evidence.hash, <Hash key="hash" value={bundle.hash} label={t.evidence.hash} />],
-          [t.evidence.previous, bundle.previous_hash === null ? t.evidence.first : <Hash key="previous" value={bundle.previous_hash} label={t.evidence.previous} />],
+          [t.evidence.previous, bundle.sequence === FIRST ? t.evidence.first : <Hash key="previous" value={bundle.previous_hash} label={t.evidence.previous} />],
           [t.evidence.signature, <Hash key="signature" value={bundle.signature} label={t.evidence.signature} />],
           [t.evidence.key, <Hash key="key" value={bundle.key_id} label={t.evidence.key} />],
         ]}

@@ -5,7 +5,6 @@ import { Link, useParams } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { incidentQuery, timelineQuery } from "../api/queries";
 import type { IncidentDetail, StoredEvent } from "../api/types";
-import { duration } from "../lib/format";
 import { useShortcuts } from "../lib/keyboard";
 import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
@@ -98,7 +97,7 @@ function Head({ incident }: { incident: IncidentDetail }) {
           {incident.host !== null && <span>{incident.host}</span>}
           <span>{t.incident.opened} <Ago at={incident.opened_at} /></span>
           {incident.resolved_at !== null && (
-            <span>{t.incident.healedIn(duration((Date.parse(incident.resolved_at) - Date.parse(incident.opened_at)) / 1000))}</span>
+            <span>{t.incident.resolved} <Ago at={incident.resolved_at} /></span>
           )}
         </div>
       </div>

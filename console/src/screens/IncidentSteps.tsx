@@ -13,7 +13,7 @@ import classes from "./IncidentPage.module.css";
 type Tone = "plain" | "good" | "waiting" | "person" | "moving" | "quiet";
 
 const TONES: Record<string, Tone> = {
-  started: "moving", running: "moving", pending: "quiet", waiting: "waiting", succeeded: "good", failed: "person", skipped: "quiet", unknown: "person",
+  queued: "quiet", started: "moving", running: "moving", waiting: "waiting", succeeded: "good", failed: "person", skipped: "quiet", unknown: "person",
   verified: "good", completed: "good", rolled_back: "person",
 };
 
@@ -33,40 +33,38 @@ function RunView({ run }: { run: RunDetail }) {
   return (
     <section>
       <p className={classes["runHead"]}>
-        <b>{run.title ?? run.playbook_id ?? t.incident.run}</b>
+        <b>{t.incident.run(run.playbook_id)}</b>
         <Tag tone={TONES[outcome] ?? "plain"}>{words(outcome)}</Tag>
-        {run.started_at != null && <span className={classes["stepTool"]}><Ago at={run.started_at} /></span>}
-        {run.reason != null && <span className={classes["stepTool"]}>{run.reason}</span>}
+        {run.started_at !== null && <span className={classes["stepTool"]}><Ago at={run.started_at} /></span>}
+        {run.reason !== null && <span className={classes["stepTool"]}>{run.reason}</span>}
       </p>
       <ol className={classes["steps"]}>
-        {run.steps.map((step) => <StepView key={step.id} step={step} />)}
+        {run.steps.map((step) => <StepView key={step.path} step={step} />)}
       </ol>
     </section>
   );
 }
 
 function StepView({ step }: { step: RunStep }) {
-  const took = step.started_at === null || step.finished_at === null
-    ? null
-    : duration((Date.parse(step.finished_at) - Date.parse(step.started_at)) / 1000);
+  const took = step.ended_at === null ? null : duration((Date.parse(step.ended_at) - Date.parse(step.started_at)) / 1000);
   return (
     <li className={classes["step"]}>
       <details open={step.state === "failed" || step.state === "unknown"}>
         <summary>
           <IconRight width="0.85rem" height="0.85rem" />
           <span className={classes["stepName"]}>
-            {step.title ?? step.path ?? step.step_id ?? step.id}{" "}
+            {step.title}{" "}
             {step.tool !== null && <code className={classes["stepTool"]}>{step.tool}</code>}
           </span>
-          {step.phase !== undefined && step.phase !== "act" && <span className={classes["stepTool"]}>{t.incident.phase(step.phase)}</span>}
-          {step.attempts > 1 && <span className={classes["stepTool"]}>{t.incident.attempts(step.attempts)}</span>}
+          {step.phase !== "act" && <span className={classes["stepTool"]}>{t.incident.phase(step.phase)}</span>}
+          {step.attempt > 1 && <span className={classes["stepTool"]}>{t.incident.attempts(step.attempt)}</span>}
           {took !== null && <span className={classes["stepTool"]}>{took}</span>}
           <Tag tone={TONES[step.state] ?? "plain"}>{words(step.state)}</Tag>
         </summary>
         <div className={classes["io"]}>
           <div><h4>{t.incident.input}</h4><JsonView value={step.input} label={t.incident.input} /></div>
           <div><h4>{t.incident.output}</h4><JsonView value={step.output} label={t.incident.output} /></div>
-          {step.error != null && <div className={classes["whole"]}><h4>{t.incident.error}</h4><JsonView value={step.error} label={t.incident.error} /></div>}
+          {step.error !== null && <div className={classes["whole"]}><h4>{t.incident.error}</h4><JsonView value={step.error} label={t.incident.error} /></div>}
         </div>
       </details>
     </li>
