@@ -113,10 +113,10 @@ def test_a_rule_gives_the_parameters_of_its_runbook():
         ("      tool: check.run\n", "", "do not fit together"),
         ("tool: check.run", "playbook: PB-ONE", "calls itself"),
         ("tool: check.run", "playbook: PB-TWO", "no playbook 'PB-TWO'"),
-        ("incident.severity != 'info'", "incident.severity !=", "does not compile"),
-        ("incident.severity != 'info'", "__import__('os')", "does not compile"),
+        ("incident.severity != 'info'", "incident.severity !=", "cannot run"),
+        ("incident.severity != 'info'", "__import__('os')", "cannot run"),
         ("tool: check.run", "tool: runbook.run\n      with: {runbook_id: RB-NO}", "no runbook 'RB-NO'"),
-        ("tool: check.run", "tool: check.run\n      with: {host: '${{ incident.host'}", "does not compile"),
+        ("tool: check.run", "tool: check.run\n      with: {host: '${{ incident.host'}", "cannot run"),
         ("tool: check.run", "tool: check.run\n      rollback: {tool: other}", "'other' is not among"),
         ("id: first", "id: First", "does not match"),
     ],
@@ -129,7 +129,7 @@ def test_a_fault_in_a_playbook_is_told(old, new, message):
 
 def test_step_ids_are_unique_also_in_parallel_branches():
     text = PLAYBOOK + "    - id: both\n      parallel:\n        - {id: first, tool: check.run}\n"
-    assert "'first' stands twice" in only(playbooks=text).message
+    assert "`first` stands there twice" in only(playbooks=text).message
 
 
 @pytest.mark.parametrize(

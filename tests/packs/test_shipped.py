@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fettle.fleet.checks import HOST_CHECKS
+from fettle.fleet.sandbox import SANDBOX_CHECKS
+from fettle.fleet.sandbox import Sandbox as DemoSandbox
+from fettle.healing.plans import draft
 from fettle.healing.rules import RuleSet
 from fettle.kernel.redaction import Redactor
 from fettle.packs.active import ActivePacks
@@ -13,6 +17,10 @@ from fettle.packs.loading import DomainPack
 from fettle.packs.schema import published
 from fettle.packs.shipped import shipped_packs, shipped_policies, shipped_policy
 from fettle.packs.testing import run_tests
+from fettle.tools.playbook_reader import load
+from fettle.tools.playbooks import collect
+from fettle.tools.providers.local_runbook import Journal, LocalRunbook
+from fettle.tools.providers.sandbox import Sandbox
 
 PACKS = {pack.id: pack for pack in shipped_packs()}
 COMPLIANCE = PACKS["compliance-it"]
@@ -86,6 +94,61 @@ def test_the_sandbox_s_rules_act_under_the_demo_s_policy_alone():
     assert acting == {item["id"] for item in COMPLIANCE.section("runbooks") if item["executor"] == "local"}
     assert {policy["autonomy"] for policy in shipped_policies()} == {"approve"}
     assert "overrides" not in shipped_policy("default")
+
+
+def test_the_plan_of_every_rule_that_acts_can_be_made():
+    active = ActivePacks.of(PACKS.values())
+    planned = 0
+    for case in COMPLIANCE.section("tests"):
+        incident = active.normalise(case["given"])
+        rule = RuleSet.compile(
+            [one for one in active.rules if one["id"] == case["expect"].get("rule")]
+        ).match(incident)
+        if rule is None or rule.action in ("escalate", "suppress"):
+            continue
+        plan = draft(rule, incident["check_type"], active).for_incident(incident)
+        assert plan.tools <= set(COMPLIANCE.content["tools"])
+        planned += 1
+    assert planned > 90
+    for document in active.playbooks.values():
+        load(collect(document, active.playbooks))
+
+
+HEALS = {
+    "sandbox_config_mode": "RB-DEMO-CONFIG-MODE",
+    "sandbox_managed_file": "RB-DEMO-MANAGED-FILE",
+    "sandbox_process": "RB-DEMO-PROCESS",
+}
+
+
+@pytest.mark.parametrize("check_type", SANDBOX_CHECKS)
+async def test_the_sandbox_is_healed_by_its_runbook(check_type: str, tmp_path: Path):
+    host = DemoSandbox(tmp_path / "sandbox")
+    host.make()
+    try:
+        host.break_(check_type)
+        assert host.inspect(check_type).result == "fail"
+        active = ActivePacks.of(PACKS.values())
+        incident = active.normalise({"check_type": check_type, "platform": "linux"})
+        rule = RuleSet.compile(active.rules).match(incident)
+        assert rule is not None
+        assert rule.runbook_id == HEALS[check_type]
+        runbook = active.runbooks[rule.runbook_id]
+        with Sandbox(str(host.root), runbook["paths"]) as sandbox:
+            journal = Journal(tmp_path / "journal", check_type)
+            await LocalRunbook(runbook, runbook["steps"], sandbox, {}, journal).execute()
+        assert host.inspect(check_type).result == "pass"
+    finally:
+        host.stop_process()
+
+
+def test_every_check_of_a_host_has_a_type_and_a_rule():
+    active = ActivePacks.of(PACKS.values())
+    for check_type in HOST_CHECKS:
+        kind = active.exception_type(check_type)
+        assert kind is not None, check_type
+        assert kind.check_type == check_type, "verification asks for the check by its canonical name"
+        assert "linux" in kind.platforms
 
 
 def test_its_redaction_finds_what_it_names_and_leaves_the_rest():

@@ -82,12 +82,7 @@ class PackSet:
         ):
             for item in pack.section(section):
                 if self._own(kind, item["id"], pack):
-                    target[item["id"]] = {
-                        "version": 1,
-                        **item,
-                        "pack_id": pack.id,
-                        "pack_version": pack.version,
-                    }
+                    target[item["id"]] = {"version": 1, **item, "pack_id": pack.id}
         self.redaction.extend(pack.content.get("redaction", ()))
         self.trust_signals.extend(
             {**signal, "pack_id": pack.id} for signal in pack.content.get("trust_signals", ())

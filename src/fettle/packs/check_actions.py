@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from fettle.packs.expressions import condition_error, template_error, templates
+from fettle.packs.expressions import template_error, templates
 from fettle.packs.parts import Item, Parts, Problems, parameter_problems
-from fettle.packs.yaml_reader import Path
+from fettle.packs.yaml_reader import Path, pointer_path
+from fettle.tools.playbook_reader import parse_playbook
+from fettle.tools.playbooks import PlaybookError
 
 _SCRIPT_FLAGS: Final = frozenset(
     ("-c", "-command", "-encodedcommand", "-ec", "-e", "-enc", "/c", "/k", "--command", "-lc", "-ic", "-xc")
@@ -19,18 +21,25 @@ _DRIVE_OR_PARENT = re.compile(r"^[A-Za-z]:|(^|/)\.\.(/|$)")
 
 
 def check_playbooks(parts: Parts) -> Problems:
-    """Yield what is wrong with each playbook and with what it names."""
+    """Yield what is wrong with each playbook, as the runner would read it, and with what it names."""
     for item in parts.section("playbooks").values():
         yield from parameter_problems(item)
-        ids: set[str] = set()
+        yield from _check_as_runner(item)
         for path, step in _steps(item.value["steps"], ("steps",)):
-            if step["id"] in ids:
-                yield item.problem((*path, "id"), f"The step id '{step['id']}' stands twice.", "Rename one.")
-            ids.add(step["id"])
-            yield from _check_step(parts, item, path, step)
+            yield from _check_names(parts, item, path, step)
         if "verify" in item.value:
-            yield from check_call(parts, item, ("verify",), item.value["verify"])
+            yield from check_names(parts, item, ("verify",), item.value["verify"])
     yield from _check_cycles(parts)
+
+
+def _check_as_runner(item: Item) -> Problems:
+    try:
+        parse_playbook(item.value)
+    except PlaybookError as error:
+        for fault in error.faults:
+            what, _, mend = fault.detail.partition("; ")
+            fix = f"{mend[0].upper()}{mend[1:]}." if mend else "Correct it."
+            yield item.problem(pointer_path(fault.path), f"The playbook cannot run: {what}.", fix)
 
 
 def _steps(steps: Sequence[Mapping[str, Any]], base: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
@@ -39,35 +48,34 @@ def _steps(steps: Sequence[Mapping[str, Any]], base: Path) -> Iterator[tuple[Pat
         yield from _steps(step.get("parallel", []), (*base, index, "parallel"))
 
 
-def _check_step(parts: Parts, item: Item, path: Path, step: Mapping[str, Any]) -> Problems:
+def _check_names(parts: Parts, item: Item, path: Path, step: Mapping[str, Any]) -> Problems:
     if "tool" in step:
-        yield from check_call(parts, item, path, step)
-    else:
-        yield from _check_texts(item, (*path, "with"), step.get("with", {}))
+        yield from check_names(parts, item, path, step)
     if "rollback" in step:
-        yield from check_call(parts, item, (*path, "rollback"), step["rollback"])
+        yield from check_names(parts, item, (*path, "rollback"), step["rollback"])
     if "playbook" in step:
         unknown = parts.unknown("playbooks", step["playbook"])
         if unknown is not None:
             yield item.problem((*path, "playbook"), *unknown)
-    reason = condition_error(step["when"]) if "when" in step else None
-    if reason is not None:
-        yield item.problem((*path, "when"), f"The expression does not compile: {reason}", "Correct it.")
-    yield from _check_texts(item, (*path, "for_each"), step.get("for_each"))
 
 
-def check_call(parts: Parts, item: Item, path: Path, call: Mapping[str, Any]) -> Problems:
-    """Yield what is wrong with one call of a tool."""
+def check_names(parts: Parts, item: Item, path: Path, call: Mapping[str, Any]) -> Problems:
+    """Yield what is wrong with the names in one call of a tool: the tool's, and a runbook's."""
     unknown = parts.unknown_tool(call["tool"])
     if unknown is not None:
         yield item.problem((*path, "tool"), *unknown)
-    arguments = call.get("with", {})
-    runbook = arguments.get("runbook_id")
+    runbook = call.get("with", {}).get("runbook_id")
     if isinstance(runbook, str) and not templates(runbook):
         missing = parts.unknown("runbooks", runbook)
         if missing is not None:
             yield item.problem((*path, "with", "runbook_id"), *missing)
-    yield from _check_texts(item, (*path, "with"), arguments)
+
+
+def check_verification(parts: Parts, item: Item) -> Problems:
+    """Yield what is wrong with the call that says whether an exception type is in order again."""
+    call = item.value["verify"]
+    yield from check_names(parts, item, ("verify",), call)
+    yield from _check_texts(item, ("verify", "with"), call.get("with", {}))
 
 
 def _check_texts(item: Item, path: Path, value: Any) -> Problems:

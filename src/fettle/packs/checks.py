@@ -6,7 +6,7 @@ from typing import Any
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 
 from fettle.healing.conditions import ConditionError, parse_conditions
-from fettle.packs.check_actions import check_call, check_playbooks, check_runbooks
+from fettle.packs.check_actions import check_playbooks, check_runbooks, check_verification
 from fettle.packs.check_rules import check_rules, check_shadows
 from fettle.packs.normalising import TARGETS
 from fettle.packs.parts import Item, Parts, Problems, dotted_path
@@ -68,7 +68,7 @@ def _check_manifest(parts: Parts) -> Problems:
                 "Write it in RE2 syntax: no look-around, no back-references.",
             )
     if "verify" in manifest.value:
-        yield from check_call(parts, manifest, ("verify",), manifest.value["verify"])
+        yield from check_verification(parts, manifest)
     for name in ("redaction", "trust_signals"):
         yield from _repeated(manifest, (name,), [entry["id"] for entry in manifest.value.get(name, [])])
     for index, hint in enumerate(manifest.value.get("planner", {}).get("hints", [])):
@@ -126,7 +126,7 @@ def _check_types(parts: Parts) -> Problems:
                     "Remove one of the two.",
                 )
         if "verify" in item.value:
-            yield from check_call(parts, item, ("verify",), item.value["verify"])
+            yield from check_verification(parts, item)
         elif "verify" not in parts.manifest.value:
             yield item.problem(
                 (), f"Nothing says when '{item.key}' is in order again.", "Add verify here or in pack.yaml."

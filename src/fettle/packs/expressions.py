@@ -2,7 +2,7 @@
 
 import re
 
-from fettle.kernel.expressions import ExpressionError, compile_condition, compile_template
+from fettle.kernel.expressions import ExpressionError, compile_template
 
 _TEMPLATE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 
@@ -10,15 +10,6 @@ _TEMPLATE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 def templates(text: str) -> list[str]:
     """Return the expressions between ``${{`` and ``}}`` in a text."""
     return [found.strip() for found in _TEMPLATE.findall(text)]
-
-
-def condition_error(expression: str) -> str | None:
-    """Return why a condition does not compile, or None."""
-    try:
-        compile_condition(expression)
-    except ExpressionError as error:
-        return str(error)
-    return None
 
 
 def template_error(text: str) -> str | None:

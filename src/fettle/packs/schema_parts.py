@@ -453,7 +453,8 @@ def _runbook_step() -> Schema:
     return terms.mapping(
         {
             "action": terms.one_of(
-                ("command", "set_mode", "write_file", "restore_file", "start_process"), "What the step does."
+                ("command", "set_mode", "write_file", "restore_file", "start_process", "stop_process"),
+                "What the step does.",
             ),
             "title": terms.text("What the step does, for people.", longest=160),
             "command": terms.identifier("Id of one of the runbook's commands"),
@@ -474,6 +475,7 @@ def _runbook_step() -> Schema:
             _step_needs("write_file", "path", "content"),
             _step_needs("restore_file", "path", "from"),
             _step_needs("start_process", "command", "pidfile"),
+            _step_needs("stop_process", "pidfile"),
         ],
     )
 

@@ -60,6 +60,12 @@ def pointer(path: Path) -> str:
     return "".join(f"/{escape_pointer(str(part))}" for part in path)
 
 
+def pointer_path(text: str) -> Path:
+    """Return an RFC 6901 JSON pointer as a path."""
+    words = [word.replace("~1", "/").replace("~0", "~") for word in text.split("/")[1:]]
+    return tuple(int(word) if word.isdecimal() else word for word in words)
+
+
 def read_yaml(file: str, data: bytes) -> Document:
     """Read one document.
 
