@@ -1,11 +1,11 @@
 """The whole application on a loopback port, with an owner, two tenants and an API key for each role in each."""
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -22,6 +22,7 @@ from fettle.kernel.bus import run_consumers, wait_until_idle
 from fettle.kernel.http.serving import server_config
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
+from fettle.packs.service import ensure_shipped
 
 OWNER_PASSWORD = "several unrelated words"
 
@@ -68,6 +69,15 @@ class Api:
         groups = [spec.group for spec in features.consumers()]
         assert await wait_until_idle(self.platform, groups, timeout=timedelta(seconds=30))
 
+    async def eventually(self, path: str, headers: Mapping[str, str], wanted: Callable[[Any], bool]) -> Any:
+        """Ask again until the answer is as wanted, at most 30 seconds, and return it."""
+        async with asyncio.timeout(30):
+            while True:
+                answer = (await self.client.get(path, headers=headers)).json()
+                if wanted(answer):
+                    return answer
+                await asyncio.sleep(0.05)
+
     async def count_rows(self) -> dict[str, int]:
         """Count the rows of every table, to see that nothing was written."""
         async with self.platform.database.raw_system() as connection:
@@ -85,6 +95,7 @@ class Api:
 async def api(platform: Platform) -> AsyncIterator[Api]:
     """The application over the module's database, served as in production; no consumer runs."""
     features.equip(platform)
+    await ensure_shipped(platform)
     listener = socket.create_server(("127.0.0.1", 0))
     options = {"lifespan": "on", "timeout_graceful_shutdown": 2}
     server = uvicorn.Server(server_config(create_app(platform), platform.settings, **options))
@@ -106,12 +117,16 @@ async def api(platform: Platform) -> AsyncIterator[Api]:
 
 @pytest_asyncio.fixture(scope="module")
 async def api_at_work(api: Api) -> AsyncIterator[Api]:
-    """The application with every consumer beside it, so that what is reported becomes incidents."""
-    consuming = asyncio.create_task(run_consumers(api.platform, features.consumers()))
-    yield api
-    consuming.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await consuming
+    """The application with every consumer and the runner beside it, so that what is reported is healed."""
+    async with asyncio.TaskGroup() as group:
+        work = [
+            run_consumers(api.platform, features.consumers()),
+            *(run(api.platform) for run in features.services()),
+        ]
+        tasks = [group.create_task(one) for one in work]
+        yield api
+        for task in tasks:
+            task.cancel()
 
 
 async def _owner_token(platform: Platform, client: httpx.AsyncClient) -> str:

@@ -1,0 +1,286 @@
+"""Two tenants on every operation of the OpenAPI document, so that a new operation cannot be forgotten."""
+
+import hashlib
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from tests.isolation.catalog import tenant_tables
+
+CANARY = f"canary-{uuid4().hex}"
+METHODS = ("get", "post", "put", "patch", "delete")
+
+SHARED = {"pack_id", "playbook_id", "name"}
+"""Names that tenants may have in common: what one does under such a name must not touch the other."""
+
+RULE = {
+    "id": f"L1-OWN-{uuid4().hex[:8].upper()}",
+    "title": CANARY,
+    "conditions": [{"field": "host", "operator": "eq", "value": CANARY}],
+    "action": "escalate",
+    "reason": CANARY,
+}
+BODIES = {
+    ("patch", "/api/v1/users/{user_id}"): {"role": "viewer"},
+    ("post", "/api/v1/packs/{pack_id}/activate"): {"version": "1.0.0"},
+    ("post", "/api/v1/incidents/{incident_id}/resolve"): {"reason": "mine now"},
+    ("post", "/api/v1/incidents/{incident_id}/close"): {"reason": "mine now"},
+    ("post", "/api/v1/incidents/{incident_id}/reopen"): {"reason": "mine now"},
+    ("put", "/api/v1/rules/{rule_id}"): {**RULE, "title": "mine now", "version": 1},
+    ("post", "/api/v1/approvals/{approval_id}/approve"): {"reason": "mine now", "plan_hash": "0" * 64},
+    ("post", "/api/v1/approvals/{approval_id}/reject"): {"reason": "mine now", "plan_hash": "0" * 64},
+    ("patch", "/api/v1/tools/{name}"): {"enabled": False},
+    ("post", "/api/v1/playbooks/{playbook_id}/dry-run"): {},
+    ("post", "/api/v1/runs/{run_id}/approve"): {"step": "fix", "reason": "mine now"},
+    ("post", "/api/v1/runs/{run_id}/reject"): {"step": "fix", "reason": "mine now"},
+    ("put", "/api/v1/secrets/{name}"): {"value": "birch's own"},
+}
+QUERIES = {
+    ("delete", "/api/v1/rules/{rule_id}"): {"version": 1},
+    ("get", "/api/v1/packs/{pack_id}/diff"): {"from": "1.0.0", "to": "1.0.0"},
+}
+
+
+@dataclass
+class Alder:
+    """What one tenant has: the value of each path parameter, and everything that must not be seen."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    private: set[str] = field(default_factory=lambda: {CANARY})
+
+    def put(self, **values: str) -> None:
+        self.values |= values
+        self.private |= {value for name, value in values.items() if name not in SHARED}
+
+
+async def command(api, method, path, body, headers=None):
+    answer = await api.client.request(
+        method, f"/api/v1{path}", headers=headers or api.alder.headers(), json=body
+    )
+    assert answer.status_code in {200, 201, 202}, answer.text
+    return answer.json()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def alder(api_at_work) -> Alder:
+    """A tenant with one of everything: reported, decided, approved, run, resolved, sealed."""
+    api, mine = api_at_work, Alder()
+    headers = api.alder.headers()
+    key = await command(api, "POST", "/api-keys", {"name": CANARY, "scopes": ["incidents:read"]})
+    person = {"email": f"{uuid4().hex}@example.org", "name": CANARY, "role": "viewer"}
+    member = await command(api, "POST", "/users", person, api.owner(api.alder))
+    rule = await command(api, "POST", "/rules", RULE)
+    host = await command(api, "POST", "/hosts", {"name": CANARY, "platform": "linux"})
+    await command(api, "PUT", "/secrets/chosen-by-both", {"value": "alder's own"})
+    mine.put(
+        tenant_id=str(api.alder.id),
+        key_id=key["id"],
+        user_id=member["id"],
+        rule_id=rule["id"],
+        host_id=host["id"],
+    )
+    for place in ("one", "two"):
+        body = {
+            "check_type": "sandbox_process",
+            "platform": "linux",
+            "host": f"{CANARY}-{place}",
+            "summary": CANARY,
+            "labels": {"canary": CANARY},
+        }
+        accepted = await command(api, "POST", "/exceptions", body)
+    mine.put(exception_id=accepted["id"])
+    found = await api.eventually(
+        "/api/v1/approvals?state=pending", headers, lambda answer: len(answer["items"]) == 2
+    )
+    first, second = found["items"]
+    mine.put(approval_id=second["id"], incident_id=second["incident_id"])
+    verdict = {"reason": CANARY, "plan_hash": first["plan_hash"]}
+    await command(api, "POST", f"/approvals/{first['id']}/approve", verdict)
+    runs = await api.eventually("/api/v1/runs", headers, lambda answer: bool(answer["items"]))
+    mine.put(run_id=runs["items"][0]["id"])
+    incident = f"/incidents/{first['incident_id']}"
+    await api.eventually(f"/api/v1{incident}", headers, lambda answer: answer["state"] == "escalated")
+    await command(api, "POST", f"{incident}/resolve", {"reason": CANARY})
+    sealed = await api.eventually("/api/v1/evidence", headers, lambda answer: bool(answer["items"]))
+    mine.put(bundle_id=sealed["items"][0]["id"])
+    playbooks = (await api.client.get("/api/v1/playbooks", headers=headers)).json()["items"]
+    mine.put(pack_id="compliance-it", playbook_id=playbooks[0]["id"], name="chosen-by-both")
+    await api.settle()
+    return mine
+
+
+async def operations(api):
+    document = (await api.client.get("/api/v1/openapi.json")).json()
+    return [
+        (method, path, item[method])
+        for path, item in document["paths"].items()
+        for method in METHODS
+        if method in item and path.startswith("/api/v1/")
+    ]
+
+
+async def rows_of(api, tenant) -> dict[str, str]:
+    """Return a digest of each table's rows of one tenant, but for what merely notes its own use."""
+    digests = {}
+    async with api.platform.database.raw_system() as connection:
+        for table, column in (await tenant_tables(connection)).items():
+            rows = await connection.fetch(
+                f"SELECT t::text FROM {table} t WHERE {column} = $1 ORDER BY 1", tenant
+            )
+            if table != "api_keys":
+                digests[table] = hashlib.sha256("\n".join(row[0] for row in rows).encode()).hexdigest()
+    return digests
+
+
+def concrete(path, values):
+    try:
+        return path.format(**values)
+    except KeyError as missing:
+        raise AssertionError(
+            f"{path}: give alder a {missing} above, so that this operation is tried"
+        ) from None
+
+
+def others(api, alder):
+    """Return the ways in which somebody of the other tenant comes."""
+    birch = api.birch.headers()
+    return {
+        "the other tenant's administrator": birch,
+        "the same, naming this tenant": birch | {"X-Tenant-ID": str(api.alder.id)},
+        "the platform's owner in the other tenant": api.owner(api.birch),
+    }
+
+
+async def test_no_operation_on_an_object_of_another_tenant_does_anything(api_at_work, alder):
+    api, tried = api_at_work, 0
+    before = await rows_of(api, api.alder.id)
+    for method, path, operation in await operations(api):
+        names = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+        if not names:
+            continue
+        body = BODIES.get((method, path))
+        assert body is not None or "requestBody" not in operation, f"give {method} {path} a body above"
+        for who, headers in others(api, alder).items():
+            answer = await api.client.request(
+                method,
+                concrete(path, alder.values),
+                headers=headers,
+                json=body,
+                params=QUERIES.get((method, path)),
+            )
+            told = (method, path, who, answer.status_code, answer.text)
+            own = "tenant_id" in names and who.startswith("the platform")
+            if not own and (names - SHARED or "naming" in who):
+                assert answer.status_code in {403, 404}, told
+            assert answer.status_code < 500, told
+            sent = concrete(path, alder.values)
+            leaked = [secret for secret in alder.private if secret in answer.text and secret not in sent]
+            assert leaked == [] or own, told
+            tried += 1
+    await api.settle()
+    assert await rows_of(api, api.alder.id) == before
+    assert tried > 80
+
+
+async def test_an_object_of_another_tenant_reads_like_one_that_never_was(api_at_work, alder):
+    api = api_at_work
+    nothing = {name: str(uuid4()) for name in alder.values} | {"rule_id": "L1-NEVER-WAS"}
+    for method, path, operation in await operations(api):
+        names = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+        if not names or names <= SHARED:
+            continue
+        texts = []
+        body = BODIES.get((method, path))
+        for values in (alder.values, nothing):
+            if body is not None and "id" in body:
+                body = body | {"id": values["rule_id"]}
+            answer = await api.client.request(
+                method,
+                concrete(path, values),
+                headers=api.birch.headers(),
+                json=body,
+                params=QUERIES.get((method, path)),
+            )
+            problem = answer.json() | {"instance": ""}
+            texts.append(str(problem).replace(next(values[name] for name in names), "<id>"))
+        assert texts[0] == texts[1], (method, path)
+
+
+async def test_no_list_export_or_figure_shows_what_is_another_tenants(api_at_work, alder):
+    api, shown = api_at_work, 0
+    for method, path, operation in await operations(api):
+        if method != "get" or "{" in path or "text/event-stream" in str(operation["responses"]):
+            continue
+        mine = (await api.client.get(path, headers=api.alder.headers())).text
+        shown += any(secret in mine for secret in alder.private)
+        for who, headers in others(api, alder).items():
+            answer = await api.client.get(path, headers=headers)
+            if who.startswith("the platform") and path in {"/api/v1/me", "/api/v1/tenants"}:
+                continue  # the owner's own list of all tenants
+            leaked = [secret for secret in alder.private if secret in answer.text]
+            assert leaked == [], (path, who)
+    assert shown >= 9, "the lists must show alder its own, or the test proves nothing"
+
+
+async def test_search_and_filters_find_nothing_of_another_tenant(api_at_work, alder):
+    api = api_at_work
+    values = {"q": CANARY, "host": f"{CANARY}-one", "incident_id": alder.values["incident_id"]}
+    stream = {"stream_type": "incident", "stream_id": alder.values["incident_id"]}
+    for path, params in (
+        ("/incidents", {"q": CANARY}),
+        ("/incidents", {"host": values["host"]}),
+        ("/incidents/export", {"format": "csv", "q": CANARY}),
+        ("/runs", {"incident_id": values["incident_id"]}),
+        ("/evidence", {"incident_id": values["incident_id"]}),
+        ("/events", stream),
+    ):
+        mine = await api.client.get(f"/api/v1{path}", params=params, headers=api.alder.headers())
+        theirs = await api.client.get(f"/api/v1{path}", params=params, headers=api.birch.headers())
+        assert not any(secret in theirs.text for secret in alder.private), (path, theirs.text)
+        assert len(theirs.text) <= len(mine.text)
+
+
+async def test_a_body_cannot_say_whose_it_is(api_at_work, alder):
+    """The tenant comes from the credential: what a body says of it is refused or means nothing."""
+    api = api_at_work
+    before = await rows_of(api, api.alder.id)
+    body = {"check_type": "sandbox_process", "tenant_id": str(api.alder.id), "platform": "linux"}
+    for path, sent in (
+        ("/exceptions", body),
+        ("/exceptions", {**body, "details": {"tenant_id": str(api.alder.id)}}),
+        ("/exceptions/batch", {"items": [body], "tenant_id": str(api.alder.id)}),
+        ("/hosts", {"name": "h", "platform": "linux", "tenant_id": str(api.alder.id)}),
+        ("/rules", {**RULE, "tenant_id": str(api.alder.id)}),
+        ("/rules/explain", {"incident": {"tenant_id": str(api.alder.id), "id": alder.values["incident_id"]}}),
+        ("/hooks/alertmanager", {"version": "4", "tenant_id": str(api.alder.id), "alerts": []}),
+    ):
+        for query in ("", f"?tenant_id={api.alder.id}", f"?X-Tenant-ID={api.alder.id}"):
+            answer = await api.client.post(f"/api/v1{path}{query}", json=sent, headers=api.birch.headers())
+            assert answer.status_code < 500, answer.text
+            assert not any(secret in answer.text for secret in alder.private - {RULE["id"], CANARY})
+    await api.settle()
+    assert await rows_of(api, api.alder.id) == before
+
+
+async def test_the_same_idempotency_key_of_two_tenants_is_two_keys(api_at_work):
+    api = api_at_work
+    key, body = {"Idempotency-Key": "shared-by-chance"}, {"check_type": "sandbox_process"}
+    ids = {
+        (await api.client.post("/api/v1/exceptions", json=body, headers=tenant.headers() | key)).json()["id"]
+        for tenant in (api.alder, api.birch)
+    }
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("role", ["partner_admin", "operator", "analyst", "auditor", "viewer", "agent"])
+async def test_no_role_reaches_over(api_at_work, alder, role):
+    api = api_at_work
+    for method, path, operation in await operations(api):
+        if "{" not in path or method != "get":
+            continue
+        names = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
+        if names <= SHARED:
+            continue
+        answer = await api.client.get(concrete(path, alder.values), headers=api.birch.headers(role))
+        assert answer.status_code in {403, 404}, (path, answer.text)
