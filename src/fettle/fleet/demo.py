@@ -113,6 +113,7 @@ class HostWatch:
 
     async def look(self) -> None:
         """Run the checks that are due and report what changed."""
+        self.host.sandbox.watch()
         due = [check for check in self.checks.values() if check.due(time.monotonic())]
         seen = await asyncio.gather(
             *(run_check(check.check_type, sandbox=self.host.sandbox) for check in due)

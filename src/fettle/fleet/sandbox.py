@@ -22,6 +22,8 @@ PRISTINE: Final = "pristine/policy.txt"
 PROGRAM: Final = "bin/heartbeat"
 PID_FILE: Final = "run/heartbeat.pid"
 
+WATCHED: Final = "run/watched"
+
 CONFIG_MODE: Final = 0o640
 _BROKEN_MODE: Final = 0o666
 _PATIENCE_SECONDS: Final = 5.0
@@ -31,10 +33,11 @@ _CONFIG_TEXT: Final = "# The demo service's settings.\nlisten = 127.0.0.1\ntoken
 _POLICY_TEXT: Final = "# Managed: changes are undone.\nremote_access = denied\naudit = on\n"
 _PROGRAM_TEXT: Final = """\
 #!/bin/sh
-# A service that only says that it lives. It ends when its folder is gone.
+# A service that only says that it lives. It ends when nobody has watched it for a minute, so that a demo
+# that is over leaves nothing behind, whoever started the service last.
 cd "$(dirname "$0")/.." || exit 1
 echo "$$" > run/heartbeat.pid
-while [ -f bin/heartbeat ]; do
+while [ -n "$(find run/watched -mmin -1 2>/dev/null)" ]; do
   date > run/heartbeat.beat
   sleep 1
 done
@@ -62,8 +65,13 @@ class Sandbox:
             (PROGRAM, _PROGRAM_TEXT, 0o750),
         ):
             self._write(name, text, mode)
+        self.watch()
         if self.process() is None:
             self.start_process()
+
+    def watch(self) -> None:
+        """Note that somebody watches the sandbox now: its service ends by itself a minute after the last."""
+        (self.root / WATCHED).touch()
 
     def start_process(self) -> int:
         """Start the service and return its process id when it has noted it."""

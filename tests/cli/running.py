@@ -1,0 +1,123 @@
+"""A platform that `fettle up` started, as the tests of the command line see it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PATIENCE_SECONDS = 120
+
+
+@dataclass
+class Fettle:
+    """One home folder and port, and the platform that runs on them."""
+
+    home: Path
+    port: int
+    process: asyncio.subprocess.Process | None = None
+    told: list[dict[str, Any]] = field(default_factory=list)
+    _reader: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("FETTLE_")}
+        return {
+            **plain,
+            "FETTLE_HOME": str(self.home),
+            "FETTLE_PORT": str(self.port),
+            "FETTLE_LEASE_SECONDS": "2",
+        }
+
+    async def up(self) -> dict[str, Any]:
+        """Start it and return what it tells when it is ready."""
+        self.told.clear()
+        self.process = await asyncio.create_subprocess_exec(
+            *COMMAND, "up", "--json", env=self.env, cwd=tempfile.gettempdir(), stdout=subprocess.PIPE
+        )
+        self._reader = asyncio.create_task(self._read())
+        return await self.until_told(lambda told: told.get("event") == "ready")
+
+    async def until_told(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        return await eventually(lambda: async_value(next((t for t in self.told if wanted(t)), None)))
+
+    async def down(self) -> int:
+        """Stop it as Ctrl-C does, and return its exit status."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            status = await self.process.wait()
+        if self._reader is not None:
+            await self._reader
+        return status
+
+    async def call(self, *arguments: str, given: str | None = None) -> tuple[int, str, str]:
+        """Run a command and return its status, output and errors."""
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, *arguments, env=self.env, cwd=tempfile.gettempdir(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            out, err = await process.communicate(given.encode() if given is not None else None)
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def json(self, *arguments: str, given: str | None = None) -> Any:
+        """Run a command that must succeed and return its JSON."""
+        status, out, err = await self.call(*arguments, "--json", given=given)
+        assert status == 0, err
+        return json.loads(out)
+
+    def pids(self, of: str) -> list[int]:
+        """Return the processes of this home whose command line holds a text."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                ours = str(self.home) in words or f"FETTLE_HOME={self.home}" in _environment(folder)
+                if of in words and ours:
+                    found.append(int(folder.name))
+        return found
+
+    async def _read(self) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            with contextlib.suppress(ValueError):
+                self.told.append(json.loads(line))
+
+
+COMMAND = [sys.executable, "-m", "fettle.cli.main"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+async def async_value(value: Any) -> Any:
+    return value
+
+
+async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:
+    """Look again and again until there is something to see."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (seen := await look()):  # noqa: ASYNC110 - what is waited for is another process
+            await asyncio.sleep(0.1)
+    return seen
+
+
+def _environment(folder: Path) -> list[str]:
+    return (folder / "environ").read_bytes().decode(errors="replace").split("\0")

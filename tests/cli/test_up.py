@@ -1,0 +1,186 @@
+"""`fettle up` with real processes: ready, refused in one line, healing, recovering, stopping, coming back."""
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from tests.cli.running import Fettle, eventually, free_port
+
+from fettle.central.processes import StartError
+from fettle.central.supervisor import _plain_errors
+from fettle.fleet.sandbox import SANDBOX_CHECKS
+
+
+@pytest_asyncio.fixture(scope="module")
+async def fettle():
+    with tempfile.TemporaryDirectory(prefix="fettle-test-") as folder:
+        platform = Fettle(Path(folder), free_port())
+        ready = await platform.up()
+        platform.ready = ready
+        yield platform
+        await platform.down()
+
+
+def modes_of_etc():
+    return {path: path.stat().st_mode for path in Path("/etc").glob("*") if path.is_file()}
+
+
+async def healthy(fettle):
+    async with httpx.AsyncClient(base_url=fettle.url) as client:
+        try:
+            return (await client.get("/health/ready")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+async def test_the_owner_signs_in_with_the_password_that_was_shown_once(fettle):
+    login = {"email": fettle.ready["owner"], "password": fettle.ready["one_time_password"]}
+    async with httpx.AsyncClient(base_url=fettle.url) as client:
+        answer = await client.post("/api/v1/auth/login", json=login)
+        page = await client.get("/")
+    assert answer.status_code == 200
+    assert answer.json()["must_change_password"] is True
+    assert "<html" in page.text
+    logs = "".join(path.read_text(errors="replace") for path in (fettle.home / "logs").glob("*.log"))
+    assert fettle.ready["one_time_password"] not in logs
+
+
+async def test_the_demo_breaks_the_sandbox_and_the_platform_heals_it(fettle):
+    before = modes_of_etc()
+    status, _, err = await fettle.call(
+        "demo",
+        "host",
+        "--json",
+        "--name",
+        "demo-host",
+        "--interval",
+        "1",
+        "--break-every",
+        "2",
+        "--rounds",
+        "20",
+    )
+    assert status == 0, err
+
+    async def healed():
+        items = (await fettle.json("incidents", "list", "--limit", "100"))["items"]
+        states = {item["check_type"]: item["state"] for item in items}
+        return all(states.get(check) in {"resolved", "closed"} for check in SANDBOX_CHECKS)
+
+    await eventually(healed)
+    assert modes_of_etc() == before
+
+
+async def test_an_incident_shows_its_way_from_exception_to_evidence(fettle):
+    items = (await fettle.json("incidents", "list", "--check-type", "sandbox_config_mode"))["items"]
+
+    async def told():
+        shown = await fettle.json("incidents", "show", str(items[0]["number"]))
+        types = [event["type"] for event in shown["timeline"]]
+        return types if "evidence.sealed" in types else None
+
+    types = await eventually(told)
+    wanted = ["incident.opened", "plan.approved", "step.succeeded", "playbook.completed", "incident.resolved"]
+    assert set(wanted) <= set(types)
+
+
+async def test_commands_of_the_api_answer_programs_and_people(fettle):
+    rules = await fettle.json("rules", "list")
+    assert len(rules["items"]) >= 92
+    explained = await fettle.json(
+        "rules", "explain", "-", given='{"check_type": "sandbox_process", "platform": "linux"}'
+    )
+    assert explained["winner"] == "L1-DEMO-PROCESS-001"
+    status, out, _ = await fettle.call("incidents", "list")
+    assert status == 0
+    assert "sandbox_process" in out
+    status, _, err = await fettle.call("incidents", "show", "999999", "--json")
+    assert (status, "999999" in err) == (5, True)
+
+
+async def test_doctor_finds_nothing_wrong(fettle):
+    found = await fettle.json("doctor")
+    parts = {finding["part"]: finding["state"] for finding in found["findings"]}
+    assert parts["schema"] == parts["redis"] == parts["worker"] == parts["packs"] == "ok"
+
+
+async def test_a_second_instance_is_refused_in_one_line(fettle):
+    status, _, err = await Fettle(fettle.home, free_port()).call("up")
+    assert status == 7
+    assert err.count("\n") == 1
+    assert "runs already" in err
+
+
+async def test_a_port_in_use_is_said_in_one_line(fettle):
+    with tempfile.TemporaryDirectory(prefix="fettle-test-") as folder:
+        status, _, err = await Fettle(Path(folder), fettle.port).call("up")
+    assert status == 7
+    assert err.count("\n") == 1
+    assert f"port {fettle.port} on 127.0.0.1 is in use" in err
+
+
+@pytest.mark.parametrize("part", ["run api", "run worker", "run celery", "run beat"])
+async def test_a_part_that_is_killed_is_started_again(fettle, part):
+    before = fettle.pids(part)
+    os.kill(min(before), signal.SIGKILL)
+
+    async def another():
+        return [pid for pid in fettle.pids(part) if pid not in before]
+
+    await eventually(another)
+    await eventually(lambda: healthy(fettle))
+
+
+async def test_a_database_that_is_killed_recovers_and_is_served_from_again(fettle):
+    (postmaster,) = fettle.pids("bin/postgres -D")
+    os.kill(postmaster, signal.SIGKILL)
+    await fettle.until_told(lambda told: "PostgreSQL ended" in told.get("text", ""))
+    await eventually(lambda: healthy(fettle))
+    assert (await fettle.json("incidents", "list"))["items"]
+
+
+async def test_it_stops_cleanly_and_a_second_start_keeps_the_data(fettle):
+    assert await fettle.down() == 0
+    assert fettle.pids("central.run") == fettle.pids("bin/postgres") == fettle.pids("redis-server") == []
+    ready = await fettle.up()
+    assert ready["one_time_password"] is None
+    assert (await fettle.json("incidents", "list"))["items"]
+
+
+async def test_a_killed_supervisor_leaves_no_process_behind(fettle):
+    fettle.process.kill()
+    await fettle.process.wait()
+
+    async def all_gone():
+        return not (fettle.pids("central.run") or fettle.pids("bin/postgres") or fettle.pids("redis-server"))
+
+    await eventually(all_gone)
+    await fettle.up()
+
+
+async def test_a_bad_setting_stops_the_start_with_one_line_that_names_it(fettle):
+    broken = Fettle(fettle.home, "many")
+    status, _, err = await broken.call("up")
+    assert (status, err.count("\n")) == (8, 1)
+    assert "FETTLE_PORT" in err
+
+
+async def test_a_folder_that_cannot_be_used_is_said_in_one_line(fettle):
+    file = fettle.home / "a-file"
+    file.write_text("")
+    status, _, err = await Fettle(file / "home", free_port()).call("up")
+    assert (status, err.count("\n")) == (7, 1)
+    assert "cannot be used as FETTLE_HOME" in err
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path):
+    with (
+        pytest.raises(StartError, match="is full; make room"),
+        _plain_errors(tmp_path),
+        Path("/dev/full").open("w", buffering=1) as full,
+    ):
+        full.write("one line\n")
