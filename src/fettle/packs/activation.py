@@ -1,6 +1,8 @@
 """Which version of which pack a tenant works with: chosen, switched off, or the installation's default."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
@@ -29,6 +31,15 @@ ORDER BY v.pack_id
 """What a tenant ($1) works with; one row for each pack."""
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('fettle.packs.' || :tenant, 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    pack_id: str
+    mode: str
+    version: str | None
+    kind: Kind
+    replaces: UUID | None
 
 
 async def effective(session: AsyncSession, tenant_id: UUID) -> list[Effective]:
@@ -70,21 +81,8 @@ async def activate(
     current = await _current(session, tenant_id, pack_id)
     if current is not None and current.version == version:
         return current.id
-    return await _change(
-        session,
-        PackActivation(
-            id=new_id(),
-            tenant_id=tenant_id,
-            pack_id=pack_id,
-            mode="version",
-            version=version,
-            kind="activate",
-            replaces=current.id if current else None,
-            is_current=True,
-            actor=actor,
-        ),
-        request_id,
-    )
+    choice = _Choice(pack_id, "version", version, "activate", current.id if current else None)
+    return await _change(session, tenant_id, choice, actor, request_id)
 
 
 async def deactivate(
@@ -100,21 +98,8 @@ async def deactivate(
     current = await _current(session, tenant_id, pack_id)
     if current is not None and current.mode == "off":
         return current.id
-    return await _change(
-        session,
-        PackActivation(
-            id=new_id(),
-            tenant_id=tenant_id,
-            pack_id=pack_id,
-            mode="off",
-            version=None,
-            kind="deactivate",
-            replaces=current.id if current else None,
-            is_current=True,
-            actor=actor,
-        ),
-        request_id,
-    )
+    choice = _Choice(pack_id, "off", None, "deactivate", current.id if current else None)
+    return await _change(session, tenant_id, choice, actor, request_id)
 
 
 async def rollback(
@@ -132,21 +117,14 @@ async def rollback(
     if current is None or (current.mode == "default" and current.replaces is None):
         raise Conflict(f"Nothing was chosen for {pack_id} that could be rolled back.")
     before = await session.get(PackActivation, current.replaces) if current.replaces is not None else None
-    return await _change(
-        session,
-        PackActivation(
-            id=new_id(),
-            tenant_id=tenant_id,
-            pack_id=pack_id,
-            mode=before.mode if before else "default",
-            version=before.version if before else None,
-            kind="rollback",
-            replaces=before.replaces if before else None,
-            is_current=True,
-            actor=actor,
-        ),
-        request_id,
+    choice = _Choice(
+        pack_id,
+        before.mode if before else "default",
+        before.version if before else None,
+        "rollback",
+        before.replaces if before else None,
     )
+    return await _change(session, tenant_id, choice, actor, request_id)
 
 
 async def _refuse_unknown(session: AsyncSession, pack_id: str) -> None:
@@ -169,30 +147,35 @@ async def _current(session: AsyncSession, tenant_id: UUID, pack_id: str) -> Pack
     )
 
 
-async def _change(session: AsyncSession, wanted: PackActivation, request_id: str | None) -> UUID:
-    if wanted.version is not None:
-        await load_version(session, wanted.pack_id, wanted.version)
-    before = await _of(session, wanted)
+async def _change(
+    session: AsyncSession, tenant_id: UUID, choice: _Choice, actor: str, request_id: str | None
+) -> UUID:
+    if choice.version is not None:
+        await load_version(session, choice.pack_id, choice.version)
+    before = await _of(session, tenant_id, choice.pack_id)
     await session.execute(
         update(PackActivation)
         .where(
-            PackActivation.tenant_id == wanted.tenant_id,
-            PackActivation.pack_id == wanted.pack_id,
+            PackActivation.tenant_id == tenant_id,
+            PackActivation.pack_id == choice.pack_id,
             PackActivation.is_current,
         )
         .values(is_current=False)
     )
-    session.add(wanted)
+    chosen = PackActivation(
+        id=new_id(), tenant_id=tenant_id, is_current=True, actor=actor, **dataclasses.asdict(choice)
+    )
+    session.add(chosen)
     await session.flush()
-    await _refuse_conflicts(session, wanted)
-    after = await _of(session, wanted)
-    await events.append(session, wanted.tenant_id, [_event(wanted, before, after, request_id)])
-    return wanted.id
+    await _refuse_conflicts(session, chosen)
+    after = await _of(session, tenant_id, choice.pack_id)
+    await events.append(session, tenant_id, [_event(chosen, before, after, request_id)])
+    return chosen.id
 
 
-async def _of(session: AsyncSession, wanted: PackActivation) -> Effective | None:
-    found = await effective(session, wanted.tenant_id)
-    return next((item for item in found if item.pack_id == wanted.pack_id), None)
+async def _of(session: AsyncSession, tenant_id: UUID, pack_id: str) -> Effective | None:
+    found = await effective(session, tenant_id)
+    return next((item for item in found if item.pack_id == pack_id), None)
 
 
 async def _refuse_conflicts(session: AsyncSession, wanted: PackActivation) -> None:
