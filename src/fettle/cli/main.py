@@ -14,7 +14,7 @@ def main() -> None:
     from fettle.cli.commands import app  # noqa: PLC0415 - see above
 
     try:
-        app(standalone_mode=True)
+        app(prog_name="fettle", standalone_mode=True)
     except CommandError as error:
         say_error(str(error), error.status)
         sys.exit(error.status)
