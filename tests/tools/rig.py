@@ -48,7 +48,7 @@ class Rig:
                 type="plan.approved",
                 data={
                     "plan": {"incident": {"id": str(incident), "host": "web-1", "title": "t"}, **plan},
-                    "plan_hash": "h",
+                    "plan_hash": "0" * 64,
                     "rule_id": "L1-T",
                 },
                 actor="test",

@@ -102,66 +102,6 @@ async def test_runs_are_listed_and_shown_to_their_tenant_alone(api):
     assert mine["items"] == []
 
 
-async def waiting_run(api, by):
-    rig = Rig(api.platform, api.alder.id, registry=registry_of(api.platform))
-    (run_id,) = await rig.approve(
-        plan({"id": "ok", "approve": {"by": by}}, {"id": "after", "tool": "wait", "with": {"seconds": 0}})
-    )
-    await rig.execute()
-    return rig, run_id
-
-
-async def test_a_step_waits_for_the_right_person_and_is_decided_once(api):
-    rig, run_id = await waiting_run(api, ["tenant_admin"])
-    url, body = f"/api/v1/runs/{run_id}/approve", {"step": "ok", "reason": "seen"}
-    assert (await api.client.post(url, json=body, headers=api.alder.headers("operator"))).status_code == 403
-    assert (await api.client.post(url, json=body, headers=api.birch.headers())).status_code == 404
-    assert (
-        await api.client.post(url, json={**body, "step": "after"}, headers=api.alder.headers())
-    ).status_code == 404
-    assert (await api.client.post(url, json=body, headers=api.alder.headers())).status_code == 202
-    assert (await api.client.post(url, json=body, headers=api.alder.headers())).status_code == 409
-    await rig.execute()
-    run = await rig.run(run_id)
-    assert run["outcome"] == "completed"
-    assert await rig.scalar("SELECT state FROM incidents WHERE id = $1", run["incident_id"]) == "healing"
-
-
-async def test_a_no_ends_the_run(api):
-    rig, run_id = await waiting_run(api, ["operator"])
-    url = f"/api/v1/runs/{run_id}/reject"
-    given = await api.client.post(
-        url, json={"step": "ok", "reason": "not today"}, headers=api.alder.headers("operator")
-    )
-    assert given.status_code == 202
-    await rig.execute()
-    run = await rig.run(run_id)
-    assert run["outcome"] == "failed"
-    assert "not today" in run["reason"]
-
-
-async def test_a_decision_reaches_a_run_that_is_executed_just_then(api):
-    rig = Rig(api.platform, api.alder.id, registry=registry_of(api.platform))
-
-    async def decide_meanwhile(call):
-        answer = await api.client.post(
-            f"/api/v1/runs/{call.run_id}/approve",
-            json={"step": "ok", "reason": "yes"},
-            headers=api.alder.headers(),
-        )
-        return {"status": answer.status_code}
-
-    rig.tool("demo.meanwhile", decide_meanwhile)
-    (run_id,) = await rig.approve(
-        plan({"id": "both", "parallel": [{"id": "ok", "approve": {"by": ["tenant_admin"]}},
-                                         {"id": "work", "tool": "demo.meanwhile"}]})
-    )  # fmt: skip
-    await rig.execute()
-    steps = await rig.steps(run_id)
-    assert steps["work"]["output"] == {"status": 202}
-    assert (await rig.run(run_id))["outcome"] == "completed"
-
-
 async def test_a_secret_goes_in_is_used_and_never_comes_out(api, capsys):
     """Attack 14: a canary, searched for in every place where a secret could come to light."""
     canary = "hunter2-canary-7f3a"

@@ -1,4 +1,4 @@
-"""What tools take from the bus: approved plans, of which runs are made; and the executor beside it."""
+"""What tools take from the bus: approved plans, of which runs are made, and decisions that runs wait for."""
 
 import hashlib
 from typing import Any, Final
@@ -36,6 +36,29 @@ FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::text[], $7::text[
   AS n(id, incident_id, playbook_id, playbook_version, definition_hash, plan_hash, rule_id, parameters, incident,
        state, outcome, reason, finished_at, causation_id)
 ON CONFLICT (tenant_id, causation_id) DO NOTHING
+"""
+
+# A run that is executed just now does not see the decision; recalled, it is looked at again at once.
+_SETTLE = """
+WITH said AS (
+  SELECT * FROM unnest($2::uuid[], $3::text[], $4::boolean[], $5::text[], $6::text[])
+    AS n(run_id, path, yes, actor, reason)
+), held AS (
+  SELECT r.id FROM playbook_runs r WHERE r.tenant_id = $1 AND r.id IN (SELECT run_id FROM said)
+    AND r.state <> 'finished' ORDER BY r.id FOR UPDATE
+), settled AS (
+  UPDATE run_steps s SET state = CASE WHEN n.yes THEN 'succeeded' ELSE 'failed' END, ended_at = now(), wake_at = NULL,
+    output = CASE WHEN n.yes THEN jsonb_build_object('by', n.actor, 'reason', n.reason) END,
+    error = CASE WHEN NOT n.yes THEN jsonb_build_object('code', 'rejected', 'retryable', false,
+                                                        'message', 'a person said no: ' || coalesce(n.reason, '')) END
+  FROM said n JOIN held ON held.id = n.run_id
+  WHERE s.run_id = n.run_id AND s.path = n.path AND s.state = 'waiting'
+  RETURNING s.run_id, s.path
+), recalled AS (
+  UPDATE playbook_runs r SET recalled = true, due_at = CASE WHEN r.state = 'waiting' THEN now() ELSE r.due_at END
+  WHERE r.id IN (SELECT run_id FROM settled)
+)
+SELECT run_id, path FROM settled
 """
 
 
@@ -108,10 +131,58 @@ def _refusal(row: tuple[Any, ...]) -> NewEvent:
     )
 
 
+async def take_decisions(batch: TenantBatch) -> None:
+    """Let steps that wait for a person know what was decided; of several decisions of one step the first counts."""
+    decided = {
+        (UUID(event.data["run_id"]), str(event.data["path"])): event
+        for event in reversed(batch.events)
+        if event.data.get("run_id") and event.data.get("path")
+    }
+    connection = await driver(batch.session)
+    settled = await connection.fetch(
+        _SETTLE,
+        batch.tenant_id,
+        [run_id for run_id, _ in decided],
+        [path for _, path in decided],
+        [_is_yes(event) for event in decided.values()],
+        [event.metadata.get("actor") for event in decided.values()],
+        [event.data.get("reason") for event in decided.values()],
+    )
+    keys = [(UUID(int=row["run_id"].int), row["path"]) for row in settled]
+    await batch.append([_decision(*key, decided[key]) for key in keys])
+
+
+def _is_yes(event: Event) -> bool:
+    return event.data.get("decision") == "approved"
+
+
+def _decision(run_id: UUID, path: str, event: Event) -> NewEvent:
+    said = {
+        "run_id": str(run_id),
+        "path": path,
+        "phase": "act",
+        "attempt": 1,
+        "reason": event.data.get("reason"),
+    }
+    yes = _is_yes(event)
+    return NewEvent(
+        stream_type="run",
+        stream_id=run_id,
+        type="step.succeeded" if yes else "step.failed",
+        data={**said, "state": "succeeded" if yes else "failed"},
+        actor=str(event.metadata.get("actor")),
+        correlation_id=event.correlation_id,
+        causation_id=event.id,
+    )
+
+
 async def execute_runs(platform: Platform) -> None:
     """Execute runs until cancelled."""
     await RunExecutor(platform, registry_of(platform)).run()
 
 
-CONSUMERS: Final = [ConsumerSpec("tools.start", frozenset({"plan.approved"}), start)]
+CONSUMERS: Final = [
+    ConsumerSpec("tools.start", frozenset({"plan.approved"}), start),
+    ConsumerSpec("tools.decisions", frozenset({"approval.decided"}), take_decisions),
+]
 SERVICES: Final = [execute_runs]

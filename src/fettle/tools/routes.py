@@ -38,7 +38,6 @@ from fettle.tools.schemas import (
     SecretList,
     SecretName,
     StepOut,
-    StepVerdict,
     ToolChange,
     ToolList,
     ToolName,
@@ -51,7 +50,6 @@ ToolReader = Annotated[Access, Depends(require("tools:read"))]
 ToolWriter = Annotated[Access, Depends(require("tools:write"))]
 Reader = Annotated[Access, Depends(require("playbooks:read"))]
 Runner = Annotated[Access, Depends(require("playbooks:run"))]
-Decider = Annotated[Access, Depends(require("approvals:decide"))]
 _INCIDENT_FIELDS = (
     "number", "title", "check_type", "host", "site", "platform", "source", "summary", "severity", "pack_id",
     "fingerprint", "labels", "details",
@@ -169,18 +167,6 @@ async def show_run(run_id: UUID, access: Reader, session: TenantSession) -> RunO
     return RunOut.model_validate({**run, "steps": [StepOut.model_validate(dict(step)) for step in steps]})
 
 
-@router.post("/runs/{run_id}/approve", status_code=202, tags=["runs"])
-async def approve_step(run_id: UUID, body: StepVerdict, access: Decider, session: TenantSession) -> Changed:
-    """Approve a step that waits for a person; the run goes on at once. Of two decisions one gets 409."""
-    return await _decide(run_id, body, access, session, approve=True)
-
-
-@router.post("/runs/{run_id}/reject", status_code=202, tags=["runs"])
-async def reject_step(run_id: UUID, body: StepVerdict, access: Decider, session: TenantSession) -> Changed:
-    """Reject a step that waits for a person; what the run did is undone."""
-    return await _decide(run_id, body, access, session, approve=False)
-
-
 @router.get("/secrets", tags=["tools"])
 async def list_secrets(access: ToolReader, session: TenantSession) -> SecretList:
     """List the names of the tenant's secrets; their values never come back out."""
@@ -202,22 +188,6 @@ async def delete_secret(name: SecretName, access: ToolWriter, session: TenantSes
     """Delete a secret; what names it fails from now on."""
     await service.delete_secret(session, access.tenant_id, name)
     return Changed(id=name, href="/api/v1/secrets")
-
-
-async def _decide(
-    run_id: UUID, body: StepVerdict, access: Access, session: TenantSession, *, approve: bool
-) -> Changed:
-    await service.decide_step(
-        session,
-        access.tenant_id,
-        run_id,
-        body.step,
-        approve=approve,
-        reason=body.reason,
-        actor=access.actor,
-        permissions=access.permissions,
-    )
-    return Changed(id=str(run_id), href=f"/api/v1/runs/{run_id}")
 
 
 def _playbook(document: Mapping[str, Any]) -> PlaybookItem:

@@ -164,13 +164,6 @@ class RunOut(RunItem):
 RunPage = Page[RunItem]
 
 
-class StepVerdict(Input):
-    """A decision about a step that waits for a person."""
-
-    step: Annotated[str, StringConstraints(min_length=1, max_length=400)]
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)]
-
-
 class SecretIn(Input):
     """A secret's value; it never comes back out."""
 

@@ -8,15 +8,9 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.identity.permissions import ROLES, permissions_of
-from fettle.incidents.service import Transition, transition
-from fettle.incidents.states import State as IncidentState
-from fettle.kernel import events
-from fettle.kernel.database import APPENDED, driver
-from fettle.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
-from fettle.kernel.events import NewEvent
+from fettle.kernel.database import driver
+from fettle.kernel.errors import FieldError, Invalid, NotFound
 from fettle.kernel.ids import new_id
-from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
 from fettle.packs.service import active_packs
 from fettle.tools.calling import Caller, perform
@@ -167,86 +161,6 @@ async def read_run(
         tenant_id, run_id,
     )  # fmt: skip
     return run, steps
-
-
-async def decide_step(
-    session: AsyncSession,
-    tenant_id: UUID,
-    run_id: UUID,
-    path: str,
-    *,
-    approve: bool,
-    reason: str,
-    actor: str,
-    permissions: frozenset[str],
-) -> None:
-    """Decide a step that waits for a person. Of several decisions at once, one counts.
-
-    Raises:
-        NotFound: The tenant has no such run, or it has no such step.
-        Forbidden: The playbook wants another role.
-        Conflict: The step waits no longer, or its incident has moved on.
-    """
-    connection = await driver(session)
-    run = await connection.fetchrow(
-        "SELECT incident_id, causation_id FROM playbook_runs WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
-        tenant_id, run_id,
-    )  # fmt: skip
-    step = await connection.fetchrow(
-        "SELECT state, input, wake_at, wake_at <= now() AS expired FROM run_steps "
-        "WHERE tenant_id = $1 AND run_id = $2 AND path = $3",
-        tenant_id, run_id, path,
-    )  # fmt: skip
-    if run is None or step is None or "by" not in (step["input"] or {}):
-        raise NotFound("There is no such step that a person decides.")
-    roles = [str(role) for role in step["input"]["by"]]
-    if not any(role in ROLES and permissions_of(role) <= permissions for role in roles):
-        raise Forbidden(f"The playbook wants this decided by a {' or '.join(roles)}; ask one.")
-    if step["state"] != "waiting" or step["expired"]:
-        raise Conflict("The step waits no longer. Look at the run again.")
-    await _settle(connection, run_id, path, approve=approve, reason=reason, actor=actor)
-    said = {"run_id": str(run_id), "path": path, "reason": reason, "approved": approve}
-    await events.append(session, tenant_id, [_told(run_id, run["incident_id"], said, actor)])
-    if run["incident_id"] is not None:
-        resumed = Transition(
-            incident_id=UUID(int=run["incident_id"].int),
-            type="approval.decided",
-            to=IncidentState.HEALING,
-            data=said,
-            actor=actor,
-        )
-        await transition(session, tenant_id, [resumed])
-    session.info[APPENDED] = True
-
-
-async def _settle(
-    connection: asyncpg.Connection, run_id: UUID, path: str, *, approve: bool, reason: str, actor: str
-) -> None:
-    error = {"code": "rejected", "message": f"a person said no: {reason}", "retryable": False}
-    await connection.execute(
-        "UPDATE run_steps SET state = $3, output = $4::jsonb, error = $5::jsonb, ended_at = now(), wake_at = NULL "
-        "WHERE run_id = $1 AND path = $2",
-        run_id, path, "succeeded" if approve else "failed",
-        dumps_str({"by": actor, "reason": reason}) if approve else None, None if approve else dumps_str(error),
-    )  # fmt: skip
-    # A run that is executed just now does not see the decision; recalled, it is looked at again at once.
-    await connection.execute(
-        "UPDATE playbook_runs SET recalled = true, due_at = CASE WHEN state = 'waiting' THEN now() ELSE due_at END "
-        "WHERE id = $1",
-        run_id,
-    )
-
-
-def _told(run_id: UUID, incident_id: UUID | None, said: dict[str, Any], actor: str) -> NewEvent:
-    approved = said["approved"]
-    return NewEvent(
-        stream_type="run",
-        stream_id=run_id,
-        type="step.succeeded" if approved else "step.failed",
-        data={**said, "phase": "act", "state": "succeeded" if approved else "failed", "attempt": 1},
-        actor=actor,
-        correlation_id=incident_id,
-    )
 
 
 async def put_secret(
