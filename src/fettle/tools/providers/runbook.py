@@ -14,7 +14,7 @@ from fettle.tools.registry import Tool, ToolCall, ToolError, ToolRegistry, objec
 HOSTS: Final = "hosts"
 """Name in `Platform.parts` under which the fleet lends its `HostDirectory`."""
 
-_JOURNAL_FOLDER: Final = "runbook-journal"
+JOURNAL_FOLDER: Final = "runbook-journal"
 _INPUT = object_schema(
     {
         "runbook_id": {"type": "string", "minLength": 1, "maxLength": 100},
@@ -111,7 +111,7 @@ async def _perform(call: ToolCall, section: str) -> dict[str, Any]:
         raise ToolError("no_rollback", f"{runbook['id']} declares no steps by which it is undone")
     host = await _host(call, runbook)
     parameters = _parameters(runbook, call.input.get("parameters", {}))
-    folder = call.platform.settings.home / _JOURNAL_FOLDER
+    folder = call.platform.settings.home / JOURNAL_FOLDER
     with Sandbox(str(host.sandbox_root), runbook.get("paths", ())) as sandbox:
         execution = LocalRunbook(runbook, steps, sandbox, parameters, Journal(folder, call.idempotency_key))
         done = execution.preview() if call.dry_run else await execution.execute()
