@@ -10,9 +10,14 @@ import pytest
 import pytest_asyncio
 from tests.cli.running import Fettle, eventually, free_port
 
+from fettle.central.embedded import running_parts
+from fettle.central.opening import opened_platform
 from fettle.central.processes import StartError
 from fettle.central.supervisor import _plain_errors
 from fettle.fleet.sandbox import SANDBOX_CHECKS
+from fettle.identity.tenants import ensure_tenant
+from fettle.kernel import jobs
+from fettle.kernel.settings import load_settings
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -100,6 +105,20 @@ async def test_commands_of_the_api_answer_programs_and_people(fettle):
     assert "sandbox_process" in out
     status, _, err = await fettle.call("incidents", "show", "999999", "--json")
     assert (status, "999999" in err) == (5, True)
+
+
+async def test_a_job_goes_through_the_outbox_and_celery_to_its_end(fettle):
+    running = running_parts(load_settings(home=fettle.home))
+    async with opened_platform(running) as platform:
+        tenant = await ensure_tenant(platform, "demo", "Demo")
+        async with platform.database.tenant(tenant) as session:
+            job_id = await jobs.submit(session, tenant, "nobody.knows", {}, actor="system:test")
+
+        async def ended():
+            async with platform.database.tenant(tenant) as session:
+                return (await jobs.status(session, tenant, job_id)).error
+
+        assert await eventually(ended) == "No worker knows the job nobody.knows."
 
 
 async def test_doctor_finds_nothing_wrong(fettle):
