@@ -12,7 +12,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fettle.central import health, openapi
 from fettle.central.features import FEATURES
+from fettle.central.gate import Gate
 from fettle.central.static import Console
+from fettle.central.stream_hub import live_hub
+from fettle.central.streams import socket_router
 from fettle.identity.authentication import authenticator
 from fettle.incidents.ingest import IngestApp
 from fettle.kernel import jsonio, metrics
@@ -31,7 +34,7 @@ def create_app(platform: Platform) -> ASGIApp:
         platform: The process's parts, which the caller closes after the application has ended.
     """
     api = create_api(platform)
-    return wrap(IngestApp(platform, _Front(api, Console())), platform)
+    return wrap(IngestApp(platform, _Front(Gate(api, platform), Console())), platform)
 
 
 def create_api(platform: Platform) -> FastAPI:
@@ -44,15 +47,18 @@ def create_api(platform: Platform) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        await live_hub(platform).close()
         await authenticator(platform).close()
 
-    api = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    # A redirect to the path without its slash would name whatever host the request named.
+    api = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.platform = platform
     api.state.health = health.HealthCheck(platform)
     problem_handlers(api)
     for router in feature_routers():
         api.include_router(router, prefix=API)
     api.include_router(health.router)
+    api.include_router(socket_router)
     _add_descriptions(api)
     return api
 

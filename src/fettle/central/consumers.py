@@ -1,6 +1,7 @@
 """Central Command's own consumer: it hands queued jobs to Celery after the commit that queued them."""
 
 from fettle.central.celery import publish_job
+from fettle.central.stream_publisher import publish_live
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.jobs import JOB_QUEUED
 
@@ -12,3 +13,5 @@ async def hand_over_jobs(batch: TenantBatch) -> None:
 
 
 CONSUMERS = [ConsumerSpec("central.jobs", frozenset({JOB_QUEUED}), hand_over_jobs)]
+
+SERVICES = [publish_live]

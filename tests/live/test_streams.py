@@ -1,0 +1,285 @@
+"""What people watch live: complete, in order, their tenant's own, and ended when their right to it ends."""
+
+import asyncio
+import contextlib
+import json
+
+import httpx
+import pytest
+import websockets
+
+from fettle.central import stream_hub as live
+from fettle.central import streams as live_streams
+from fettle.kernel import events
+from fettle.kernel.events import NewEvent
+from fettle.kernel.ids import new_id
+
+pytestmark = pytest.mark.usefixtures("api_at_work")
+
+
+class Stream:
+    """An open SSE stream and what it brought."""
+
+    def __init__(self, lines):
+        self._lines = lines
+        self.messages = []
+
+    async def until(self, wanted, seconds=20):
+        async with asyncio.timeout(seconds):
+            while True:
+                for message in self.messages:
+                    if wanted(message):
+                        return message
+                await self.next()
+
+    async def next(self):
+        async for line in self._lines:
+            if line.startswith("data: "):
+                self.messages.append(json.loads(line[6:]))
+                return self.messages[-1]
+        raise EOFError
+
+
+@contextlib.asynccontextmanager
+async def streaming(api, headers, after=None):
+    extra = {} if after is None else {"Last-Event-ID": str(after)}
+    async with (
+        httpx.AsyncClient(base_url=api.url, timeout=30) as client,
+        client.stream("GET", "/api/v1/events/stream", headers={**headers, **extra}) as response,
+    ):
+        assert response.status_code == 200, await response.aread()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = response.aiter_lines()
+        async for line in lines:
+            if line.startswith("retry:"):
+                break
+        yield Stream(lines)
+
+
+async def report(api, tenant, host, count=1):
+    body = {"items": [{"check_type": "unheard_of", "host": f"{host}-{n}"} for n in range(count)]}
+    answer = await api.client.post("/api/v1/exceptions/batch", json=body, headers=tenant.headers())
+    assert answer.status_code == 202, answer.text
+    return [item["id"] for item in answer.json()["items"]]
+
+
+def opened(host):
+    return lambda m: m["type"] == "incident_opened" and m["data"]["incident"]["host"] == host
+
+
+async def test_an_incident_is_seen_as_it_opens_with_what_a_list_shows_of_it(api):
+    async with streaming(api, api.alder.headers()) as stream:
+        await report(api, api.alder, "seen")
+        message = await stream.until(opened("seen-0"))
+    assert message["tenant_id"] == str(api.alder.id)
+    assert message["data"]["incident"]["number"] >= 1
+    positions = [m["position"] for m in stream.messages]
+    assert positions == sorted(set(positions))
+
+
+async def test_another_tenants_messages_never_come(api):
+    async with streaming(api, api.alder.headers()) as alder, streaming(api, api.birch.headers()) as birch:
+        await report(api, api.birch, "theirs", 3)
+        await report(api, api.alder, "ours")
+        await birch.until(opened("theirs-2"))
+        await alder.until(opened("ours-0"))
+    assert {m["tenant_id"] for m in alder.messages} == {str(api.alder.id)}
+    assert {m["tenant_id"] for m in birch.messages} == {str(api.birch.id)}
+    async with streaming(api, api.alder.headers(), after=0) as replayed:
+        await replayed.until(opened("ours-0"))
+    assert {m["tenant_id"] for m in replayed.messages} == {str(api.alder.id)}
+
+
+async def test_a_reader_that_comes_back_misses_nothing_and_gets_nothing_twice(api):
+    hosts = [f"r{n}" for n in range(12)]
+
+    async def write():
+        for host in hosts:
+            await report(api, api.alder, host, 5)
+            await asyncio.sleep(0.02)
+
+    async with streaming(api, api.alder.headers()) as stream:
+        first = await report(api, api.alder, "before")
+        assert first
+        last = (await stream.until(opened("before-0")))["position"]
+    writing = asyncio.create_task(write())
+    seen = []
+    while len({m["data"]["incident"]["host"] for m in seen if m["type"] == "incident_opened"}) < 60:
+        async with streaming(api, api.alder.headers(), after=last) as stream:
+            for _ in range(25):
+                message = await stream.next()
+                seen.append(message)
+                last = message["position"]
+    await writing
+    positions = [m["position"] for m in seen]
+    assert positions == sorted(set(positions))
+    async with api.platform.database.raw_tenant(api.alder.id) as connection:
+        stored = await connection.fetch(
+            "SELECT position FROM events WHERE position >= $1 AND position <= $2 AND type = ANY($3) ORDER BY 1",
+            positions[0], positions[-1], live.EVENT_TYPES,
+        )  # fmt: skip
+    assert positions == [row["position"] for row in stored]
+
+
+async def test_without_redis_the_stream_goes_on(api, monkeypatch):
+    hub = live.live_hub(api.platform)
+    async with streaming(api, api.alder.headers()) as stream:
+        for task in hub._tasks[:1]:
+            task.cancel()
+        hub._with_redis = False
+        await report(api, api.alder, "by-polling")
+        await stream.until(opened("by-polling-0"))
+    await hub.close()
+
+
+async def test_a_reader_that_does_not_keep_up_is_let_go_and_the_others_are_not(api):
+    feed = live.Feed(api.alder.id, 0)
+    slow, quick = live.Reader(), live.Reader()
+    feed.readers |= {slow, quick}
+    for position in range(1, live.QUEUE_MESSAGES + 2):
+        feed.offer([{"position": position}])
+        while not quick.queue.empty():
+            quick.queue.get_nowait()
+    assert slow.overtaken.is_set()
+    assert not quick.overtaken.is_set()
+    assert slow.queue.qsize() == live.QUEUE_MESSAGES
+
+
+@pytest.mark.parametrize("value", ["-1", "x", "1.5", "9" * 40, "١٢"])
+async def test_a_position_that_is_none_is_refused(api, value):
+    headers = {**api.alder.headers(), "Last-Event-ID": value.encode()}
+    answer = await api.client.get("/api/v1/events/stream", headers=headers)
+    assert answer.status_code == 422
+
+
+async def test_without_a_credential_or_the_permission_there_is_no_stream(api):
+    assert (await api.client.get("/api/v1/events/stream")).status_code == 401
+    refused = await api.client.get("/api/v1/events/stream", headers=api.alder.headers("agent"))
+    assert refused.status_code == 403
+
+
+async def test_a_stream_ends_when_its_key_is_revoked(api, monkeypatch):
+    monkeypatch.setattr(live_streams, "RECHECK_SECONDS", 0.3)
+    made = await api.client.post(
+        "/api/v1/api-keys",
+        json={"name": "to be revoked", "scopes": ["incidents:read"]},
+        headers=api.owner(api.alder),
+    )
+    key = made.json()
+    async with streaming(api, {"Authorization": f"Bearer {key['secret']}"}) as stream:
+        gone = await api.client.delete(f"/api/v1/api-keys/{key['id']}", headers=api.owner(api.alder))
+        assert gone.status_code in {200, 202, 204}
+        with pytest.raises((EOFError, httpx.RemoteProtocolError)):
+            async with asyncio.timeout(15):
+                while True:
+                    await stream.next()
+
+
+def ws_url(api, query=""):
+    return api.url.replace("http", "ws", 1) + "/ws" + query
+
+
+async def heard(socket, wanted):
+    async with asyncio.timeout(20):
+        while True:
+            message = json.loads(await socket.recv())
+            if wanted(message):
+                return message
+
+
+async def test_a_socket_tells_the_same_by_first_message_and_by_protocol(api):
+    key = api.alder.keys["viewer"]
+    async with websockets.connect(ws_url(api)) as one, websockets.connect(
+        ws_url(api), subprotocols=[f"fettle.bearer.{key}"]
+    ) as other:  # fmt: skip
+        await one.send(json.dumps({"token": key}))
+        await asyncio.sleep(0.2)
+        await report(api, api.alder, "socket")
+        assert await heard(one, opened("socket-0")) == await heard(other, opened("socket-0"))
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [
+        ({"token": "ftl_nobody_knows"}, 4401),
+        ({"token": 7}, 4400),
+        ({}, 4400),
+        ("no json", 4400),
+        ("[" * 100, 4400),
+    ],
+)
+async def test_a_socket_without_a_good_token_is_closed(api, first, code):
+    async with websockets.connect(ws_url(api)) as socket:
+        await socket.send(first if isinstance(first, str) else json.dumps(first))
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd.code == code
+
+
+async def test_a_socket_of_another_tenant_or_without_the_permission_is_closed(api):
+    for hello in (
+        {"token": api.alder.keys["viewer"], "tenant_id": str(api.birch.id)},
+        {"token": api.alder.keys["agent"]},
+    ):
+        async with websockets.connect(ws_url(api)) as socket:
+            await socket.send(json.dumps(hello))
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.recv()
+        assert closed.value.rcvd.code in {4403, 4400}
+
+
+async def test_a_token_in_the_address_is_not_taken_unless_the_operator_says_so(api, monkeypatch):
+    monkeypatch.setattr(live_streams, "_FIRST_MESSAGE_SECONDS", 0.5)
+    async with websockets.connect(ws_url(api, f"?token={api.alder.keys['viewer']}")) as socket:
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd.code == 4401
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "https://evil.example", "http://localhost.evil.example", "http://127.0.0.1:1"]
+)
+async def test_a_page_of_another_origin_cannot_open_a_socket(api, origin):
+    with pytest.raises(websockets.InvalidStatus):
+        await websockets.connect(ws_url(api), origin=origin)
+
+
+async def test_events_dead_letters_and_lag_are_the_tenants_own(api):
+    await report(api, api.alder, "listed")
+    await api.settle()
+    mine = (
+        await api.client.get("/api/v1/events?type=incident.opened&limit=200", headers=api.alder.headers())
+    ).json()
+    assert {item["tenant_id"] for item in mine["items"]} == {str(api.alder.id)}
+    one = mine["items"][0]
+    stream = f"/api/v1/events?stream_type=incident&stream_id={one['stream']['id']}"
+    assert [
+        e["version"] for e in (await api.client.get(stream, headers=api.alder.headers())).json()["items"]
+    ][0] == 1
+    assert (await api.client.get(stream, headers=api.birch.headers())).json()["items"] == []
+    alone = await api.client.get(
+        f"/api/v1/events?stream_id={one['stream']['id']}", headers=api.alder.headers()
+    )
+    assert alone.status_code == 422
+    assert (await api.client.get("/api/v1/events/lag", headers=api.alder.headers())).json()["groups"]
+    letter = new_id()
+    async with api.platform.database.tenant(api.alder.id) as session:
+        await events.append(
+            session, api.alder.id,
+            [NewEvent(stream_type="thing", stream_id=letter, type="thing.happened", data={}, actor="system:test")],
+        )  # fmt: skip
+    async with api.platform.database.raw_tenant(api.alder.id) as connection:
+        await connection.execute(
+            "INSERT INTO parked_events (id, tenant_id, consumer_group, position, lane, stream_id, type, state) "
+            "SELECT $1, tenant_id, 'test.group', position, lane, stream_id, type, 'dead' FROM events WHERE stream_id = $1",
+            letter,
+        )
+    listed = await api.client.get("/api/v1/events/dead-letters", headers=api.alder.headers())
+    assert [item["id"] for item in listed.json()["items"]] == [str(letter)]
+    assert (await api.client.get("/api/v1/events/dead-letters", headers=api.birch.headers())).json()[
+        "items"
+    ] == []
+    path = f"/api/v1/events/dead-letters/{letter}/replay"
+    assert (await api.client.post(path, headers=api.birch.headers())).status_code == 404
+    assert (await api.client.post(path, headers=api.alder.headers("viewer"))).status_code == 403
+    assert (await api.client.post(path, headers=api.alder.headers())).status_code == 202
