@@ -136,14 +136,14 @@ async def test_metrics_name_no_tenant(api):
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/nothing", "/api/v2/me", "/health/nothing"])
 async def test_an_unknown_address_of_the_api_is_a_problem_not_a_page(api, path):
-    answer = await api.client.get(path, headers={"Accept": "text/html"})
+    answer = await api.client.get(path, headers=api.owner() | {"Accept": "text/html"})
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["instance"] == answer.headers["x-request-id"]
 
 
 async def test_another_method_is_405_with_what_is_allowed(api):
-    answer = await api.client.delete("/api/v1/me")
+    answer = await api.client.delete("/api/v1/me", headers=api.owner())
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET"
     assert answer.headers["content-type"] == "application/problem+json"

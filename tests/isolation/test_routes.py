@@ -1,26 +1,15 @@
 """Two tenants on every operation of the OpenAPI document, so that a new operation cannot be forgotten."""
 
 import hashlib
-from dataclasses import dataclass, field
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from tests.isolation.catalog import tenant_tables
+from tests.populated import CANARY, RULE, SHARED, Alder, populate
 
-CANARY = f"canary-{uuid4().hex}"
 METHODS = ("get", "post", "put", "patch", "delete")
 
-SHARED = {"pack_id", "playbook_id", "name"}
-"""Names that tenants may have in common: what one does under such a name must not touch the other."""
-
-RULE = {
-    "id": f"L1-OWN-{uuid4().hex[:8].upper()}",
-    "title": CANARY,
-    "conditions": [{"field": "host", "operator": "eq", "value": CANARY}],
-    "action": "escalate",
-    "reason": CANARY,
-}
 BODIES = {
     ("patch", "/api/v1/users/{user_id}"): {"role": "viewer"},
     ("post", "/api/v1/packs/{pack_id}/activate"): {"version": "1.0.0"},
@@ -42,72 +31,10 @@ QUERIES = {
 }
 
 
-@dataclass
-class Alder:
-    """What one tenant has: the value of each path parameter, and everything that must not be seen."""
-
-    values: dict[str, str] = field(default_factory=dict)
-    private: set[str] = field(default_factory=lambda: {CANARY})
-
-    def put(self, **values: str) -> None:
-        self.values |= values
-        self.private |= {value for name, value in values.items() if name not in SHARED}
-
-
-async def command(api, method, path, body, headers=None):
-    answer = await api.client.request(
-        method, f"/api/v1{path}", headers=headers or api.alder.headers(), json=body
-    )
-    assert answer.status_code in {200, 201, 202}, answer.text
-    return answer.json()
-
-
 @pytest_asyncio.fixture(scope="module")
 async def alder(api_at_work) -> Alder:
-    """A tenant with one of everything: reported, decided, approved, run, resolved, sealed."""
-    api, mine = api_at_work, Alder()
-    headers = api.alder.headers()
-    key = await command(api, "POST", "/api-keys", {"name": CANARY, "scopes": ["incidents:read"]})
-    person = {"email": f"{uuid4().hex}@example.org", "name": CANARY, "role": "viewer"}
-    member = await command(api, "POST", "/users", person, api.owner(api.alder))
-    rule = await command(api, "POST", "/rules", RULE)
-    host = await command(api, "POST", "/hosts", {"name": CANARY, "platform": "linux"})
-    await command(api, "PUT", "/secrets/chosen-by-both", {"value": "alder's own"})
-    mine.put(
-        tenant_id=str(api.alder.id),
-        key_id=key["id"],
-        user_id=member["id"],
-        rule_id=rule["id"],
-        host_id=host["id"],
-    )
-    for place in ("one", "two"):
-        body = {
-            "check_type": "sandbox_process",
-            "platform": "linux",
-            "host": f"{CANARY}-{place}",
-            "summary": CANARY,
-            "labels": {"canary": CANARY},
-        }
-        accepted = await command(api, "POST", "/exceptions", body)
-    mine.put(exception_id=accepted["id"])
-    found = await api.eventually(
-        "/api/v1/approvals?state=pending", headers, lambda answer: len(answer["items"]) == 2
-    )
-    first, second = found["items"]
-    mine.put(approval_id=second["id"], incident_id=second["incident_id"])
-    verdict = {"reason": CANARY, "plan_hash": first["plan_hash"]}
-    await command(api, "POST", f"/approvals/{first['id']}/approve", verdict)
-    runs = await api.eventually("/api/v1/runs", headers, lambda answer: bool(answer["items"]))
-    mine.put(run_id=runs["items"][0]["id"])
-    incident = f"/incidents/{first['incident_id']}"
-    await api.eventually(f"/api/v1{incident}", headers, lambda answer: answer["state"] == "escalated")
-    await command(api, "POST", f"{incident}/resolve", {"reason": CANARY})
-    sealed = await api.eventually("/api/v1/evidence", headers, lambda answer: bool(answer["items"]))
-    mine.put(bundle_id=sealed["items"][0]["id"])
-    playbooks = (await api.client.get("/api/v1/playbooks", headers=headers)).json()["items"]
-    mine.put(pack_id="compliance-it", playbook_id=playbooks[0]["id"], name="chosen-by-both")
-    await api.settle()
-    return mine
+    """One of the two tenants, with one of everything."""
+    return await populate(api_at_work)
 
 
 async def operations(api):

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import Headers
 
 from fettle.identity.audit import Who, watched
 from fettle.identity.authentication import (
@@ -61,7 +62,17 @@ def bearer_token(
         Unauthenticated: There is none.
         Malformed: There are two, of which a proxy may have checked the other.
     """
-    scheme, _, token = (_single(request, "Authorization") or "").partition(" ")
+    return token_of(request.headers)
+
+
+def token_of(headers: Headers) -> str:
+    """Return the one bearer token of a request's headers.
+
+    Raises:
+        Unauthenticated: There is none.
+        Malformed: There are two.
+    """
+    scheme, _, token = (_single(headers, "Authorization") or "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send the header 'Authorization: Bearer', with an access token or an API key.")
@@ -83,7 +94,7 @@ SignedInCaller = Annotated[Caller, Depends(signed_in)]
 
 async def current_access(request: Request, platform: CurrentPlatform, token: BearerToken) -> Access:
     """Return what the caller may do in the tenant that the request names."""
-    access = await authenticate_token(platform, token, _single(request, TENANT_HEADER))
+    access = await authenticate_token(platform, token, _single(request.headers, TENANT_HEADER))
     context.actor.set(access.actor)
     context.tenant_id.set(str(access.tenant_id))
     return access
@@ -155,8 +166,8 @@ def address_of(request: Request) -> str | None:
     return request.client.host if request.client is not None else None
 
 
-def _single(request: Request, header: str) -> str | None:
-    values = request.headers.getlist(header)
+def _single(headers: Headers, name: str) -> str | None:
+    values = headers.getlist(name)
     if len(values) > 1:
-        raise Malformed(f"The header {header} was sent {len(values)} times. Send it once.")
+        raise Malformed(f"The header {name} was sent {len(values)} times. Send it once.")
     return values[0] if values else None

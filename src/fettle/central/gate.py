@@ -1,0 +1,38 @@
+"""The door of the API: whoever is nobody is turned away before a body is read or a route is chosen."""
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fettle.identity.access import token_of
+from fettle.identity.authentication import authenticator
+from fettle.kernel.platform import Platform
+
+OPEN: Final = frozenset(
+    {
+        "/api/docs",
+        "/api/v1/openapi.json",
+        "/api/v1/auth/login",
+        "/api/v1/auth/refresh",
+        "/api/v1/auth/logout",
+    }
+)
+"""The only paths below ``/api`` that nobody in particular may ask; compared whole, never by prefix."""
+
+
+class Gate:
+    """Asks for a good token on every path below ``/api`` that is not open.
+
+    Each route asks again, for its own permission: a route that forgot to would still be closed to strangers.
+    """
+
+    def __init__(self, app: ASGIApp, platform: Platform) -> None:
+        self._app = app
+        self._platform = platform
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "http" and scope["path"].startswith("/api/") and scope["path"] not in OPEN:
+            await authenticator(self._platform).caller(token_of(Headers(scope=scope)))
+        await self._app(scope, receive, send)

@@ -1,0 +1,101 @@
+"""Every operation of the description against generated input, good and bad: no 5xx, and what is described."""
+
+import asyncio
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.populated import Alder, populate
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+ENDLESS = {"/api/v1/events/stream"}
+EXAMPLES = {GenerationMode.POSITIVE: 10, GenerationMode.NEGATIVE: 8}
+
+
+def problem_if_error(response) -> None:
+    if response.status_code < 400:
+        return
+    assert response.headers["content-type"] == "application/problem+json", response.headers
+    body = response.json()
+    assert {"type", "title", "status", "detail", "instance"} <= body.keys()
+    assert body["status"] == response.status_code
+    assert body["type"].startswith("urn:fettle:problem:")
+    assert body["instance"] == response.headers["x-request-id"]
+    assert "Traceback" not in response.text
+
+
+def try_operation(operation, mode, values, url, session) -> None:
+    """Call one operation with generated input, half of the time about an object that there is."""
+    named = {p.name for p in operation.path_parameters}
+    real = {name: value for name, value in values.items() if name in named}
+    strategy = operation.as_strategy(generation_mode=mode)
+    if real and mode is GenerationMode.POSITIVE:
+        strategy |= operation.as_strategy(generation_mode=mode, path_parameters=real)
+
+    @settings(
+        max_examples=EXAMPLES[mode],
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=strategy)
+    def check(case) -> None:
+        response = case.call(base_url=url, session=session, timeout=20)
+        problem_if_error(response)
+        case.validate_response(response, checks=CHECKS)
+
+    check()
+
+
+def try_all(document, alder: Alder, url: str, headers) -> tuple[int, list[str]]:
+    """Try every operation and return how many there were, and what was wrong with which."""
+    faults, tried = [], 0
+    schema = schemathesis.openapi.from_dict(document)
+    with requests.Session() as session:
+        session.headers.update(headers)
+        for found in schema.get_all_operations():
+            operation = found.ok()
+            if operation.path in ENDLESS:
+                continue
+            for mode in EXAMPLES:
+                takes = any(True for _ in operation.iter_parameters()) or bool(operation.body)
+                if mode is GenerationMode.NEGATIVE and not takes:
+                    continue
+                try:
+                    try_operation(operation, mode, alder.values, url, session)
+                except (AssertionError, FailureGroup) as failure:
+                    faults.append(f"{operation.label} {mode.value}: {_told(failure)}")
+                tried += 1
+    return tried, faults
+
+
+def _told(failure) -> str:
+    if isinstance(failure, FailureGroup):
+        return "; ".join(f"{one.title}: {one.message}"[:500] for one in failure.exceptions)
+    return str(failure)[:500]
+
+
+async def test_no_generated_input_breaks_anything(api_at_work):
+    api = api_at_work
+    alder = await populate(api)
+    document = (await api.client.get("/api/v1/openapi.json")).json()
+    headers = api.owner(api.alder)
+    tried, faults = await asyncio.to_thread(try_all, document, alder, api.url, headers)
+    assert faults == []
+    assert tried > 100
+    assert (await api.client.get("/health")).json()["status"] != "down"
