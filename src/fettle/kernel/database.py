@@ -148,6 +148,7 @@ class Database:
     async def listen(self, wake: asyncio.Event) -> asyncpg.Connection:
         """Set `wake` at each notification; the caller closes the connection that is returned."""
         connection = await asyncpg.connect(self._system_url)
+        await _set_json_codec(connection)
         await connection.add_listener(EVENTS_CHANNEL, lambda *_: wake.set())
         return connection
 
