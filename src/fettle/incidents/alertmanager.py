@@ -82,7 +82,8 @@ def exceptions_of(notification: Notification) -> list[ExceptionIn]:
 
 
 def _exception(notification: Notification, alert: Alert) -> ExceptionIn:
-    ended = alert.endsAt if alert.status == "resolved" and alert.endsAt and alert.endsAt.year > 1 else None
+    started = _moment(alert.startsAt)
+    ended = _moment(alert.endsAt) if alert.status == "resolved" else None
     name = alert.labels.get("alertname", "")
     summary = alert.annotations.get("summary") or alert.annotations.get("description") or name or None
     details: dict[str, Any] = {
@@ -91,15 +92,15 @@ def _exception(notification: Notification, alert: Alert) -> ExceptionIn:
         "receiver": notification.receiver,
         "group_key": notification.groupKey,
         "generator_url": alert.generatorURL,
-        "starts_at": _text(alert.startsAt),
-        "ends_at": _text(ended),
+        "starts_at": started.isoformat() if started else None,
+        "ends_at": ended.isoformat() if ended else None,
     }
     return ExceptionIn(
         check_type=CHECK_TYPE,
         source=SOURCE,
         status=alert.status,
         summary=summary[:_TEXT_LIMIT] if summary else None,
-        occurred_at=ended or alert.startsAt,
+        occurred_at=ended or started,
         dedup_key=alert.fingerprint[:500] or _labels_key(alert),
         details={key: value for key, value in details.items() if value is not None},
         labels={
@@ -112,7 +113,12 @@ def _labels_key(alert: Alert) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(alert.labels.items()))[:500] or "unlabelled"
 
 
-def _text(moment: datetime | None) -> str | None:
-    if moment is None or moment.year <= 1:
+def _moment(said: datetime | None) -> datetime | None:
+    """Return a moment in UTC; None for the sender's "never", and for what has no UTC at the calendar's ends."""
+    if said is None:
         return None
-    return moment.astimezone(UTC).isoformat()
+    try:
+        moment = said.astimezone(UTC)
+    except OverflowError:
+        return None
+    return moment if moment.year > 1 else None
