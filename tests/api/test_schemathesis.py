@@ -15,6 +15,9 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.populated import Alder, populate
 
+for archive in ("application/zip", "application/gzip", "application/x-tar"):
+    schemathesis.serializer.alias(archive, "application/octet-stream")
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -22,22 +25,22 @@ CHECKS = [
     response_schema_conformance,
 ]
 ENDLESS = {"/api/v1/events/stream"}
-EXAMPLES = {GenerationMode.POSITIVE: 10, GenerationMode.NEGATIVE: 8}
+EXAMPLES = {GenerationMode.POSITIVE: 7, GenerationMode.NEGATIVE: 5}
 
 
 def problem_if_error(response) -> None:
     if response.status_code < 400:
         return
-    assert response.headers["content-type"] == "application/problem+json", response.headers
+    assert response.headers["content-type"] == ["application/problem+json"], response.headers
     body = response.json()
     assert {"type", "title", "status", "detail", "instance"} <= body.keys()
     assert body["status"] == response.status_code
     assert body["type"].startswith("urn:fettle:problem:")
-    assert body["instance"] == response.headers["x-request-id"]
+    assert [body["instance"]] == response.headers["x-request-id"]
     assert "Traceback" not in response.text
 
 
-def try_operation(operation, mode, values, url, session) -> None:
+def try_operation(operation, mode, values, url, session, answered) -> None:
     """Call one operation with generated input, half of the time about an object that there is."""
     named = {p.name for p in operation.path_parameters}
     real = {name: value for name, value in values.items() if name in named}
@@ -57,14 +60,16 @@ def try_operation(operation, mode, values, url, session) -> None:
     def check(case) -> None:
         response = case.call(base_url=url, session=session, timeout=20)
         problem_if_error(response)
+        if response.status_code < 300:
+            answered.add(operation.label)
         case.validate_response(response, checks=CHECKS)
 
     check()
 
 
-def try_all(document, alder: Alder, url: str, headers) -> tuple[int, list[str]]:
-    """Try every operation and return how many there were, and what was wrong with which."""
-    faults, tried = [], 0
+def try_all(document, alder: Alder, url: str, headers) -> tuple[set[str], list[str]]:
+    """Try every operation and return which ever did what it is for, and what was wrong with which."""
+    faults, answered = [], set()
     schema = schemathesis.openapi.from_dict(document)
     with requests.Session() as session:
         session.headers.update(headers)
@@ -77,11 +82,10 @@ def try_all(document, alder: Alder, url: str, headers) -> tuple[int, list[str]]:
                 if mode is GenerationMode.NEGATIVE and not takes:
                     continue
                 try:
-                    try_operation(operation, mode, alder.values, url, session)
+                    try_operation(operation, mode, alder.values, url, session, answered)
                 except (AssertionError, FailureGroup) as failure:
                     faults.append(f"{operation.label} {mode.value}: {_told(failure)}")
-                tried += 1
-    return tried, faults
+    return answered, faults
 
 
 def _told(failure) -> str:
@@ -95,7 +99,7 @@ async def test_no_generated_input_breaks_anything(api_at_work):
     alder = await populate(api)
     document = (await api.client.get("/api/v1/openapi.json")).json()
     headers = api.owner(api.alder)
-    tried, faults = await asyncio.to_thread(try_all, document, alder, api.url, headers)
-    assert faults == []
-    assert tried > 100
+    answered, faults = await asyncio.to_thread(try_all, document, alder, api.url, headers)
+    assert "\n".join(faults) == ""
+    assert len(answered) > 40, "input that is always refused proves little"
     assert (await api.client.get("/health")).json()["status"] != "down"
