@@ -226,7 +226,8 @@ export const t = {
     steps: "What was done",
     evidence: "Evidence",
     timeline: "Timeline",
-    eventCount: (n: number, complete: boolean) => `${complete ? "" : "first "}${plural(n, "event", "events")}`,
+    order: (n: number, complete: boolean, newestFirst: boolean) =>
+      `${complete ? "" : "first "}${plural(n, "event", "events")}, ${newestFirst ? "newest" : "oldest"} first`,
     noEvents: "No events yet",
     opened: "opened",
     resolved: "resolved",

@@ -15,6 +15,10 @@ interface Feed {
 
 const FeedContext = createContext<Feed>({ state: "connecting", listen: () => () => undefined });
 const BATCH_MS = 100;
+/* How often to ask while nothing is told. */
+const POLL_MS = 20_000;
+/* A longer list would be asked for page by page, and the stream makes up what it missed. */
+const MOST_PAGES_REFRESHED = 3;
 
 export function LiveFeed({ tenantId, children }: { tenantId: string; children: ReactNode }) {
   const client = useQueryClient();
@@ -44,7 +48,7 @@ export function LiveFeed({ tenantId, children }: { tenantId: string; children: R
         timer ??= setTimeout(flush, BATCH_MS);
       },
       onState: setState,
-      onResumed: () => void client.invalidateQueries({ predicate: (query) => query.queryKey[0] === tenantId }),
+      onResumed: () => refreshTenant(client, tenantId),
     });
     return () => {
       close();
@@ -52,6 +56,12 @@ export function LiveFeed({ tenantId, children }: { tenantId: string; children: R
       stale.stop();
     };
   }, [client, tenantId]);
+
+  useEffect(() => {
+    if (state === "connected") return undefined;
+    const timer = setInterval(() => refreshTenant(client, tenantId), POLL_MS);
+    return () => clearInterval(timer);
+  }, [client, tenantId, state]);
 
   const feed = useMemo<Feed>(
     () => ({
@@ -99,6 +109,15 @@ export function incidentIdOf(message: LiveMessage): string | null {
   return incidentOf(message)?.id ?? null;
 }
 
+function refreshTenant(client: QueryClient, tenantId: string): void {
+  void client.invalidateQueries({
+    predicate: (query) => {
+      const pages = (query.state.data as { pages?: unknown[] } | undefined)?.pages;
+      return query.queryKey[0] === tenantId && (pages === undefined || pages.length <= MOST_PAGES_REFRESHED);
+    },
+  });
+}
+
 interface StaleMarker {
   mark: (messages: LiveMessage[]) => void;
   stop: () => void;
@@ -120,7 +139,7 @@ function staleMarker(client: QueryClient, tenantId: string): StaleMarker {
         if (id !== null) incidents.add(id);
         lists.add("overview");
         if (message.type === "approval_requested" || message.type.startsWith("incident_")) lists.add(approvalsKey(tenantId)[1]);
-        if (message.type === "incident_closed" || incidentOf(message)?.state === "resolved") lists.add("evidence");
+        if (message.data["event"] === "incident.evidence_sealed") lists.add("evidence");
       }
     },
     stop: () => {

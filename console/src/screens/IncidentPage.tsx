@@ -2,15 +2,14 @@
 import { Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
-import type { ReactNode } from "react";
 import { incidentQuery, timelineQuery } from "../api/queries";
-import type { IncidentDetail, StoredEvent } from "../api/types";
+import type { IncidentDetail } from "../api/types";
 import { useShortcuts } from "../lib/keyboard";
 import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { IconBack } from "../ui/icons";
 import { LevelMark, SeverityMark, StateMark } from "../ui/marks";
-import { Ago, Empty, Facts, JsonView, Lines, Panel, Trouble } from "../ui/parts";
+import { Ago, Facts, JsonView, Lines, Panel, Trouble } from "../ui/parts";
 import { ApprovalOfIncident } from "./ApprovalCard";
 import { IncidentActions } from "./IncidentActions";
 import { IncidentDecision } from "./IncidentDecision";
@@ -58,19 +57,10 @@ export function IncidentPage() {
             {incident.data === undefined ? <Lines rows={2} /> : <IncidentEvidence incident={incident.data} />}
           </Panel>
         </div>
-        <Panel title={t.incident.timeline} className={classes["side"]} aside={timeline.data && t.incident.eventCount(timeline.data.events.length, timeline.data.complete)}>
-          <TimelineBody events={timeline.data?.events} error={timeline.error} onRetry={() => void timeline.refetch()} />
-        </Panel>
+        <IncidentTimeline timeline={timeline} />
       </div>
     </article>
   );
-}
-
-function TimelineBody({ events, error, onRetry }: { events: StoredEvent[] | undefined; error: Error | null; onRetry: () => void }): ReactNode {
-  if (error !== null && events === undefined) return <Trouble error={error} onRetry={onRetry} />;
-  if (events === undefined) return <Lines rows={8} />;
-  if (events.length === 0) return <Empty title={t.incident.noEvents} />;
-  return <IncidentTimeline events={events} />;
 }
 
 function BackLink() {

@@ -1,9 +1,11 @@
-// Everything that happened to an incident, oldest first, each event with who, when and its data.
+// Everything that happened to an incident, as it happens, each event with who, when and its data.
+import { Button } from "@mantine/core";
+import type { UseQueryResult } from "@tanstack/react-query";
 import { useState } from "react";
 import type { StoredEvent } from "../api/types";
 import { sentenceOf } from "../lib/story";
 import { t } from "../texts";
-import { ClockTime, JsonView } from "../ui/parts";
+import { ClockTime, Empty, JsonView, Lines, Panel, Trouble } from "../ui/parts";
 import classes from "./IncidentPage.module.css";
 
 const KINDS: Record<string, string> = {
@@ -13,11 +15,33 @@ const KINDS: Record<string, string> = {
   "plan.proposed": "act", "step.started": "act", "incident.opened": "act",
 };
 
-export function IncidentTimeline({ events }: { events: StoredEvent[] }) {
+interface TimelineProps {
+  timeline: UseQueryResult<{ events: StoredEvent[]; complete: boolean }>;
+}
+
+export function IncidentTimeline({ timeline }: TimelineProps) {
+  const { data, error, refetch } = timeline;
+  const [newestFirst, setNewestFirst] = useState(true);
   return (
-    <ol className={classes["events"]}>
-      {events.map((event) => <Entry key={event.id} event={event} />)}
-    </ol>
+    <Panel
+      title={t.incident.timeline} className={classes["side"]}
+      aside={
+        data !== undefined && data.events.length > 1 && (
+          <Button size="compact-xs" variant="subtle" color="gray" onClick={() => setNewestFirst(!newestFirst)}>
+            {t.incident.order(data.events.length, data.complete, newestFirst)}
+          </Button>
+        )
+      }
+    >
+      {data === undefined && error !== null && <Trouble error={error} onRetry={() => void refetch()} />}
+      {data === undefined && error === null && <Lines rows={8} />}
+      {data?.events.length === 0 && <Empty title={t.incident.noEvents} />}
+      {data !== undefined && (
+        <ol className={classes["events"]} reversed={newestFirst}>
+          {(newestFirst ? data.events.toReversed() : data.events).map((event) => <Entry key={event.id} event={event} />)}
+        </ol>
+      )}
+    </Panel>
   );
 }
 
