@@ -1,7 +1,9 @@
 """A command that is sent twice under one key is done once, whatever happens in between."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel.database import Database
 from fettle.kernel.errors import Conflict
-from fettle.kernel.http import Once, StrictRoute, problem_handlers
+from fettle.kernel.http import OneTimeAnswer, StrictRoute, problem_handlers
 from fettle.kernel.http.idempotency import forget_expired
 from fettle.kernel.ids import new_id
+from fettle.kernel.platform import Platform
 
 router = APIRouter(route_class=StrictRoute)
 
@@ -33,39 +36,77 @@ class Accepted(BaseModel):
     status: str = "accepted"
 
 
+class Issued(OneTimeAnswer):
+    secret: str
+
+
+SECRET = "ftl_" + "s" * 40
 done: list[str] = []
 
 
 async def tenant_session(request: Request) -> AsyncIterator[AsyncSession]:
-    database: Database = request.app.state.database
-    async with database.tenant(UUID(request.headers["X-Tenant-ID"])) as session:
+    platform: Platform = request.app.state.platform
+    async with platform.database.tenant(UUID(request.headers["X-Tenant-ID"])) as session:
         yield session
 
 
 Session = Annotated[AsyncSession, Depends(tenant_session, scope="function")]
 
 
-@router.post("/things/{thing}", status_code=202)
-async def change(thing: str, command: Command, request: Request, session: Session, once: Once) -> Accepted:
-    async def act() -> Accepted:
-        done.append(command.text)
-        await asyncio.sleep(command.wait)
-        if command.fails:
-            raise Conflict("It is not in that state.")
-        return Accepted(id=new_id())
+@dataclass(frozen=True)
+class Caller:
+    """Who is calling, as the routes of a module know it."""
 
-    return await once.run(
-        session,
-        tenant_id=UUID(request.headers["X-Tenant-ID"]),
-        principal=request.headers.get("X-Principal", "user:ada"),
-        command=act,
-    )
+    tenant_id: UUID
+    actor: str
+
+
+async def current_caller(request: Request) -> Caller:
+    return Caller(UUID(request.headers["X-Tenant-ID"]), request.headers.get("X-Principal", "user:ada"))
+
+
+async def current_platform(request: Request) -> Platform:
+    return request.app.state.platform
+
+
+Access = Annotated[Caller, Depends(current_caller)]
+CurrentPlatform = Annotated[Platform, Depends(current_platform)]
+
+
+async def act(command: Command) -> Accepted:
+    done.append(command.text)
+    await asyncio.sleep(command.wait)
+    if command.fails:
+        raise Conflict("It is not in that state.")
+    return Accepted(id=new_id())
+
+
+@router.post("/things/{thing}", status_code=202)
+async def change(thing: str, command: Command, access: Access, session: Session) -> Accepted:
+    return await act(command)
+
+
+@router.post("/apart/{thing}", status_code=202)
+async def change_apart(thing: str, command: Command, access: Access, platform: CurrentPlatform) -> Accepted:
+    """A command in transactions of its own, as those of sign-in are."""
+    return await act(command)
+
+
+@router.post("/keys", status_code=201)
+async def make_key(command: Command, access: Access, session: Session) -> Issued:
+    await act(command)
+    return Issued(secret=SECRET)
+
+
+@router.post("/anonymous", status_code=204)
+async def sign_out(command: Command, platform: CurrentPlatform) -> None:
+    await act(command)
 
 
 @pytest_asyncio.fixture
-async def client(database: Database, tenant: UUID) -> AsyncIterator[httpx.AsyncClient]:
+async def client(platform: Platform, tenant: UUID) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    app.state.database = database
+    app.state.platform = platform
     app.include_router(router, prefix="/api/v1")
     problem_handlers(app)
     done.clear()
@@ -77,13 +118,21 @@ async def client(database: Database, tenant: UUID) -> AsyncIterator[httpx.AsyncC
         yield opened
 
 
-async def send(client: httpx.AsyncClient, body: dict[str, Any], thing: str = "a", **headers: str):
-    return await client.post(f"/api/v1/things/{thing}", json=body, headers=headers)
+@pytest.fixture(params=["things", "apart"])
+def place(request: pytest.FixtureRequest) -> str:
+    """A command in the request's transaction, and one in transactions of its own."""
+    return request.param
 
 
-async def test_the_same_key_and_body_is_done_once_and_answered_alike(client: httpx.AsyncClient):
-    first = await send(client, {"text": "x"})
-    again = await send(client, {"text": "x"})
+async def send(
+    client: httpx.AsyncClient, body: dict[str, Any], thing: str = "a", place: str = "things", **headers: str
+):
+    return await client.post(f"/api/v1/{place}/{thing}", json=body, headers=headers)
+
+
+async def test_the_same_key_and_body_is_done_once_and_answered_alike(client: httpx.AsyncClient, place: str):
+    first = await send(client, {"text": "x"}, place=place)
+    again = await send(client, {"text": "x"}, place=place)
     assert first.status_code == again.status_code == 202
     assert first.json() == again.json()
     assert "idempotency-replayed" not in first.headers
@@ -91,9 +140,12 @@ async def test_the_same_key_and_body_is_done_once_and_answered_alike(client: htt
     assert done == ["x"]
 
 
-async def test_the_same_key_with_another_request_is_a_conflict(client: httpx.AsyncClient):
-    await send(client, {"text": "x"})
-    for other in (await send(client, {"text": "y"}), await send(client, {"text": "x"}, thing="b")):
+async def test_the_same_key_with_another_request_is_a_conflict(client: httpx.AsyncClient, place: str):
+    await send(client, {"text": "x"}, place=place)
+    for other in (
+        await send(client, {"text": "y"}, place=place),
+        await send(client, {"text": "x"}, thing="b", place=place),
+    ):
         assert other.status_code == 409
         assert other.json()["type"] == "urn:fettle:problem:conflict"
     assert done == ["x"]
@@ -106,12 +158,61 @@ async def test_twenty_at_the_same_time_are_one(client: httpx.AsyncClient):
     assert done == ["x"]
 
 
-async def test_a_command_that_failed_may_be_tried_again(client: httpx.AsyncClient):
+async def test_a_command_that_failed_may_be_tried_again(client: httpx.AsyncClient, place: str):
     body = {"text": "x", "fails": True}
-    assert (await send(client, body)).status_code == 409
-    assert (await send(client, body)).status_code == 409
+    assert (await send(client, body, place=place)).status_code == 409
+    assert (await send(client, body, place=place)).status_code == 409
     assert done == ["x", "x"]
-    assert (await send(client, {"text": "y"})).status_code == 202
+    assert (await send(client, {"text": "y"}, place=place)).status_code == 202
+
+
+async def test_of_two_at_the_same_time_apart_the_second_is_told_to_wait(client: httpx.AsyncClient):
+    answers = await asyncio.gather(
+        *(send(client, {"text": "x", "wait": 0.2}, place="apart") for _ in range(8))
+    )
+    assert sorted(answer.status_code for answer in answers) == [202] + [409] * 7
+    assert done == ["x"]
+
+
+async def test_what_was_begun_apart_and_never_ended_is_not_done_again(
+    client: httpx.AsyncClient, database: Database
+):
+    """A process that dies between the command and its record leaves the key as it was claimed."""
+    await send(client, {"text": "x"}, place="apart")
+    async with database.system() as session:
+        await session.execute(text("UPDATE idempotency_keys SET status = 0, response = 'null'"))
+    again = await send(client, {"text": "x"}, place="apart")
+    assert again.status_code == 409
+    assert "not known" in again.json()["detail"]
+    assert done == ["x"]
+
+
+async def test_an_answer_with_a_secret_is_given_once_and_never_kept(
+    client: httpx.AsyncClient, database: Database, tenant: UUID
+):
+    first = await client.post("/api/v1/keys", json={"text": "x"})
+    assert first.json() == {"secret": SECRET}
+    again = await client.post("/api/v1/keys", json={"text": "x"})
+    assert again.status_code == 409
+    assert "secret" in again.json()["detail"]
+    assert done == ["x"]
+    assert SECRET not in await kept(database)
+
+
+async def test_strangers_are_told_apart_by_their_cookies(client: httpx.AsyncClient):
+    for cookie in ("a", "b", "a"):
+        answer = await client.post("/api/v1/anonymous", json={"text": cookie}, headers={"Cookie": cookie})
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert done == ["a", "b"]
+
+
+async def test_a_password_cannot_be_guessed_from_what_is_kept(client: httpx.AsyncClient, database: Database):
+    """Whoever reads the table knows everything of the request but the password, and tries."""
+    await client.post(
+        "/api/v1/anonymous", content=b'{"text":"hunter2"}', headers={"Content-Type": "application/json"}
+    )
+    guess = hashlib.sha256(b'/api/v1/anonymous?\n{"text":"hunter2"}').hexdigest()
+    assert guess not in await kept(database)
 
 
 async def test_keys_of_others_are_others(client: httpx.AsyncClient, other_tenant: UUID):
@@ -125,14 +226,14 @@ async def test_keys_of_others_are_others(client: httpx.AsyncClient, other_tenant
     assert done == ["a", "b", "c", "d"]
 
 
-async def test_without_a_key_it_is_simply_done(client: httpx.AsyncClient):
+async def test_without_a_key_it_is_simply_done(client: httpx.AsyncClient, place: str):
     del client.headers["Idempotency-Key"]
-    await send(client, {"text": "x"})
-    await send(client, {"text": "x"})
+    await send(client, {"text": "x"}, place=place)
+    await send(client, {"text": "x"}, place=place)
     assert done == ["x", "x"]
 
 
-@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "é".encode().decode("latin-1")])
+@pytest.mark.parametrize("key", ["", "a b", "x" * 201, "é".encode().decode("latin-1")])
 async def test_a_key_that_is_none_is_refused(client: httpx.AsyncClient, key: str):
     response = await client.post(
         "/api/v1/things/a", json={"text": "x"}, headers={b"Idempotency-Key": key.encode("latin-1")}
@@ -155,12 +256,14 @@ async def test_a_key_is_forgotten_after_a_day(client: httpx.AsyncClient, databas
         assert await forget_expired(session) == 1
 
 
-async def test_nothing_of_the_request_is_kept_but_hashes(
-    client: httpx.AsyncClient, database: Database, tenant: UUID
-):
+async def test_nothing_of_the_request_is_kept_but_hashes(client: httpx.AsyncClient, database: Database):
     await send(client, {"text": "hunter2"})
-    async with database.tenant(tenant) as session:
+    assert "hunter2" not in await kept(database)
+    assert "first-try" not in await kept(database)
+
+
+async def kept(database: Database) -> str:
+    """Return the whole table as text."""
+    async with database.system() as session:
         rows = (await session.execute(text("SELECT idempotency_keys::text FROM idempotency_keys"))).scalars()
-        kept = "".join(rows)
-    assert "hunter2" not in kept
-    assert "first-try" not in kept
+        return "".join(rows)

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends
 from fettle.fleet import service
 from fettle.fleet.schemas import HostAccepted, HostIn, HostOut, HostPage
 from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
-from fettle.kernel.http.idempotency import Once
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 
@@ -38,7 +37,7 @@ async def get_host(host_id: UUID, access: Reader, session: TenantSession) -> Hos
 
 @router.post("/hosts", status_code=202)
 async def declare_host(
-    body: HostIn, access: Writer, session: TenantSession, platform: CurrentPlatform, once: Once
+    body: HostIn, access: Writer, session: TenantSession, platform: CurrentPlatform
 ) -> HostAccepted:
     """Declare a host, or change the one of that name.
 
@@ -47,21 +46,14 @@ async def declare_host(
     """
     if body.executor == "local" or body.sandbox_root is not None:
         access.check("platform:admin")
-
-    async def declare() -> HostAccepted:
-        host = await service.declare_host(
-            session,
-            access.tenant_id,
-            name=body.name,
-            platform=body.platform,
-            executor=body.executor,
-            sandbox_root=None if body.sandbox_root is None else Path(body.sandbox_root),
-            settings=platform.settings,
-            actor=access.actor,
-        )
-        return HostAccepted(id=host.id, href=f"/api/v1/hosts/{host.id}")
-
-    answer: HostAccepted = await once.run(
-        session, tenant_id=access.tenant_id, principal=access.actor, command=declare
+    host = await service.declare_host(
+        session,
+        access.tenant_id,
+        name=body.name,
+        platform=body.platform,
+        executor=body.executor,
+        sandbox_root=None if body.sandbox_root is None else Path(body.sandbox_root),
+        settings=platform.settings,
+        actor=access.actor,
     )
-    return answer
+    return HostAccepted(id=host.id, href=f"/api/v1/hosts/{host.id}")

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from fettle.identity.passwords import MAX_CHARS
+from fettle.kernel.http.idempotency import OneTimeAnswer
 
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254, strip_whitespace=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
@@ -33,7 +34,7 @@ class Credentials(Input):
     password: Password = Field(examples=["correct-horse-battery-staple"])
 
 
-class AccessToken(Output):
+class AccessToken(Output, OneTimeAnswer):
     """What a sign-in gives; the refresh token is in a cookie that scripts cannot read."""
 
     access_token: str
@@ -115,7 +116,7 @@ class ApiKeyIn(Input):
     expires_at: AwareDatetime | None = Field(None, examples=["2027-12-31T00:00:00Z"])
 
 
-class ApiKeyIssued(ApiKeyOut):
+class ApiKeyIssued(ApiKeyOut, OneTimeAnswer):
     """A new API key; its secret is shown here and never again."""
 
     secret: str
@@ -139,7 +140,7 @@ class MemberIn(Input):
     role: Text = Field(examples=["operator"])
 
 
-class MemberAdded(MemberOut):
+class MemberAdded(MemberOut, OneTimeAnswer):
     """A new member; the one-time password of a new account is shown here and never again."""
 
     one_time_password: str | None

@@ -12,7 +12,7 @@ import asyncpg
 from fettle.incidents.schemas import ExceptionIn
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import DriverConnection
-from fettle.kernel.errors import Conflict, FieldError, Invalid, TooLarge, Unavailable
+from fettle.kernel.errors import Conflict, FieldError, TooLarge, Unavailable
 from fettle.kernel.events import NewEvent, append_new_streams
 from fettle.kernel.group_commit import GroupCommitter
 from fettle.kernel.ids import new_id
@@ -102,7 +102,7 @@ class Acceptor:
             exceptions: Validated.
             actor: Who sends them.
             request_id: The request's id.
-            idempotency_key: The sender's own key; the same key gets the same ids for 24 h.
+            idempotency_key: The sender's own key, checked; the same key gets the same ids for 24 h.
             body: The request's body, which must be the same when the key is.
 
         Returns:
@@ -110,7 +110,6 @@ class Acceptor:
 
         Raises:
             Conflict: The key was used with another body.
-            Invalid: The key is longer than 200 characters.
             TooLarge: An exception is larger than 64,000 bytes.
         """
         redactor = await self._redactor(tenant_id)
@@ -122,11 +121,6 @@ class Acceptor:
             ids=[new_id() for _ in exceptions],
         )
         if idempotency_key is not None:
-            if not 1 <= len(idempotency_key) <= 200:  # noqa: PLR2004 - said in the text
-                raise Invalid(
-                    "The Idempotency-Key must have 1 to 200 characters.",
-                    errors=[FieldError("", "Idempotency-Key: 1 to 200 characters")],
-                )
             submission.key = hashlib.sha256(idempotency_key.encode()).digest()
             submission.body_hash = hashlib.sha256(body).digest()
         return await self._committer.submit(submission)

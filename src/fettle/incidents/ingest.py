@@ -10,6 +10,7 @@ from fettle.incidents.accepting import HREF, acceptor
 from fettle.incidents.schemas import ExceptionBatchIn, ExceptionIn
 from fettle.kernel import context
 from fettle.kernel.errors import FieldError, Invalid, Malformed, Problem, TooLarge, Unauthenticated
+from fettle.kernel.http.idempotency import checked_key
 from fettle.kernel.http.stack import ROUTE
 from fettle.kernel.jsonio import dumps, escape_pointer, parse
 from fettle.kernel.platform import Platform
@@ -68,13 +69,13 @@ class IngestApp:
         body = await _read(receive, self._platform.settings.max_body_bytes)
         single = scope["path"] == PATH_SINGLE
         exceptions = validate(parse(body), single=single)
-        key = headers.get(b"idempotency-key")
+        keys = [value.decode("latin-1") for name, value in scope["headers"] if name == b"idempotency-key"]
         ids = await acceptor(self._platform).accept(
             access.tenant_id,
             exceptions,
             actor=access.actor,
             request_id=context.request_id.get(),
-            idempotency_key=key.decode("latin-1") if key is not None else None,
+            idempotency_key=checked_key(keys),
             body=body,
         )
         accepted = [{"id": value, "status": "accepted", "href": f"{HREF}{value}"} for value in ids]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
@@ -32,6 +32,7 @@ from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
 from fettle.kernel import context, events
 from fettle.kernel.errors import NotFound
+from fettle.kernel.http.idempotency import IdempotencyKey
 from fettle.kernel.http.pages import Paging, encode_cursor
 from fettle.kernel.http.routes import StrictRoute
 
@@ -40,12 +41,6 @@ router = APIRouter(route_class=StrictRoute)
 Sender = Annotated[Access, Depends(require("exceptions:write"))]
 Reader = Annotated[Access, Depends(require("incidents:read"))]
 Handler = Annotated[Access, Depends(require("incidents:write"))]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1, max_length=200, description="The same key with the same body is accepted once in 24 h."
-    ),
-]
 
 
 def incident_filter(
@@ -80,7 +75,7 @@ async def accept_exception(
     request: Request,
     platform: CurrentPlatform,
     access: Sender,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: IdempotencyKey,
 ) -> Accepted:
     """Accept one exception.
 
@@ -96,7 +91,7 @@ async def accept_exceptions(
     request: Request,
     platform: CurrentPlatform,
     access: Sender,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: IdempotencyKey,
 ) -> AcceptedBatch:
     """Accept up to 1,000 exceptions, all or none."""
     ids = await _accept(request, platform, access, body.items, idempotency_key)
@@ -121,13 +116,17 @@ async def show_exception(exception_id: UUID, access: Reader, session: TenantSess
 
 @router.post("/hooks/alertmanager", status_code=202, tags=["webhooks"])
 async def accept_alertmanager(
-    body: Notification, request: Request, platform: CurrentPlatform, access: Sender
+    body: Notification,
+    request: Request,
+    platform: CurrentPlatform,
+    access: Sender,
+    idempotency_key: IdempotencyKey,
 ) -> AcceptedBatch:
     """Accept a notification of Prometheus Alertmanager (webhook version 4).
 
     Give Alertmanager an API key with the scope `exceptions:write` as `http_config.authorization`.
     """
-    ids = await _accept(request, platform, access, exceptions_of(body), None)
+    ids = await _accept(request, platform, access, exceptions_of(body), idempotency_key)
     return AcceptedBatch(items=[Accepted(id=value, href=f"{HREF}{value}") for value in ids])
 
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import contextlib
 import hashlib
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -74,6 +75,18 @@ class SecretBox:
             return AESGCM(key).decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], head + aad)
         except InvalidTag:
             raise SecretUnreadable("the sealed secret was changed or belongs elsewhere") from None
+
+
+def keyed_digest(settings: Settings, purpose: bytes, data: bytes) -> bytes:
+    """Return 32 bytes that tell whether data is the same, and nothing of it to whoever lacks the master key.
+
+    Args:
+        settings: Whose master key it is, as for `SecretBox`.
+        purpose: What the digests are for; those of two purposes cannot be compared.
+        data: What to compare later.
+    """
+    key = hmac.digest(_master_key(settings), b"fettle digest\0" + purpose, "sha256")
+    return hmac.digest(key, data, "sha256")
 
 
 def _master_key(settings: Settings) -> bytes:

@@ -1,6 +1,6 @@
 """HTTP of packs and policies."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,7 +10,6 @@ from fettle.identity.access import Access, CurrentPlatform, TenantSession, requi
 from fettle.kernel import context, events
 from fettle.kernel.errors import NotFound
 from fettle.kernel.events import NewEvent
-from fettle.kernel.http.idempotency import Once
 from fettle.kernel.http.routes import StrictRoute
 from fettle.packs import activation, catalogue, policies
 from fettle.packs.catalogue import Effective, load_version, pack_stream, versions
@@ -119,74 +118,59 @@ async def list_versions(pack_id: InPath, access: Reader, session: TenantSession)
     openapi_extra={"requestBody": {"required": True, "content": _ARCHIVES}},
 )
 async def install_pack(
-    request: Request, platform: CurrentPlatform, access: Installer, session: TenantSession, once: Once
+    request: Request,
+    platform: CurrentPlatform,
+    access: Installer,
+    session: TenantSession,  # noqa: ARG001 - the audit and the answer of an idempotency key are kept in it
 ) -> Accepted:
     """Install a version of a pack: the body is a zip, tar or tar.gz, told by its first bytes.
 
     It has to carry the signature of a key that the operator trusts (`FETTLE_PACKS_TRUSTED_KEYS`).
     """
     chosen = platform.settings
-
-    async def install() -> Accepted:
-        pack, signature = await catalogue.read_upload(
-            await request.body(), chosen.packs_trusted_keys, allow_unsigned=chosen.packs_allow_unsigned
-        )
-        # Only the system role may write to what every tenant sees.
-        async with platform.database.system() as system:
-            if await catalogue.install(
-                system,
-                pack,
-                origin="uploaded" if signature else "local",
-                actor=access.actor,
-                signature=signature,
-            ):
-                await events.append(system, access.tenant_id, [_installed(pack, signature, access)])
-        return Accepted(
-            id=f"{pack.id}@{pack.version}", href=f"/api/v1/packs/{pack.id}?version={pack.version}"
-        )
-
-    return await _do_once(once, session, access, install)
+    pack, signature = await catalogue.read_upload(
+        await request.body(), chosen.packs_trusted_keys, allow_unsigned=chosen.packs_allow_unsigned
+    )
+    # Only the system role may write to what every tenant sees.
+    async with platform.database.system() as system:
+        if await catalogue.install(
+            system,
+            pack,
+            origin="uploaded" if signature else "local",
+            actor=access.actor,
+            signature=signature,
+        ):
+            await events.append(system, access.tenant_id, [_installed(pack, signature, access)])
+    return Accepted(id=f"{pack.id}@{pack.version}", href=f"/api/v1/packs/{pack.id}?version={pack.version}")
 
 
 @router.post("/packs/{pack_id}/activate", status_code=202)
 async def activate_pack(
-    pack_id: InPath, body: Activation, access: Writer, session: TenantSession, once: Once
+    pack_id: InPath, body: Activation, access: Writer, session: TenantSession
 ) -> Accepted:
     """Work with a version of a pack from now on; everything in it changes at once."""
-
-    async def activate() -> Accepted:
-        choice = await activation.activate(
-            session, access.tenant_id, pack_id, body.version, actor=access.actor, request_id=_request_id()
-        )
-        return _chosen(pack_id, choice)
-
-    return await _do_once(once, session, access, activate)
+    choice = await activation.activate(
+        session, access.tenant_id, pack_id, body.version, actor=access.actor, request_id=_request_id()
+    )
+    return _chosen(pack_id, choice)
 
 
 @router.post("/packs/{pack_id}/deactivate", status_code=202)
-async def deactivate_pack(pack_id: InPath, access: Writer, session: TenantSession, once: Once) -> Accepted:
+async def deactivate_pack(pack_id: InPath, access: Writer, session: TenantSession) -> Accepted:
     """Work without a pack from now on."""
-
-    async def deactivate() -> Accepted:
-        choice = await activation.deactivate(
-            session, access.tenant_id, pack_id, actor=access.actor, request_id=_request_id()
-        )
-        return _chosen(pack_id, choice)
-
-    return await _do_once(once, session, access, deactivate)
+    choice = await activation.deactivate(
+        session, access.tenant_id, pack_id, actor=access.actor, request_id=_request_id()
+    )
+    return _chosen(pack_id, choice)
 
 
 @router.post("/packs/{pack_id}/rollback", status_code=202)
-async def roll_back_pack(pack_id: InPath, access: Writer, session: TenantSession, once: Once) -> Accepted:
+async def roll_back_pack(pack_id: InPath, access: Writer, session: TenantSession) -> Accepted:
     """Go back to what held before the tenant's last choice; again, one step further back."""
-
-    async def roll_back() -> Accepted:
-        choice = await activation.rollback(
-            session, access.tenant_id, pack_id, actor=access.actor, request_id=_request_id()
-        )
-        return _chosen(pack_id, choice)
-
-    return await _do_once(once, session, access, roll_back)
+    choice = await activation.rollback(
+        session, access.tenant_id, pack_id, actor=access.actor, request_id=_request_id()
+    )
+    return _chosen(pack_id, choice)
 
 
 @router.post("/packs/{pack_id}/test")
@@ -242,13 +226,6 @@ async def change_policy(body: PolicyIn, access: Writer, session: TenantSession) 
         request_id=_request_id(),
     )
     return Accepted(id=str(version), href="/api/v1/policy")
-
-
-async def _do_once(
-    once: Once, session: TenantSession, access: Access, command: Callable[[], Awaitable[Accepted]]
-) -> Accepted:
-    answer = await once.run(session, tenant_id=access.tenant_id, principal=access.actor, command=command)
-    return Accepted.model_validate(answer)
 
 
 def _request_id() -> str | None:

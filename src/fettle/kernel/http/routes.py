@@ -1,4 +1,4 @@
-"""Routes whose bodies are read strictly: JSON by its content type, refused before pydantic sees a trap."""
+"""Routes whose bodies are read strictly, refused before pydantic sees a trap, and whose POSTs are done once."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fettle.kernel import jsonio
+from fettle.kernel.http.idempotency import Endpoint, once_only
 from fettle.kernel.http.problems import UnsupportedMediaType
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -32,6 +33,11 @@ class StrictRequest(Request):
 
 class StrictRoute(APIRoute):
     """The route class of every router: ``APIRouter(route_class=StrictRoute)``."""
+
+    def __init__(self, path: str, endpoint: Endpoint, **chosen: Any) -> None:
+        if "POST" in (chosen.get("methods") or ()):
+            endpoint = once_only(endpoint)
+        super().__init__(path, endpoint, **chosen)
 
     def get_route_handler(self) -> Handler:
         """Return the handler with strict reading before it."""
