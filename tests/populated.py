@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from fettle.kernel.ids import new_id
+
 CANARY = f"canary-{uuid4().hex}"
 
 SHARED = {"pack_id", "playbook_id", "name"}
@@ -80,5 +82,21 @@ async def populate(api) -> Alder:
     mine.put(bundle_id=sealed["items"][0]["id"])
     playbooks = (await api.client.get("/api/v1/playbooks", headers=headers)).json()["items"]
     mine.put(pack_id="compliance-it", playbook_id=playbooks[0]["id"], name="chosen-by-both")
+    mine.put(letter_id=await _dead_letter(api))
     await api.settle()
     return mine
+
+
+async def _dead_letter(api) -> str:
+    """Park one of alder's events as dead, for a consumer that there is not."""
+    letter_id = new_id()
+    async with api.platform.database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO parked_events (id, tenant_id, consumer_group, position, lane, stream_id, type, state, "
+            "attempts, last_error) SELECT $1, tenant_id, 'test.nobody', position, lane, stream_id, type, 'dead', "
+            "9, $3 FROM events WHERE tenant_id = $2 ORDER BY position LIMIT 1",
+            letter_id,
+            api.alder.id,
+            CANARY,
+        )
+    return str(letter_id)
