@@ -51,7 +51,17 @@ class Fettle:
         return await self.until_told(lambda told: told.get("event") == "ready")
 
     async def until_told(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        return await eventually(lambda: async_value(next((t for t in self.told if wanted(t)), None)))
+        async def heard() -> dict[str, Any] | None:
+            assert self.process is not None
+            assert self.process.returncode is None, f"it ended; its logs say:\n{self.last_words()}"
+            return next((told for told in self.told if wanted(told)), None)
+
+        return await eventually(heard)
+
+    def last_words(self) -> str:
+        """Return the end of each log."""
+        logs = sorted((self.home / "logs").glob("*.log"))
+        return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-1500:]}" for log in logs)
 
     async def down(self) -> int:
         """Stop it as Ctrl-C does, and return its exit status."""
@@ -105,10 +115,6 @@ COMMAND = [sys.executable, "-m", "fettle.cli.main"]
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
-
-
-async def async_value(value: Any) -> Any:
-    return value
 
 
 async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:

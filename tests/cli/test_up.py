@@ -1,5 +1,6 @@
 """`fettle up` with real processes: ready, refused in one line, healing, recovering, stopping, coming back."""
 
+import json
 import os
 import signal
 import tempfile
@@ -100,6 +101,12 @@ async def test_commands_of_the_api_answer_programs_and_people(fettle):
         "rules", "explain", "-", given='{"check_type": "sandbox_process", "platform": "linux"}'
     )
     assert explained["winner"] == "L1-DEMO-PROCESS-001"
+    lag = await fettle.json("events", "lag")
+    assert "incidents.intake" in {group["group"] for group in lag["groups"]}
+    assert await fettle.json("events", "dead-letters") == {"items": []}
+    assert await fettle.json("events", "replay", "--all") == {"replayed": []}
+    exported = (await fettle.call("incidents", "export", "--format", "csv"))[1].splitlines()
+    assert "number" in exported[0]
     status, out, _ = await fettle.call("incidents", "list")
     assert status == 0
     assert "sandbox_process" in out
@@ -158,8 +165,12 @@ async def test_a_database_that_is_killed_recovers_and_is_served_from_again(fettl
     (postmaster,) = fettle.pids("bin/postgres -D")
     os.kill(postmaster, signal.SIGKILL)
     await fettle.until_told(lambda told: "PostgreSQL ended" in told.get("text", ""))
-    await eventually(lambda: healthy(fettle))
-    assert (await fettle.json("incidents", "list"))["items"]
+
+    async def listed():
+        status, out, _ = await fettle.call("incidents", "list", "--json")
+        return status == 0 and json.loads(out)["items"]
+
+    assert await eventually(listed)
 
 
 async def test_it_stops_cleanly_and_a_second_start_keeps_the_data(fettle):

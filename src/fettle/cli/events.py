@@ -55,5 +55,5 @@ def replay(
 def lag(as_json: AsJson = False) -> None:
     """Say how far each consumer is behind."""
     answer = Api.of_profile().get("/events/lag")
-    items = answer["items"]
-    show(answer, as_json=as_json, text=table(_LAG, ([i.get(name) for name in _LAG] for i in items)))
+    rows = ([group.get(name) for name in _LAG] for group in answer["groups"])
+    show(answer, as_json=as_json, text=table(_LAG, rows))
