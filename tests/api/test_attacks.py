@@ -155,6 +155,19 @@ async def test_a_missing_tenant_is_never_somebodys(api):
     ).status_code == 422
 
 
+@pytest.mark.parametrize("name", ["Authorization", "X-Tenant-ID"])
+async def test_a_header_that_says_who_is_not_chosen_from_two(api, name):
+    """Neither of two is taken, on the hot path as on the others."""
+    mine = api.owner(api.alder)
+    other = {"Authorization": f"Bearer {api.birch.keys['operator']}", "X-Tenant-ID": str(api.birch.id)}
+    before = await api.count_rows()
+    for path in ("/api/v1/exceptions", "/api/v1/exceptions/batch", "/api/v1/rules/explain", "/api/v1/hosts"):
+        for headers in ([*mine.items(), (name, other[name])], [(name, other[name]), *mine.items()]):
+            answer = await api.client.post(path, headers=headers, json={"check_type": "sandbox_process"})
+            assert answer.status_code == 400, (path, answer.text)
+    assert await api.count_rows() == before
+
+
 # Attack 8: one sibling without its check, and mistakes with prefixes (CVE-2024-27906).
 
 

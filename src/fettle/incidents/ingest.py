@@ -22,6 +22,7 @@ _SINGLE = TypeAdapter(ExceptionIn)
 _BATCH = TypeAdapter(ExceptionBatchIn)
 _JSON = [(b"content-type", b"application/json")]
 _PROBLEM = b"application/problem+json"
+_ONCE = (b"authorization", b"x-tenant-id", b"idempotency-key", b"content-type")
 
 
 class IngestApp:
@@ -58,10 +59,11 @@ class IngestApp:
         await send({"type": "http.response.body", "body": body})
 
     async def _accept(self, scope: Scope, receive: Receive) -> bytes:
-        headers = dict(scope["headers"])
+        headers = _unambiguous(scope["headers"])
         token = bearer(headers.get(b"authorization"))
         tenant = headers.get(b"x-tenant-id")
-        access = await authenticate_token(self._platform, token, tenant.decode("latin-1") if tenant else None)
+        named = tenant.decode("latin-1") if tenant is not None else None
+        access = await authenticate_token(self._platform, token, named)
         access.check("exceptions:write")
         kind = headers.get(b"content-type", b"application/json").split(b";", 1)[0].strip().lower()
         if kind != b"application/json":
@@ -80,6 +82,17 @@ class IngestApp:
         )
         accepted = [{"id": value, "status": "accepted", "href": f"{HREF}{value}"} for value in ids]
         return dumps(accepted[0] if single else {"items": accepted})
+
+
+def _unambiguous(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the headers by name; one that says who or what, sent twice, could be read in two ways."""
+    found = dict(headers)
+    if len(found) != len(headers):
+        names = [name for name, _ in headers]
+        for name in _ONCE:
+            if names.count(name) > 1:
+                raise Malformed(f"The header {name.decode()} was sent more than once. Send it once.")
+    return found
 
 
 def bearer(header: bytes | None) -> str:

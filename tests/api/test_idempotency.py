@@ -1,0 +1,259 @@
+"""Every POST of the API under an `Idempotency-Key`: done once, answered alike, refused with another request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from tests.fixtures_api import OWNER_PASSWORD
+from tests.packs.content import small_pack
+from tests.populated import RULE, Alder, populate
+
+from fettle.cli.packs import pack_archive
+from fettle.identity.owner import OWNER_EMAIL
+from fettle.kernel.http.idempotency import HEADER, LONGEST_KEY
+from fettle.kernel.ids import new_id
+
+SECRETS = ("access_token", "secret", "one_time_password")
+SENT = {"check_type": "sandbox_process", "host": "idempotent"}
+NOTICE = {
+    "version": "4",
+    "status": "firing",
+    "alerts": [{"status": "firing", "labels": {"alertname": "X"}, "fingerprint": "f1"}],
+}
+CASE = {"id": "L1-ONCE", "conditions": [{"field": "host", "operator": "eq", "value": "never"}],
+        "action": "escalate", "reason": "tried"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that is good, and another that is good as well.
+
+    Attributes:
+        body: JSON, or bytes, or None where the operation takes none.
+        other: Another body; None where the other request differs by its query alone.
+        values: For the path.
+        owner: Whether the platform's owner sends it.
+    """
+
+    body: Any = None
+    other: Any = None
+    values: Mapping[str, str] | None = None
+    owner: bool = False
+
+
+@pytest_asyncio.fixture(scope="module")
+async def alder(api_at_work) -> Alder:
+    """A tenant with one of everything, on a platform that takes packs without a signature."""
+    platform = api_at_work.platform
+    platform.settings = platform.settings.model_copy(update={"packs_allow_unsigned": True})
+    return await populate(api_at_work)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def cases(api_at_work, alder) -> dict[str, Case]:
+    """One case for each POST, ready to be done."""
+    api, reason, other = api_at_work, {"reason": "tried"}, {"reason": "tried otherwise"}
+    versions = await two_versions(api)
+    approvals = await pending(api, 2)
+    incidents = [await incident_that_is(api, state) for state in ("escalated", "escalated", "resolved")]
+    verdicts = [{**reason, "plan_hash": approval["plan_hash"]} for approval in approvals]
+    new_password = {"current_password": OWNER_PASSWORD, "new_password": OWNER_PASSWORD + " more"}
+    person = {"name": "Once", "role": "viewer"}
+    return {
+        "/auth/login": Case(credentials(), credentials("wrong, and it does not matter")),
+        "/auth/refresh": Case(),
+        "/auth/logout": Case(),
+        "/tenants": Case({"name": "Once", "slug": "once"}, {"name": "Twice", "slug": "twice"}, owner=True),
+        "/users": Case(
+            person | {"email": "once@example.org"}, person | {"email": "twice@example.org"}, owner=True
+        ),
+        "/api-keys": Case({"name": "once", "scopes": []}, {"name": "twice", "scopes": []}),
+        "/exceptions": Case(SENT, SENT | {"host": "other"}),
+        "/exceptions/batch": Case({"items": [SENT]}, {"items": [SENT, SENT]}),
+        "/hooks/alertmanager": Case(NOTICE, NOTICE | {"receiver": "other"}),
+        "/incidents/{incident_id}/resolve": Case(reason, other, {"incident_id": incidents[0]}),
+        "/incidents/{incident_id}/close": Case(reason, other, {"incident_id": incidents[1]}),
+        "/incidents/{incident_id}/reopen": Case(reason, other, {"incident_id": incidents[2]}),
+        "/rules": Case(CASE, CASE | {"id": "L1-TWICE"}),
+        "/rules/explain": Case({"incident": {"host": "a"}}, {"incident": {"host": "b"}}),
+        "/rules/dry-run": Case({"rule": CASE}, {"rule": CASE | {"id": "L1-TWICE"}}),
+        "/rules/{rule_id}/dry-run": Case(values={"rule_id": RULE["id"]}),
+        "/approvals/{approval_id}/approve": Case(
+            verdicts[0], verdicts[0] | other, {"approval_id": approvals[0]["id"]}
+        ),
+        "/approvals/{approval_id}/reject": Case(
+            verdicts[1], verdicts[1] | other, {"approval_id": approvals[1]["id"]}
+        ),
+        "/playbooks/{playbook_id}/dry-run": Case({"incident": {"host": "a"}}, {"incident": {"host": "b"}}),
+        "/hosts": Case({"name": "once", "platform": "linux"}, {"name": "twice", "platform": "linux"}),
+        "/events/dead-letters/{letter_id}/replay": Case(values={"letter_id": await dead_letter(api)}),
+        "/packs": Case(pack_archive(small_pack()), pack_archive(small_pack(version="9.9.9")), owner=True),
+        "/packs/{pack_id}/activate": Case({"version": "1.0.0"}, {"version": "1.1.0"}, {"pack_id": versions}),
+        "/packs/{pack_id}/deactivate": Case(values={"pack_id": versions}),
+        "/packs/{pack_id}/rollback": Case(values={"pack_id": versions}),
+        "/packs/{pack_id}/test": Case(values={"pack_id": versions}),
+        # The last: the owner's other sessions end with it.
+        "/auth/password": Case(new_password, new_password | {"new_password": "else " * 5}, owner=True),
+    }
+
+
+async def posts(api) -> dict[str, dict[str, Any]]:
+    document = (await api.client.get("/api/v1/openapi.json")).json()
+    return {
+        path.removeprefix("/api/v1"): item["post"]
+        for path, item in document["paths"].items()
+        if "post" in item
+    }
+
+
+async def test_every_post_says_that_it_takes_a_key(api):
+    for path, operation in (await posts(api)).items():
+        named = [p for p in operation["parameters"] if p["name"].lower() == HEADER.lower()]
+        assert [(p["in"], p["required"]) for p in named] == [("header", False)], path
+        assert str(LONGEST_KEY) in named[0]["description"], path
+
+
+async def test_every_post_is_done_once_under_its_key(api_at_work, alder, cases):
+    api = api_at_work
+    missing = (await posts(api)).keys() - cases.keys()
+    assert not missing, f"give {missing} a case above, so that it is tried"
+    for path, case in cases.items():
+        key = uuid4().hex
+        first = await send(api, alder, path, case, key)
+        assert first.status_code < 300, (path, first.text)
+        before = await api.count_rows()
+        again = await send(api, alder, path, case, key)
+        other = await send(api, alder, path, case, key, other=True)
+        assert other.status_code == 409, (path, other.text)
+        assert other.json()["type"] == "urn:fettle:problem:conflict", path
+        if any(word in first.text for word in SECRETS):
+            assert again.status_code == 409, (path, again.text)
+            assert "secret" in again.json()["detail"], path
+        else:
+            assert (again.status_code, again.content) == (first.status_code, first.content), path
+        after = await api.count_rows()
+        assert after["idempotency_keys"] == before["idempotency_keys"], path
+
+
+async def test_what_a_key_keeps_holds_no_secret_that_was_ever_given_out(api):
+    key = {HEADER: uuid4().hex}
+    made = await api.client.post(
+        "/api/v1/api-keys", headers=api.birch.headers() | key, json={"name": "mine", "scopes": []}
+    )
+    signed_in = await api.client.post("/api/v1/auth/login", headers=key, json=credentials(OWNER_PASSWORD))
+    api.client.cookies.clear()
+    async with api.platform.database.raw_system() as connection:
+        rows = [row[0] for row in await connection.fetch("SELECT t::text FROM idempotency_keys t")]
+    assert rows
+    told = made.json()["secret"], *([signed_in.json()["access_token"]] if signed_in.is_success else [])
+    assert not any(secret in row for secret in told for row in rows)
+
+
+@pytest.mark.parametrize("key", ["", "x" * (LONGEST_KEY + 1), "two words"])
+async def test_a_key_that_is_none_is_refused_by_every_post(api, key):
+    before = await api.count_rows()
+    for path in ("/exceptions", "/exceptions/batch", "/hooks/alertmanager", "/rules", "/auth/login"):
+        body = {"/exceptions": SENT, "/exceptions/batch": {"items": [SENT]}, "/rules": CASE,
+                "/auth/login": credentials(OWNER_PASSWORD)}.get(path, NOTICE)  # fmt: skip
+        answer = await api.client.post(
+            f"/api/v1{path}", json=body, headers=api.alder.headers() | {HEADER: key}
+        )
+        assert answer.status_code == 422, (path, answer.text)
+        assert answer.json()["errors"][0]["pointer"] == f"/header/{HEADER}", path
+    assert await api.count_rows() == before
+
+
+async def send(api, alder, path, case, key, *, other=False):
+    values = dict(alder.values) | dict(case.values or {})
+    headers = (api.owner(api.alder) if case.owner else api.alder.headers()) | {HEADER: key}
+    body = case.other if other and case.other is not None else case.body
+    content = {"content": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
+    if path in {"/auth/refresh", "/auth/logout"}:
+        headers |= {"Cookie": await session_cookie(api, key)}
+    answer = await api.client.post(
+        f"/api/v1{path.format(**values)}",
+        headers=headers,
+        params={"other": "1"} if other and case.other is None else {},
+        **content,
+    )
+    api.client.cookies.clear()
+    return answer
+
+
+def credentials(password=OWNER_PASSWORD):
+    return {"email": OWNER_EMAIL, "password": password}
+
+
+_sessions: dict[str, str] = {}
+
+
+async def session_cookie(api, key):
+    """Return one session's cookie for each key, as a browser sends the same one twice."""
+    if key not in _sessions:
+        answer = await api.client.post("/api/v1/auth/login", json=credentials())
+        _sessions[key] = answer.headers["set-cookie"].partition(";")[0]
+        api.client.cookies.clear()
+    return _sessions[key]
+
+
+async def two_versions(api):
+    """Install two versions of a pack and choose them in turn, so that there is a choice to go back to."""
+    name = f"once-{uuid4().hex[:8]}"
+    for version in ("1.0.0", "1.1.0"):
+        installed = await api.client.post(
+            "/api/v1/packs",
+            headers=api.owner(api.alder),
+            content=pack_archive(small_pack(name=name, version=version)),
+        )
+        assert installed.status_code == 202, installed.text
+        chosen = await api.client.post(
+            f"/api/v1/packs/{name}/activate", headers=api.alder.headers(), json={"version": version}
+        )
+        assert chosen.status_code == 202, chosen.text
+    return name
+
+
+async def pending(api, count):
+    for number in range(count):
+        body = {"check_type": "sandbox_process", "platform": "linux", "host": f"waits-{number}-{uuid4().hex}"}
+        await api.client.post("/api/v1/exceptions", headers=api.alder.headers(), json=body)
+    found = await api.eventually(
+        "/api/v1/approvals?state=pending",
+        api.alder.headers(),
+        lambda answer: sum(item["may_decide"] for item in answer["items"]) >= count,
+    )
+    return found["items"][:count]
+
+
+async def incident_that_is(api, state):
+    """Report what no rule knows, so that it goes to a person, and resolve it where that is asked for."""
+    host, headers = f"once-{uuid4().hex}", api.alder.headers()
+    body = {"check_type": "unheard_of_check", "host": host}
+    await api.client.post("/api/v1/exceptions", headers=headers, json=body)
+    found = await api.eventually(
+        f"/api/v1/incidents?host={host}",
+        headers,
+        lambda answer: [item["state"] for item in answer["items"]] == ["escalated"],
+    )
+    incident = found["items"][0]["id"]
+    if state == "resolved":
+        done = await api.client.post(
+            f"/api/v1/incidents/{incident}/resolve", headers=headers, json={"reason": "tried"}
+        )
+        assert done.status_code == 202, done.text
+    return incident
+
+
+async def dead_letter(api):
+    letter = new_id()
+    async with api.platform.database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO parked_events (id, tenant_id, consumer_group, position, lane, stream_id, type, state) "
+            "VALUES ($1, $2, 'nobody.reads', 1, 0, $1, 'exception.ingested', 'dead')",
+            letter,
+            api.alder.id,
+        )
+    return str(letter)
