@@ -1,6 +1,7 @@
-"""What Central Command does on a schedule: jobs that were handed over and lost are handed over again."""
+"""What Central Command does on a schedule: lost jobs are handed over again, old idempotency keys forgotten."""
 
 from fettle.central.celery import publish_job
+from fettle.kernel.http.idempotency import forget_expired
 from fettle.kernel.jobs import Schedule, late_jobs
 from fettle.kernel.platform import Platform
 
@@ -11,4 +12,13 @@ async def hand_over_late_jobs(platform: Platform) -> None:
         await publish_job(platform.parts["celery"], tenant_id, job_id)
 
 
-SCHEDULE = [Schedule("central.hand_over_late_jobs", every_seconds=15, run=hand_over_late_jobs)]
+async def forget_idempotency_keys(platform: Platform) -> None:
+    """Delete the idempotency keys that have had their 24 hours."""
+    async with platform.database.system() as session:
+        await forget_expired(session)
+
+
+SCHEDULE = [
+    Schedule("central.hand_over_late_jobs", every_seconds=15, run=hand_over_late_jobs),
+    Schedule("central.forget_idempotency_keys", every_seconds=3600, run=forget_idempotency_keys),
+]

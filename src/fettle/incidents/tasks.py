@@ -30,15 +30,6 @@ async def close_quiet(platform: Platform) -> int:
     return closed
 
 
-async def forget_idempotency_keys(platform: Platform) -> int:
-    """Delete idempotency keys older than 24 h; returns how many."""
-    async with platform.database.raw_system() as connection:
-        done = await connection.execute(
-            "DELETE FROM idempotency_keys WHERE created_at < $1", utcnow() - timedelta(hours=24)
-        )
-    return int(done.rsplit(" ", 1)[1])
-
-
 async def _close(platform: Platform, tenant_id: UUID, incident_ids: list[UUID]) -> int:
     moves = [
         Transition(
@@ -58,11 +49,4 @@ async def _close_quiet(platform: Platform) -> None:
     await close_quiet(platform)
 
 
-async def _forget_idempotency_keys(platform: Platform) -> None:
-    await forget_idempotency_keys(platform)
-
-
-SCHEDULE = [
-    Schedule("incidents.close_quiet", 300.0, _close_quiet),
-    Schedule("incidents.forget_idempotency_keys", 3600.0, _forget_idempotency_keys),
-]
+SCHEDULE = [Schedule("incidents.close_quiet", 300.0, _close_quiet)]
