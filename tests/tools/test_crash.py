@@ -29,7 +29,7 @@ async def start_runner(rig, folder, kill_after):
         "FETTLE_HOME": str(settings.home),
         "FETTLE_DATABASE_APP_URL": settings.database_app_url.get_secret_value(),
         "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url.get_secret_value(),
-        "FETTLE_LEASE_SECONDS": "1",
+        "FETTLE_LEASE_SECONDS": "2",
     }
     program = str(Path(__file__).with_name("crash_runner.py"))
     return await asyncio.create_subprocess_exec(

@@ -148,7 +148,7 @@ class RunExecutor:
 
     async def perform(self, run: Run, execute: Execute) -> Outcome:
         """Call a tool, unless the run may be another's by now."""
-        if asyncio.get_running_loop().time() >= run.held_until:
+        if asyncio.get_running_loop().time() >= run.held_until and run.id not in await self._renew([run]):
             raise LeaseLost(str(run.id))
         caller = Caller(run.tenant_id, run.id, run.incident_id, run.incident)
         return await perform(self._platform, self._registry, caller, execute)
@@ -186,17 +186,20 @@ class RunExecutor:
             held = [run for run, _ in self._active.values() if run.held_until < soon]
             if not held:
                 continue
-            asked_at = loop.time()
             try:
-                kept = await runs.renew(
-                    self._database, self._owner, [(run.id, run.fence) for run in held], self._lease_seconds
-                )
+                await self._renew(held)
             except _DATABASE_TROUBLE as error:
                 log.warning("runner.renewal_failed", error=type(error).__name__)
-                continue
-            for run in held:
-                if run.id in kept:
-                    run.held_until = asked_at + self._lease_seconds
+
+    async def _renew(self, held: list[Run]) -> set[UUID]:
+        asked_at = asyncio.get_running_loop().time()
+        kept = await runs.renew(
+            self._database, self._owner, [(run.id, run.fence) for run in held], self._lease_seconds
+        )
+        for run in held:
+            if run.id in kept:
+                run.held_until = asked_at + self._lease_seconds
+        return kept
 
     async def _stop(self) -> None:
         """Let what is under way end for one lease, then give everything back."""
@@ -267,8 +270,9 @@ class _Drive:
         self._ended = []
         if not write.is_empty():
             await self._executor.submit(write)
-        if write.change is not None or (self._executor.is_stopping and not self._pending):
+        if write.change is not None:
             return False
+        # What is recorded as started is done, even if the process was asked to stop meanwhile.
         await self._do(decision)
         return True
 
