@@ -43,7 +43,7 @@ async def test_signing_out_ends_it_in_every_tab_and_signing_in_comes_back_to_the
     await desk.open("rules")
     other = await context.new_page()
     await other.goto(f"{desk.url}/t/{SLUG}/evidence")
-    await expect(other.get_by_role("heading", name="Evidence")).to_be_visible()
+    await expect(other.get_by_role("heading", name="Evidence", exact=True)).to_be_visible()
     await desk.page.get_by_role("button", name="You").click()
     await desk.page.get_by_role("menuitem", name="Sign out").click()
     for page in (desk.page, other):
@@ -52,7 +52,7 @@ async def test_signing_out_ends_it_in_every_tab_and_signing_in_comes_back_to_the
     await desk.page.get_by_label("E-mail").fill("owner@localhost")
     await desk.page.get_by_role("textbox", name="Password").fill(PASSWORD)
     await desk.page.keyboard.press("Enter")
-    await expect(desk.page.get_by_role("heading", name="Rules")).to_be_visible()
+    await expect(desk.page.get_by_role("heading", name="Rules", exact=True)).to_be_visible()
 
 
 async def test_tabs_that_start_together_do_not_take_each_others_session_for_a_theft(desk, context):
@@ -60,7 +60,7 @@ async def test_tabs_that_start_together_do_not_take_each_others_session_for_a_th
     for _ in range(2):
         await asyncio.gather(*(page.goto(f"{desk.url}/t/{SLUG}/rules") for page in pages))
         for page in pages:
-            await expect(page.get_by_role("heading", name="Rules")).to_be_visible()
+            await expect(page.get_by_role("heading", name="Rules", exact=True)).to_be_visible()
 
 
 async def test_the_access_token_is_nowhere_that_a_script_could_look_later(desk, context):

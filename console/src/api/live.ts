@@ -78,6 +78,9 @@ async function readStream(
   const silence = new AbortController();
   const signal = AbortSignal.any([closed, silence.signal]);
   const silenceMs = options.silenceMs ?? SILENCE_MS;
+  // The network's end is known at once, the connection's only after minutes.
+  const cut = () => silence.abort();
+  globalThis.addEventListener?.("offline", cut);
   // A connection that died without a word looks open for minutes; the platform is never silent for so long.
   let watchdog = setTimeout(() => silence.abort(), silenceMs);
   let status = 0;
@@ -103,6 +106,7 @@ async function readStream(
   } catch {
     // A broken connection is the ordinary end of a stream; the caller opens the next one.
   } finally {
+    globalThis.removeEventListener?.("offline", cut);
     clearTimeout(watchdog);
   }
   return { status, lastEventId: reader.lastEventId(), retryMs: reader.retryMs() };

@@ -4,7 +4,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback } from "react";
 import { download } from "../api/client";
-import { apiQuery, isFiltered, type IncidentFilters } from "../lib/filters";
+import { apiQuery, isFiltered, readFilters, type IncidentFilters } from "../lib/filters";
 import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { IconDownload } from "../ui/icons";
@@ -22,7 +22,8 @@ export function Incidents() {
   const navigate = useNavigate({ from: "/t/$tenant/incidents" });
   const list = useIncidentList(filters);
   const setFilters = useCallback(
-    (next: IncidentFilters) => void navigate({ search: next, replace: true }),
+    // Read back, so that the same filters are always the same address.
+    (next: IncidentFilters) => void navigate({ search: readFilters({ ...next }), replace: true }),
     [navigate],
   );
   const loadedNone = list.incidents !== undefined && list.incidents.length === 0;
