@@ -185,7 +185,7 @@ def test_a_key_hands_over_to_the_next_and_a_stranger_does_not():
 def test_a_leaf_is_not_taken_for_a_node():
     a, b = merkle.leaf_hash(b"a"), merkle.leaf_hash(b"b")
     assert merkle.leaf_hash(a + b) != merkle.node_hash(a, b)
-    assert merkle.root_from_path(merkle.root([a, b]), 0, 2, []) is None
+    assert merkle.KnownPaths(2).root(merkle.root([a, b]), 0, []) is None
 
 
 def test_the_tree_is_that_of_rfc_6962():
@@ -196,14 +196,24 @@ def test_the_tree_is_that_of_rfc_6962():
         assert merkle.root(hashes[:size]).hex() == expected
 
 
-@given(st.lists(st.binary(max_size=8), min_size=1, max_size=40))
-def test_every_path_leads_to_the_root_and_no_other_place_does(items):
+@given(st.lists(st.binary(max_size=8), min_size=1, max_size=40), st.randoms())
+def test_every_path_leads_to_the_root_and_no_other_place_or_path_does(items, random):
     hashes = [merkle.leaf_hash(item) for item in items]
-    top = merkle.root(hashes)
-    for index, path in enumerate(merkle.inclusion_paths(hashes)):
-        assert merkle.root_from_path(hashes[index], index, len(hashes), path) == top
-        assert merkle.root_from_path(merkle.leaf_hash(b"none of these 9"), index, len(hashes), path) != top
-        assert merkle.root_from_path(hashes[index], index, len(hashes), [*path, top]) != top
+    top, stranger = merkle.root(hashes), merkle.leaf_hash(b"none of these 9")
+    known = merkle.KnownPaths(len(hashes))
+    whole = [[step.hex() for step in path] for path in merkle.inclusion_paths(hashes)]
+    for index in random.sample(range(len(hashes)), len(hashes)):
+        path = whole[index]
+        for paths in (known, merkle.KnownPaths(len(hashes))):
+            assert paths.root(hashes[index], index, path) == top
+            assert paths.root(stranger, index, path) != top
+            assert paths.root(hashes[index], index, [*path, top.hex()]) != top
+            for step in range(len(path)):
+                for other in (stranger.hex(), path[step].upper().replace("0", "1"), None, path[step] + " "):
+                    assert paths.root(hashes[index], index, [*path[:step], other, *path[step + 1 :]]) != top
+                assert paths.root(hashes[index], index, path[:step] + path[step + 1 :]) != top
+    assert known.root(hashes[0], len(hashes), whole[0]) is None
+    assert known.root(hashes[0], -1, whole[0]) is None
 
 
 json_values = st.recursive(
@@ -252,7 +262,7 @@ def test_a_signature_written_in_another_way_is_not_the_same():
 
 def write(path, bundles, **header):
     lines = [ExportHeader(TENANT, AT, (SIGNER.public_key,), **{"checkpoint": CHECKPOINT, **header}).line()]
-    path.write_bytes(b"\n".join([*lines, *(dumps(bundle) for bundle in bundles)]) + b"\n")
+    path.write_bytes(b"\n".join([*lines, *(canonical(bundle) for bundle in bundles)]) + b"\n")
     return path
 
 
@@ -271,6 +281,66 @@ def test_a_key_that_stands_twice_in_an_object_is_found(tmp_path):
     path.write_bytes(text)
     failure = verify_export(path).report.failure
     assert (failure.fault, failure.position) == (Fault.MALFORMED, 2)
+
+
+@given(st.integers(0, len(CHAIN) - 1), st.data())
+@settings(max_examples=300)
+def test_any_flipped_bit_of_a_bundle_in_the_file_is_found(tmp_path_factory, place, data):
+    path = write(tmp_path_factory.getbasetemp() / "flipped.jsonl", CHAIN)
+    lines = path.read_bytes().split(b"\n")
+    line = bytearray(lines[place + 1])
+    bit = data.draw(st.integers(0, len(line) * 8 - 1))
+    line[bit // 8] ^= 1 << bit % 8
+    lines[place + 1] = bytes(line)
+    path.write_bytes(b"\n".join(lines))
+    report = verify_export(path, keys=[SIGNER.public_key], checkpoint=CHECKPOINT).report
+    assert not report.ok
+    assert report.failure.position == place
+
+
+def test_a_number_written_in_another_way_is_found_in_the_file(tmp_path):
+    path = write(tmp_path / "e.jsonl", CHAIN)
+    path.write_bytes(path.read_bytes().replace(b'"n":2,', b'"n":2.0,'))
+    assert verify_export(path).report.failure.fault is Fault.MALFORMED
+
+
+def test_a_number_that_is_none_is_no_null():
+    [sealed] = json.loads(
+        dumps(
+            seal(TENANT, [("i", {"x": None})], previous=GENESIS, next_sequence=1, sealed_at=AT, signer=SIGNER)
+        )
+    )
+    assert verify([sealed], KEYS).ok
+    sealed["content"]["x"] = float("nan")
+    assert verify([sealed], KEYS).failure.fault is Fault.MALFORMED
+
+
+def test_an_old_checkpoint_put_in_place_of_the_new_one_does_not_hide_what_was_cut_off(tmp_path):
+    replayed = make_checkpoint(TENANT, 3, CHAIN[2]["hash"], AT, SIGNER)
+    path = write(tmp_path / "e.jsonl", CHAIN[:3], checkpoint=replayed)
+    failure = verify_export(path, keys=[SIGNER.public_key], checkpoint=CHECKPOINT).report.failure
+    assert (failure.fault, failure.sequence) == (Fault.TRUNCATED, 4)
+
+
+def test_an_export_that_goes_beyond_its_own_checkpoint_is_said_so(tmp_path):
+    old = make_checkpoint(TENANT, 3, CHAIN[2]["hash"], AT, SIGNER)
+    assert verify_export(write(tmp_path / "e.jsonl", CHAIN, checkpoint=old)).report.beyond_checkpoint == 5
+
+
+def test_a_file_that_is_broken_after_the_first_fault_is_still_told_by_the_first(tmp_path):
+    path = write(tmp_path / "e.jsonl", CHAIN)
+    lines = path.read_bytes().splitlines()
+    del lines[2]
+    lines[-1] = b"{"
+    path.write_bytes(b"\n".join(lines))
+    failure = verify_export(path).report.failure
+    assert (failure.fault, failure.sequence) == (Fault.MISSING, 2)
+
+
+def test_an_export_may_begin_within_a_batch(tmp_path):
+    path = write(tmp_path / "e.jsonl", CHAIN[5:], first_sequence=6)
+    report = verify_export(path).report
+    assert (report.ok, report.checked, report.first_sequence) == (True, 3, 6)
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]\n", b'{"format": "other"}', b"\xff\xfe", b"null"])

@@ -8,17 +8,23 @@ root, so each can be checked by itself and sealing a hundred costs one signature
 import base64
 import binascii
 import hashlib
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import chain as concatenated
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from fettle.evidence import merkle
-from fettle.evidence.canonical import NotCanonicalError, canonical, content_hash, link_hash
+from fettle.evidence.canonical import (
+    NotCanonicalError,
+    canonical,
+    content_hash,
+    content_matches,
+    link_hash,
+)
 
 FORMAT: Final = "fettle.evidence/1"
 GENESIS: Final = "0" * 64
@@ -36,7 +42,9 @@ _LINK_FIELDS: Final = (
     "incident_id",
     "content_hash",
 )
-_HASH_LENGTH: Final = 64
+_BUNDLE_FIELDS: Final = frozenset({*_LINK_FIELDS, "content", "hash", "proof"})
+_LINK_TYPES: Final = {str, int}
+_PROOF_FIELDS: Final = frozenset({"key_id", "index", "size", "path", "signature"})
 _LONGEST_PATH: Final = 64
 
 PublicKeys = Mapping[str, str] | Iterable[str]
@@ -264,10 +272,13 @@ class _Checking:
         self._keys = keys
         self._first = first_sequence
         self._checkpoint: Mapping[str, Any] | None = None
-        self._signed: set[tuple[str, bytes, int, str]] = set()
+        self._batch: tuple[str, int, str] | None = None
+        self._paths = merkle.KnownPaths(0)
+        self._root: bytes | None = None
         self._tenant_id: str | None = None
         self._head: str | None = None
-        self._recent: dict[int, str] = {}
+        # The beginnings of all hashes so far: enough to tell a twin from a fork, at 8 bytes for each bundle.
+        self._beginnings = array("Q")
         self.checked = 0
 
     @property
@@ -287,10 +298,10 @@ class _Checking:
         return None
 
     def take(  # noqa: PLR0911 - one return for each fault
-        self, position: int, bundle: object, rest: Iterable[object]
+        self, position: int, bundle: Any, rest: Iterable[object]
     ) -> Failure | None:
         link = _link_of(bundle)
-        if link is None or not isinstance(bundle, Mapping):
+        if link is None:
             return Failure(position, None, Fault.MALFORMED, "It is not a bundle of this format.")
         sequence = link["sequence"]
 
@@ -303,8 +314,8 @@ class _Checking:
             return failing(Fault.FOREIGN, "It belongs to another tenant's chain.")
         try:
             digest = link_hash(link)
-            altered = (
-                digest.hex() != bundle["hash"] or content_hash(bundle["content"]) != link["content_hash"]
+            altered = digest.hex() != bundle["hash"] or not content_matches(
+                bundle["content"], link["content_hash"]
             )
         except NotCanonicalError as error:
             return failing(Fault.MALFORMED, f"It has no canonical form: {error}.")
@@ -356,7 +367,7 @@ class _Checking:
                 f"The checkpoint names another bundle {sequence}: the chain was rewritten.",
             )  # fmt: skip
         self._head = digest
-        self._recent[sequence] = digest
+        self._beginnings.append(int(digest[:16], 16))
         self.checked += 1
         return None
 
@@ -365,32 +376,40 @@ class _Checking:
     ) -> Failure:
         sequence = link["sequence"]
         if sequence < self._expected:
-            known = self._recent.get(sequence)
-            if known == digest:
+            place = sequence - self._first
+            if place >= 0 and self._beginnings[place] == int(digest[:16], 16):
                 return Failure(position, sequence, Fault.DUPLICATED, f"Bundle {sequence} stands there twice.")
             return Failure(position, sequence, Fault.FORKED, f"There are two different bundles {sequence}.")
-        if any(_sequence_of(later) == self._expected for later in concatenated(rest)):
+        if self._comes_later(rest):
             detail = f"Bundle {sequence} stands where bundle {self._expected} belongs, which comes later."
             return Failure(position, self._expected, Fault.REORDERED, detail)
         detail = f"Bundle {self._expected} is missing; bundle {sequence} stands in its place."
         return Failure(position, self._expected, Fault.MISSING, detail)
+
+    def _comes_later(self, rest: Iterable[object]) -> bool:
+        try:
+            return any(_sequence_of(later) == self._expected for later in rest)
+        except Exception:  # noqa: BLE001 - the rest cannot be read either; the fault that was found stands
+            return False
 
     def _check_signature(self, tenant_id: str, digest: bytes, proof: Any) -> str | None:
         parts = _proof_of(proof)
         if parts is None:
             return "its proof is malformed."
         key_id, index, size, path, signature = parts
-        top = merkle.root_from_path(merkle.leaf_hash(digest), index, size, path)
+        batch = (key_id, size, signature)
+        paths = self._paths if batch == self._batch else merkle.KnownPaths(size)
+        top = paths.root(merkle.leaf_hash(digest), index, path)
         if top is None:
             return "its path does not lead to a root."
-        if (key_id, top, size, signature) in self._signed:
+        if batch == self._batch and top == self._root:
             return None
         key = self._keys.get(key_id)
         if key is None:
             return f"it is signed by the key {key_id}, which is not trusted."
         if not _signs(key, signature, _batch_message(tenant_id, top, size)):
             return "its signature does not hold."
-        self._signed.add((key_id, top, size, signature))
+        self._batch, self._paths, self._root = batch, paths, top
         return None
 
 
@@ -399,35 +418,30 @@ def _batch_message(tenant_id: str, top: bytes, size: int) -> bytes:
 
 
 def _link_of(bundle: object) -> dict[str, Any] | None:
-    if not isinstance(bundle, Mapping) or set(bundle) != {*_LINK_FIELDS, "content", "hash", "proof"}:
+    if not isinstance(bundle, dict) and not isinstance(bundle, Mapping):
+        return None
+    if bundle.keys() != _BUNDLE_FIELDS:
         return None
     link = {name: bundle[name] for name in _LINK_FIELDS}
-    texts = all(isinstance(value, str) for name, value in link.items() if name != "sequence")
-    number = link["sequence"]
-    if not texts or isinstance(number, bool) or not isinstance(number, int) or link["format"] != FORMAT:
+    if type(link["sequence"]) is not int or set(map(type, link.values())) != _LINK_TYPES:
         return None
-    return link if isinstance(bundle["hash"], str) and isinstance(bundle["content"], dict) else None
+    return link if link["format"] == FORMAT and type(bundle["content"]) is dict else None
 
 
 def _sequence_of(bundle: object) -> object:
     return bundle.get("sequence") if isinstance(bundle, Mapping) else None
 
 
-def _proof_of(proof: Any) -> tuple[str, int, int, list[bytes], str] | None:
-    if not isinstance(proof, Mapping) or set(proof) != {"key_id", "index", "size", "path", "signature"}:
+def _proof_of(proof: Any) -> tuple[str, int, int, list[Any], str] | None:
+    if not isinstance(proof, dict) or proof.keys() != _PROOF_FIELDS:
         return None
-    key_id, index, size, path, signature = (
-        proof[n] for n in ("key_id", "index", "size", "path", "signature")
-    )
+    key_id, index, size, path = proof["key_id"], proof["index"], proof["size"], proof["path"]
+    signature = proof["signature"]
     if not isinstance(key_id, str) or not isinstance(signature, str) or not isinstance(path, list):
         return None
     if type(index) is not int or type(size) is not int or len(path) > _LONGEST_PATH:
         return None
-    try:
-        steps = [bytes.fromhex(step) for step in path if len(step) == _HASH_LENGTH and step == step.lower()]
-    except (TypeError, ValueError, AttributeError):
-        return None
-    return (key_id, index, size, steps, signature) if len(steps) == len(path) else None
+    return key_id, index, size, path, signature
 
 
 def _checked_statement(

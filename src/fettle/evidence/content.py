@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from fettle.evidence.canonical import canonical
+from fettle.evidence.canonical import NotCanonicalError, canonical
 from fettle.kernel.clock import rfc3339
 from fettle.kernel.events import Event
 
@@ -60,7 +60,7 @@ def bundle_content(timeline: Sequence[Event]) -> dict[str, Any]:
             for event in timeline
         ],
     }
-    plain: dict[str, Any] = i_json(content)
+    plain: dict[str, Any] = without_nulls(i_json(content))
     return plain
 
 
@@ -72,24 +72,34 @@ def event_hash(event: Event) -> str:
     """
     envelope = event.envelope()
     del envelope["position"]
-    return hashlib.sha256(canonical(i_json(envelope))).hexdigest()
+    try:
+        form = canonical(envelope)
+    except NotCanonicalError:
+        form = canonical(i_json(envelope))
+    return hashlib.sha256(form).hexdigest()
 
 
 def i_json(value: Any) -> Any:
     """Return a value as I-JSON (RFC 7493): an integer beyond 2^53 becomes text, since readers would round it."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
     if isinstance(value, dict):
         return {key: i_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [i_json(item) for item in value]
-    if (
-        isinstance(value, int)
-        and not isinstance(value, bool)
-        and not -_SAFE_INTEGER <= value <= _SAFE_INTEGER
-    ):
-        return str(value)
+    if isinstance(value, int):
+        return value if -_SAFE_INTEGER <= value <= _SAFE_INTEGER else str(value)
     if isinstance(value, float) and value.is_integer() and abs(value) > _SAFE_INTEGER:
         return repr(value)
     return str(value) if isinstance(value, UUID) else value
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a value without members that are null: what is absent says as much, and is cheaper to verify."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _is_check(event: Event) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from fettle.evidence.canonical import canonical
 from fettle.evidence.chain import ChainReport, Failure, Fault, trusted_keys, verify
 from fettle.kernel.jsonio import dumps
 
@@ -89,7 +90,7 @@ def verify_export(
         anchors = list(keys) or list(header.keys[:1])
         trusted = trusted_keys(anchors, header.rollovers)
         report = verify(
-            (parse_strict(line) for line in lines),
+            (parse_bundle(line) for line in lines),
             trusted,
             checkpoint=checkpoint if checkpoint is not None else header.checkpoint,
             first_sequence=header.first_sequence,
@@ -115,6 +116,18 @@ def parse_strict(line: bytes) -> Any:
         return json.loads(line, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def parse_bundle(line: bytes) -> Any:
+    """Parse one bundle's line, which must be written canonically: no flipped bit leaves it to mean the same.
+
+    Raises:
+        ValueError: It is not JSON, has a twin key, or is written in another way than it was exported.
+    """
+    bundle = parse_strict(line)
+    if canonical(bundle) != line.removesuffix(b"\n"):
+        raise ValueError("it is not written as it was exported")
+    return bundle
 
 
 def _lines(file: Iterable[bytes]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.evidence import keys
+from fettle.evidence.canonical import canonical
 from fettle.evidence.chain import GENESIS, make_checkpoint, seal
 from fettle.evidence.content import bundle_content
 from fettle.evidence.export import ExportHeader
@@ -19,7 +20,6 @@ from fettle.kernel.database import driver
 from fettle.kernel.errors import NotFound
 from fettle.kernel.events import Event, NewEvent
 from fettle.kernel.ids import new_id
-from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
 
 ACTOR = "system:evidence"
@@ -89,7 +89,7 @@ async def seal_incidents(
         list(due),
         [timeline[-1].position for timeline in due.values()],
         [bundle["hash"] for bundle in bundles],
-        [dumps_str(bundle) for bundle in bundles],
+        [canonical(bundle).decode() for bundle in bundles],
         now,
     )
     await connection.execute(
