@@ -226,6 +226,20 @@ async def test_changing_the_password_ends_the_other_sessions_and_not_this_one(
     assert (await client.get("/api/v1/me", headers=elsewhere)).status_code == 401
 
 
+async def test_a_new_password_is_neither_the_old_one_nor_the_address(client, make_person, bearer, tenant):
+    person = await make_person({tenant: "viewer"})
+    headers = await bearer(person)
+    for wish in (person.password, person.password.upper(), person.email):
+        answer = await client.post(
+            "/api/v1/auth/password",
+            headers=headers,
+            json={"current_password": person.password, "new_password": wish},
+        )
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "/new_password"
+        assert wish not in answer.text
+
+
 async def test_a_stolen_token_does_not_let_one_guess_the_password(client, make_person, bearer, tenant):
     headers = await bearer(await make_person({tenant: "viewer"}))
     guess = {"current_password": "wrong", "new_password": "quite another phrase"}
