@@ -87,7 +87,8 @@ def _add_descriptions(api: FastAPI) -> None:
 
     @api.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:
-        return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+        measured = await api.state.health.figures()
+        return Response(metrics.render(measured), media_type=metrics.CONTENT_TYPE)
 
 
 class _Front:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import asyncpg
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from pydantic import BaseModel, Field
 from redis.exceptions import RedisError
 
@@ -57,6 +58,7 @@ class HealthCheck:
         self._turn = asyncio.Lock()
         self._last: Health | None = None
         self._asked_at = float("-inf")
+        self._groups: list[bus.GroupLag] = []
 
     async def report(self) -> Health:
         """Return the health of each part."""
@@ -66,7 +68,28 @@ class HealthCheck:
                 self._asked_at = time.monotonic()
             return self._last
 
+    async def figures(self) -> list[Metric]:
+        """Return how far each consumer group is behind; nothing while the database does not answer."""
+        await self.report()
+        lag = GaugeMetricFamily(
+            "fettle_consumer_lag_events",
+            "Events after a consumer group's slowest position.",
+            labels=["group"],
+        )
+        late = GaugeMetricFamily(
+            "fettle_consumer_lag_seconds", "Age of the oldest of them.", labels=["group"]
+        )
+        dead = GaugeMetricFamily(
+            "fettle_dead_letters", "Events that a consumer group could not handle.", labels=["group"]
+        )
+        for group in self._groups:
+            lag.add_metric([group.group], group.events)
+            late.add_metric([group.group], group.seconds)
+            dead.add_metric([group.group], group.dead)
+        return [lag, late, dead]
+
     async def _ask(self) -> Health:
+        self._groups = []
         names = ("database", "redis", "bus")
         answers = await asyncio.gather(
             _timed(self._ask_database), _timed(self._ask_redis), _timed(self._ask_bus)
@@ -90,7 +113,7 @@ class HealthCheck:
 
     async def _ask_bus(self) -> tuple[Status, dict[str, Any]]:
         async with self._platform.database.raw_system() as connection:
-            groups = await bus.lag(connection)
+            self._groups = groups = await bus.lag(connection)
         behind = max((group.seconds for group in groups if group.events), default=0.0)
         dead = sum(group.dead for group in groups)
         detail = {

@@ -118,26 +118,23 @@ class LiveHub:
         """
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look_regularly())]
-        feed = await self._feed(tenant_id)
+        feed = self._feeds.get(tenant_id)
+        if feed is None:
+            position = await self._safe_position()
+            feed = self._feeds.setdefault(tenant_id, Feed(tenant_id, position))
         reader = Reader()
-        async with feed.lock:
-            missed = await self._missed(tenant_id, after, feed.position) if after is not None else []
-            feed.readers.add(reader)
+        # From here on the feed queues what comes after this position, so what is missed ends exactly there.
+        feed.readers.add(reader)
+        joined_at = feed.position
         try:
+            await self._subscribe(tenant_id)
+            missed = await self._missed(tenant_id, after, joined_at) if after is not None else []
             yield reader, missed
         finally:
             feed.readers.discard(reader)
             if not feed.readers and self._feeds.get(tenant_id) is feed:
                 del self._feeds[tenant_id]
                 await self._unsubscribe(tenant_id)
-
-    async def _feed(self, tenant_id: UUID) -> Feed:
-        feed = self._feeds.get(tenant_id)
-        if feed is None:
-            position = await self._safe_position()
-            feed = self._feeds.setdefault(tenant_id, Feed(tenant_id, position))
-            await self._subscribe(tenant_id)
-        return feed
 
     async def _missed(self, tenant_id: UUID, after: int, until: int) -> list[Message]:
         found: list[Message] = []
@@ -190,10 +187,11 @@ class LiveHub:
         while True:
             try:
                 await self._relay()
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("live.redis_unreachable", error=type(error).__name__)
-            self._with_redis = False
-            self._pubsub = None
+            finally:
+                self._with_redis = False
+                self._pubsub = None
             await asyncio.sleep(1.0)
 
     async def _relay(self) -> None:
@@ -208,10 +206,8 @@ class LiveHub:
             self._with_redis = True
             while True:
                 received = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5.0)
-                if received is None:
-                    await pubsub.ping()
-                    continue
-                await self._take(received)
+                if received is not None and received["type"] == "message":
+                    await self._take(received)
 
     async def _take(self, received: Mapping[str, Any]) -> None:
         tenant_id = UUID(received["channel"].decode().split(":")[1])

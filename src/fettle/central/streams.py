@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
+import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,6 +21,8 @@ HEARTBEAT_SECONDS: Final = 10.0
 RECHECK_SECONDS: Final = 3.0
 SEND_SECONDS: Final = 15.0
 _LARGEST_POSITION: Final = 2**63 - 1
+
+log = structlog.get_logger("fettle.live")
 
 
 class EventStream(Response):
@@ -59,10 +62,12 @@ class EventStream(Response):
                 async for messages in source:
                     await write("".join(_framed(message) for message in messages) or ": alive\n\n")
         except TimeoutError:
+            log.info("live.reader_stalled")
             return
         finally:
+            has_left = gone.done()
             gone.cancel()
-        if not gone.done():
+        if not has_left:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _still_allowed(self) -> bool:
@@ -88,7 +93,7 @@ async def follow(
     loop = asyncio.get_running_loop()
     checked = alive = loop.time()
     while not gone.done() and not reader.overtaken.is_set():
-        waiting = asyncio.ensure_future(reader.queue.get())
+        waiting = loop.create_task(reader.queue.get())
         await asyncio.wait(
             {waiting, gone},
             timeout=min(RECHECK_SECONDS, HEARTBEAT_SECONDS),

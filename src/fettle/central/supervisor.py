@@ -24,6 +24,7 @@ from fettle.central.processes import FileLock, StartError
 from fettle.central.run import LISTENER
 from fettle.identity.owner import OWNER_EMAIL, ensure_owner
 from fettle.kernel import migrations
+from fettle.kernel.metrics import PROCESSES_FOLDER
 from fettle.kernel.settings import Settings
 from fettle.packs.service import ensure_shipped
 
@@ -155,7 +156,7 @@ class Supervisor:
         return settings.model_copy(update={"redis_url": SecretStr(self._redis.url)})
 
     def _start_children(self, settings: Settings, listener: socket.socket) -> None:
-        env = {**os.environ, **_handed_down(settings)}
+        env = {**os.environ, **_handed_down(settings), PROCESSES_FOLDER: str(_fresh_figures(settings.home))}
         logs = settings.home / "logs"
         for part in ("worker", "api", "celery", "beat"):
             fds = (listener.fileno(),) if part == "api" else ()
@@ -249,6 +250,14 @@ def _handed_down(settings: Settings) -> dict[str, str]:
     given = {name: url.get_secret_value() for name, url in urls.items() if url is not None}
     log_format = "json" if settings.log_format == "auto" else settings.log_format
     return {**given, "FETTLE_HOME": str(settings.home.resolve()), "FETTLE_LOG_FORMAT": log_format}
+
+
+def _fresh_figures(home: Path) -> Path:
+    """Return the empty folder in which the children count together, so that the API can show all figures."""
+    folder = home.resolve() / "figures"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _check_home(home: Path) -> None:
