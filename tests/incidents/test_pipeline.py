@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from fettle.incidents import consumers, queries, tasks
+from fettle.incidents import consumers, history, queries, tasks
 from fettle.incidents.accepting import Acceptor
 from fettle.incidents.queries import IncidentFilter
 from fettle.incidents.schemas import ExceptionIn
-from fettle.incidents.service import Transition, transition
+from fettle.incidents.service import Transition, lock, transition
 from fettle.incidents.states import State
 from fettle.kernel import events
 from fettle.kernel.bus import run_consumers, wait_until_idle
@@ -54,9 +54,6 @@ async def test_what_belongs_together_becomes_one_incident(platform, tenant, inta
 
 
 async def test_a_row_equals_the_fold_of_its_stream(platform, tenant, intake):
-    from fettle.incidents import history
-    from fettle.incidents.service import lock
-
     await send(platform, tenant, exception(), exception(), exception(status="resolved"))
     assert await intake()
     [incident] = await listed(platform, tenant)
@@ -64,7 +61,7 @@ async def test_a_row_equals_the_fold_of_its_stream(platform, tenant, intake):
         stream = await events.read_stream(session, tenant, "incident", incident.id)
         row = (await lock(session, tenant, [incident.id]))[incident.id]
     assert history.fold((e.type, e.data, e.occurred_at) for e in stream) == row
-    assert [e.type for e in stream][0] == "incident.opened"
+    assert stream[0].type == "incident.opened"
     assert row.state is State.CLOSED
 
 

@@ -53,8 +53,10 @@ def protect(
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
-        f"CREATE POLICY tenant_isolation ON {table} TO {APP_ROLE} "
-        f"USING ({column} = {_BOUND_TENANT}) WITH CHECK ({column} = {_BOUND_TENANT})",
+        (
+            f"CREATE POLICY tenant_isolation ON {table} TO {APP_ROLE} "
+            f"USING ({column} = {_BOUND_TENANT}) WITH CHECK ({column} = {_BOUND_TENANT})"
+        ),
         f"CREATE POLICY system_access ON {table} TO {SYSTEM_ROLE} USING (true) WITH CHECK (true)",
         f"GRANT {app} ON {table} TO {APP_ROLE}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {SYSTEM_ROLE}",
