@@ -2,7 +2,7 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-const platform = process.env["FETTLE_DEV_PLATFORM"] ?? "http://127.0.0.1:8080";
+const platform = process.env["FETTLE_DEV_PLATFORM"] ?? "http://127.0.0.1:8321";
 
 export default defineConfig({
   plugins: [react()],

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from playwright.async_api import expect
-from tests.cli.running import PATIENCE_SECONDS
+from tests.cli.running import PATIENCE_SECONDS, eventually
 from tests.console.conftest import CONSOLE, PASSWORD, SLUG
 
 HOSTILE = '<img src=x onerror="window.taken=1"><script>window.taken=1</script>{{7*7}}${window.taken=1}'
@@ -20,12 +20,23 @@ def row(desk, text):
 
 async def incident_of(desk, exception_id):
     """Return the id of the incident that an exception went to."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            told = (await desk.api.get(f"/exceptions/{exception_id}")).json()
-            if told["incident_id"] is not None:
-                return told["incident_id"]
-            await asyncio.sleep(0.1)
+
+    async def told():
+        return (await desk.api.get(f"/exceptions/{exception_id}")).json()["incident_id"]
+
+    return await eventually(told)
+
+
+async def assert_accessible(page):
+    """Let axe look at the page; nothing that it finds may be serious."""
+    await page.evaluate((CONSOLE / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = await page.evaluate("axe.run().then(result => result.violations)")
+    serious = [
+        (page.url, rule["id"], [node["html"][:200] for node in rule["nodes"]][:3])
+        for rule in found
+        if rule["impact"] in {"serious", "critical"}
+    ]
+    assert serious == []
 
 
 async def test_a_one_time_password_opens_nothing_but_the_choice_of_another(owner):
@@ -248,6 +259,12 @@ async def test_a_break_of_the_demo_host_is_seen_healing_with_its_proof(desk, run
             "6",
         )
     )
+
+    async def demo_tenant():
+        tenants = (await desk.api.get("/tenants")).json()["items"]
+        return "demo" in [tenant["slug"] for tenant in tenants]
+
+    await eventually(demo_tenant)
     await page.goto(f"{desk.url}/")
     await page.get_by_role("button", name="Switch").click()
     await page.get_by_role("menuitem", name="Demo").click()
@@ -267,6 +284,7 @@ async def test_a_break_of_the_demo_host_is_seen_healing_with_its_proof(desk, run
     await expect(proof).to_contain_text("Signature")
     waiting = page.get_by_role("navigation").get_by_label("waiting")
     await expect(waiting).to_be_visible()
+    await assert_accessible(page)
     status, _, err = await demo
     assert status == 0, err
 
@@ -276,10 +294,12 @@ async def test_a_plan_that_waits_is_approved_once_with_a_reason(desk):
     page = desk.page
     card = page.locator("section").filter(has=page.get_by_role("button", name="Reject")).first
     await expect(card).to_be_visible()
+    await assert_accessible(page)
     title = await card.get_by_role("link").first.inner_text()
     await card.get_by_role("button", name="Reject").click()
     dialog = page.get_by_role("dialog")
     await expect(dialog.get_by_role("button", name="Reject")).to_be_disabled()
+    await assert_accessible(page)
     await dialog.get_by_role("textbox", name="Reason").fill("Not on this machine")
     await dialog.get_by_role("button", name="Reject").click()
     await expect(dialog).to_have_count(0)
@@ -292,7 +312,6 @@ async def test_a_plan_that_waits_is_approved_once_with_a_reason(desk):
 @pytest.mark.parametrize("width", [1440, 1024, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_screen_is_accessible_and_fits(desk, width, scheme):
-    axe = (CONSOLE / "node_modules" / "axe-core" / "axe.min.js").read_text()
     page = desk.page
     await page.set_viewport_size({"width": width, "height": 844})
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
@@ -311,18 +330,11 @@ async def test_every_screen_is_accessible_and_fits(desk, width, scheme):
         await desk.open(screen)
         await expect(page.locator("main h1")).to_be_visible()
         await expect(page.get_by_label("Loading")).to_have_count(0)
-        await page.evaluate(axe)
-        found = await page.evaluate("axe.run().then(result => result.violations)")
-        serious = [
-            (screen, rule["id"], [node["html"][:200] for node in rule["nodes"]][:3])
-            for rule in found
-            if rule["impact"] in {"serious", "critical"}
-        ]
-        assert serious == []
-        overflow = await page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        await assert_accessible(page)
+        wider = await page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
         )
-        assert (screen, overflow) == (screen, 0)
+        assert (screen, wider) == (screen, False)
 
 
 async def test_the_page_may_load_nothing_from_elsewhere_and_run_no_inline_script(desk):

@@ -12,9 +12,10 @@ interface Tenants {
 
 /* Who waits for a first tenant sees it as soon as `fettle demo host` has made it. */
 const WAITING_MS = 4000;
+const NEWS_MS = 60_000;
 
 export function useTenants(): Tenants {
-  const me = useQuery({ ...meQuery(), refetchInterval: (query) => (query.state.data?.tenants.length === 0 ? WAITING_MS : false) });
+  const me = useQuery({ ...meQuery(), refetchInterval: (query) => (query.state.data?.tenants.length === 0 ? WAITING_MS : NEWS_MS) });
   return {
     me: me.data,
     tenants: me.data?.tenants,
