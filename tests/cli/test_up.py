@@ -94,6 +94,20 @@ async def test_an_incident_shows_its_way_from_exception_to_evidence(fettle):
     assert set(wanted) <= set(types)
 
 
+async def test_the_figures_of_the_worker_are_shown_by_the_api(fettle):
+    """What the worker handled, decided and called is counted in a process that serves nothing."""
+    async with httpx.AsyncClient(base_url=fettle.url) as client:
+        shown = (await client.get("/metrics")).text
+    for name in (
+        'fettle_events_handled_total{group="healing.decide",outcome="handled"}',
+        'fettle_decisions_total{level="L1",outcome="plan.approved"}',
+        'fettle_tool_calls_total{outcome="succeeded",tool="runbook.run"}',
+        "fettle_healing_seconds_count",
+        'fettle_consumer_lag_events{group="healing.decide"}',
+    ):
+        assert f"\n{name} " in shown, name
+
+
 async def test_commands_of_the_api_answer_programs_and_people(fettle):
     rules = await fettle.json("rules", "list")
     assert len(rules["items"]) >= 92

@@ -1,6 +1,7 @@
 """Healing's part of the pipeline: decides triaged incidents, and takes the outcome of runs."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from fettle.incidents import service as incidents
 from fettle.incidents.history import Standing
 from fettle.incidents.service import Transition
 from fettle.incidents.states import State
+from fettle.kernel import metrics
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.clock import utcnow
 from fettle.kernel.events import Event
@@ -41,6 +43,7 @@ async def decide_incidents(batch: TenantBatch) -> None:
     await incidents.transition(batch.session, batch.tenant_id, moves)
     wanted = [decision.approval for decision in decisions if decision.approval is not None]
     await approvals.request(batch.session, batch.tenant_id, wanted)
+    metrics.after_commit(batch.session, lambda: _count_decisions(decisions))
 
 
 async def take_outcomes(batch: TenantBatch) -> None:
@@ -71,11 +74,25 @@ async def take_outcomes(batch: TenantBatch) -> None:
     await incidents.transition(batch.session, batch.tenant_id, moves)
     results = [(incident_id, event.data.get("outcome") == "verified") for incident_id, event in taken]
     await note_attempts(batch.session, batch.tenant_id, results)
+    healed = [standings[incident_id].opened_at for incident_id, verified in results if verified]
+    metrics.after_commit(batch.session, lambda: _count_healed(healed))
 
 
 def _known(incident: Mapping[str, Any]) -> dict[str, Any]:
     """Return an incident without the fields that nobody filled in: for rules they are missing, not null."""
     return {name: value for name, value in incident.items() if value is not None}
+
+
+def _count_decisions(decisions: Iterable[Decision]) -> None:
+    for decision in decisions:
+        level = next((move.data["level"] for move in decision.transitions if "level" in move.data), "none")
+        metrics.DECISIONS.labels(level, decision.transitions[-1].type).inc()
+
+
+def _count_healed(opened: Iterable[datetime]) -> None:
+    now = utcnow()
+    for moment in opened:
+        metrics.HEALING_SECONDS.observe(max(0.0, (now - moment).total_seconds()))
 
 
 def _waits(standing: Standing | None) -> bool:

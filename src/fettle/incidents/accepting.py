@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from fettle.incidents.schemas import ExceptionIn
+from fettle.kernel import metrics
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import DriverConnection
 from fettle.kernel.errors import Conflict, FieldError, TooLarge, Unavailable
@@ -142,7 +143,10 @@ class Acceptor:
                 f"An exception may have at most {MAX_EXCEPTION_BYTES} bytes. Leave out what nobody needs.",
                 errors=[FieldError(f"/items/{index}", f"larger than {MAX_EXCEPTION_BYTES} bytes")],
             )
-        cleaned: dict[str, Any] = redactor.redact(body)[0]
+        cleaned: dict[str, Any]
+        cleaned, findings = redactor.redact(body)
+        for finding in findings:
+            metrics.REDACTIONS.labels(finding.kind).inc()
         return cleaned
 
     async def _flush(self, batch: list[Submission]) -> list[list[UUID] | BaseException]:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events as store
+from fettle.kernel import metrics
 from fettle.kernel.bus_leases import LaneLeases
 from fettle.kernel.bus_parking import Parking
 from fettle.kernel.clock import utcnow
@@ -212,7 +213,9 @@ class Consumer:
                 await self._handle_alone(event)
             async with self._platform.database.unbound() as session:
                 await self._move(session, targets)
+            free = []
         self._leases.positions.update(targets)
+        self._count(free, "handled")
 
     async def _dispatch(self, session: AsyncSession, batch: list[Event]) -> None:
         by_tenant: dict[UUID, list[Event]] = defaultdict(list)
@@ -237,6 +240,7 @@ class Consumer:
                 async with self._platform.database.unbound() as session:
                     await self._dispatch(session, [event])
                     await self._move(session, target)
+                self._count([event], "handled")
             except (LeaseLostError, OSError):
                 raise
             except Exception as error:
@@ -252,6 +256,7 @@ class Consumer:
                 async with self._platform.database.unbound() as session:
                     await self._parking.park_failed(session, event, _brief(error))
                     await self._move(session, target)
+                self._count([event], "parked")
         self._leases.positions.update(target)
 
     async def _move(self, session: AsyncSession, targets: dict[int, int]) -> None:
@@ -299,6 +304,7 @@ class Consumer:
                 await bind_tenant(session, event.tenant_id)
                 await self._parking.release(session, parked_id)
                 await self._move(session, fence)
+            self._count([event], "handled")
         except (LeaseLostError, OSError):
             raise
         except Exception as error:
@@ -308,11 +314,25 @@ class Consumer:
                 dead = await self._parking.fail_again(session, event, parked_id, attempts + 1, _brief(error))
                 await self._move(session, fence)
             if dead:
+                self._count([event], "dead")
                 log.warning(
                     "bus.dead_letter", group=self._spec.group, type=event.type, event_id=str(event.id)
                 )
             return dead
         return True
+
+    def _count(self, events: Sequence[Event], outcome: str) -> None:
+        """Count what was committed."""
+        if events:
+            metrics.quietly(lambda: _count(self._spec.group, events, outcome))
+
+
+def _count(group: str, events: Sequence[Event], outcome: str) -> None:
+    metrics.EVENTS_HANDLED.labels(group, outcome).inc(len(events))
+    if outcome == "handled":
+        now, seconds = utcnow(), metrics.EVENT_SECONDS.labels(group)
+        for event in events:
+            seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
 
 
 def _connection_lost(error: BaseException) -> bool:

@@ -1,19 +1,20 @@
 """Prometheus figures: HTTP, and the pipeline's steps; never labelled by tenant, whose number has no bound."""
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+PROCESSES_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that names the folder in which all processes of a machine count together."""
 
 REGISTRY: Final = CollectorRegistry()
 """Everything that this process counts."""
@@ -38,26 +39,28 @@ HTTP_SECONDS: Final = Histogram(
 )
 EVENTS_HANDLED: Final = Counter(
     "fettle_events_handled",
-    "Events that a consumer group handled, by outcome.",
+    "Events that a consumer group took, by outcome: handled, parked for another try, dead.",
     ("group", "outcome"),
     registry=REGISTRY,
 )
-CONSUMER_LAG: Final = Gauge(
-    "fettle_consumer_lag_events",
-    "Events that a consumer group has not handled yet.",
+EVENT_SECONDS: Final = Histogram(
+    "fettle_event_handling_seconds",
+    "Time from an event until a consumer group had handled it.",
     ("group",),
+    buckets=_PIPELINE_SECONDS,
     registry=REGISTRY,
-    multiprocess_mode="max",
 )
-PIPELINE_SECONDS: Final = Histogram(
-    "fettle_pipeline_step_seconds",
-    "Time from accepting an exception to a step of its way.",
-    ("step",),
+HEALING_SECONDS: Final = Histogram(
+    "fettle_healing_seconds",
+    "Time from accepting an exception until the check of its healed incident passed.",
     buckets=_PIPELINE_SECONDS,
     registry=REGISTRY,
 )
 DECISIONS: Final = Counter(
-    "fettle_decisions", "Decisions, by level and outcome.", ("level", "outcome"), registry=REGISTRY
+    "fettle_decisions",
+    "Decisions, by level and by the event that they end in.",
+    ("level", "outcome"),
+    registry=REGISTRY,
 )
 TOOL_CALLS: Final = Counter(
     "fettle_tool_calls", "Tool calls, by tool and outcome.", ("tool", "outcome"), registry=REGISTRY
@@ -68,6 +71,8 @@ REDACTIONS: Final = Counter(
     ("kind",),
     registry=REGISTRY,
 )
+
+log = structlog.get_logger("fettle.metrics")
 
 _requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -92,13 +97,41 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
     found[1].observe(seconds)
 
 
-def render() -> bytes:
+def quietly(count: Callable[[], None]) -> None:
+    """Count something; a figure that cannot be counted must not undo or repeat the work that it is about."""
+    try:
+        count()
+    except Exception as error:  # noqa: BLE001 - as said
+        log.warning("metrics.not_counted", error=type(error).__name__)
+
+
+def after_commit(session: AsyncSession, count: Callable[[], None]) -> None:
+    """Count something once the session's transaction is committed; what is rolled back was not."""
+    event.listen(session.sync_session, "after_commit", lambda _session: quietly(count), once=True)
+
+
+def render(measured: Sequence[Metric] = ()) -> bytes:
     """Return all figures in Prometheus's text format.
 
-    With ``PROMETHEUS_MULTIPROC_DIR`` set before the start, those of all processes that share it.
+    With `PROCESSES_FOLDER` set before the start, as `fettle up` does, those of all processes that share it.
+
+    Args:
+        measured: What was measured for this very answer, beside what is counted.
     """
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return generate_latest(REGISTRY)
     together = CollectorRegistry()
+    together.register(_Measured(measured))
+    if PROCESSES_FOLDER not in os.environ:
+        return generate_latest(REGISTRY) + generate_latest(together)
     MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # prometheus-client types it not
     return generate_latest(together)
+
+
+class _Measured(Collector):
+    """Figures that were measured a moment ago."""
+
+    def __init__(self, measured: Sequence[Metric]) -> None:
+        self._measured = measured
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them."""
+        return self._measured

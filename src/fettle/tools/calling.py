@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 
+from fettle.kernel import metrics
 from fettle.kernel.platform import Platform
 from fettle.kernel.redaction import redact, redact_text
 from fettle.tools.enablement import disabled_tools
@@ -45,6 +46,18 @@ async def perform(
     platform: Platform, registry: ToolRegistry, caller: Caller, execute: Execute, *, dry_run: bool = False
 ) -> Outcome:
     """Call a tool once and say what came of it; never raises but when cancelled."""
+    outcome = await _perform(platform, registry, caller, execute, dry_run=dry_run)
+    if not dry_run:
+        # A playbook may name whatever it likes; only tools that there are become labels.
+        known = (outcome.error or {}).get("code") != "no_tool"
+        name = execute.tool if known else "unknown"
+        metrics.quietly(lambda: metrics.TOOL_CALLS.labels(name, outcome.state).inc())
+    return outcome
+
+
+async def _perform(
+    platform: Platform, registry: ToolRegistry, caller: Caller, execute: Execute, *, dry_run: bool
+) -> Outcome:
     secrets = Secrets(platform, caller.tenant_id)
     idempotent = False
     try:
