@@ -25,7 +25,7 @@ up: setup ## Start Fettle on this machine; Ctrl-C stops it
 	@$(BIN)/fettle up
 
 test: setup system-packages lint console-test ## Check types, style, boundaries and console, then run every test
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## Check style, types and the boundaries between modules
 	$(BIN)/ruff format --check .

@@ -33,7 +33,7 @@ class Fettle:
 
     @property
     def env(self) -> dict[str, str]:
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("FETTLE_")}
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("FETTLE_", "COLUMNS"))}
         return {
             **plain,
             "FETTLE_HOME": str(self.home),

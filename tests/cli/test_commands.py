@@ -27,7 +27,7 @@ def own_home(tmp_path):
 
 
 def fettle(*arguments, home=None, **env):
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("FETTLE_")}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("FETTLE_", "COLUMNS"))}
     given = {**plain, **({"FETTLE_HOME": str(home)} if home else {}), **env}
     return subprocess.run(
         [sys.executable, "-m", "fettle.cli.main", *arguments],
