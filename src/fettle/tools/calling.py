@@ -45,7 +45,11 @@ class Caller:
 async def perform(
     platform: Platform, registry: ToolRegistry, caller: Caller, execute: Execute, *, dry_run: bool = False
 ) -> Outcome:
-    """Call a tool once and say what came of it; never raises but when cancelled."""
+    """Call a tool once and say what came of it.
+
+    Once the call has begun, nothing is raised but when it is cancelled. What is raised before, such as that
+    the database is away, says nothing of the tool: it was not called.
+    """
     outcome = await _perform(platform, registry, caller, execute, dry_run=dry_run)
     if not dry_run:
         # A playbook may name whatever it likes; only tools that there are become labels.
@@ -59,44 +63,44 @@ async def _perform(
     platform: Platform, registry: ToolRegistry, caller: Caller, execute: Execute, *, dry_run: bool
 ) -> Outcome:
     secrets = Secrets(platform, caller.tenant_id)
-    idempotent = False
     try:
         tool = registry.find(execute.tool, execute.version)
-        idempotent = tool.idempotent
         if execute.tool in await disabled_tools(platform, caller.tenant_id):
             raise ToolError("disabled", f"{execute.tool} is switched off for this tenant")  # noqa: TRY301
         registry.check_input(execute.tool, execute.version, execute.input)
         inputs = await resolve(execute.input, secrets) if execute.secrets else execute.input
-        call = ToolCall(
-            tenant_id=caller.tenant_id,
-            run_id=caller.run_id,
-            incident_id=caller.incident_id,
-            step_id=execute.path,
-            attempt=execute.attempt,
-            idempotency_key=f"{caller.run_id}:{execute.path}",
-            input=inputs,
-            secrets=secrets,
-            platform=platform,
-            incident=caller.incident,
-            dry_run=dry_run,
-        )
+    except ToolError as error:
+        return _failed(error, secrets)
+    call = ToolCall(
+        tenant_id=caller.tenant_id,
+        run_id=caller.run_id,
+        incident_id=caller.incident_id,
+        step_id=execute.path,
+        attempt=execute.attempt,
+        idempotency_key=f"{caller.run_id}:{execute.path}",
+        input=inputs,
+        secrets=secrets,
+        platform=platform,
+        incident=caller.incident,
+        dry_run=dry_run,
+    )
+    try:
         async with asyncio.timeout(execute.timeout_seconds):
             output = await registry.call(execute.tool, execute.version, call)
         return Outcome(State.SUCCEEDED, cleaned(output, secrets.seen))
     except ToolError as error:
-        message = cleaned_text(error.message, secrets.seen)
-        return Outcome(State.FAILED, error=_error(error.code, message, retryable=error.retryable))
+        return _failed(error, secrets)
     except OutcomeUnknown as unknown:
         return Outcome(State.UNKNOWN, error=_error("unknown", cleaned_text(str(unknown), secrets.seen)))
     except TimeoutError:
         message = f"it took longer than {execute.timeout_seconds:g} s"
-        return _interrupted(idempotent, _error("timeout", message, retryable=True))
+        return _interrupted(tool.idempotent, _error("timeout", message, retryable=True))
     except Exception as error:  # noqa: BLE001 - a tool's own fault must not end the run without a record
         log.warning(
             "tools.call_broke", tool=execute.tool, run_id=str(caller.run_id), error=type(error).__name__
         )
         return _interrupted(
-            idempotent, _error("broke", f"the tool broke: {type(error).__name__}", retryable=True)
+            tool.idempotent, _error("broke", f"the tool broke: {type(error).__name__}", retryable=True)
         )
 
 
@@ -129,6 +133,11 @@ def _withheld(value: Any, secrets: frozenset[str]) -> Any:
     if isinstance(value, list):
         return [_withheld(child, secrets) for child in value]
     return value
+
+
+def _failed(error: ToolError, secrets: Secrets) -> Outcome:
+    message = cleaned_text(error.message, secrets.seen)
+    return Outcome(State.FAILED, error=_error(error.code, message, retryable=error.retryable))
 
 
 def _error(code: str, message: str, *, retryable: bool = False) -> dict[str, Any]:

@@ -147,11 +147,15 @@ class RunExecutor:
         await self._committer.submit(write)
 
     async def perform(self, run: Run, execute: Execute) -> Outcome:
-        """Call a tool, unless the run may be another's by now."""
-        if asyncio.get_running_loop().time() >= run.held_until and run.id not in await self._renew([run]):
-            raise LeaseLost(str(run.id))
+        """Call a tool, unless the run may be another's by now; a database that is away is waited for."""
         caller = Caller(run.tenant_id, run.id, run.incident_id, run.incident)
-        return await perform(self._platform, self._registry, caller, execute)
+        while True:
+            if asyncio.get_running_loop().time() >= run.held_until and run.id not in await self._renew([run]):
+                raise LeaseLost(str(run.id))
+            try:
+                return await perform(self._platform, self._registry, caller, execute)
+            except _DATABASE_TROUBLE:
+                await asyncio.sleep(_POLL_SECONDS)
 
     def is_idempotent(self, tool: str, version: str | None) -> bool:
         """Say whether a call that was cut off may be made again."""
