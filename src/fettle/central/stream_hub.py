@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -22,7 +23,7 @@ QUEUE_MESSAGES: Final = 2_000
 """What may wait for one reader before it is dropped; it resumes from where it was."""
 
 REPLAY_MESSAGES: Final = 10_000
-"""What a resuming reader is told at most; who was away for longer reads the lists anew."""
+"""What a resuming reader is told in one go; who missed more resumes again from the last of them."""
 
 _PAGE: Final = 500
 _LOOK_SECONDS: Final = 5.0
@@ -94,6 +95,7 @@ class LiveHub:
         self._horizon_lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._pubsub: Any = None
+        self._subscribing = asyncio.Lock()
         self._with_redis = False
 
     async def close(self) -> None:
@@ -116,8 +118,7 @@ class LiveHub:
         Yields:
             The reader, and what it missed.
         """
-        if not self._tasks:
-            self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look_regularly())]
+        self._begin()
         feed = self._feeds.get(tenant_id)
         if feed is None:
             position = await self._safe_position()
@@ -129,12 +130,23 @@ class LiveHub:
         try:
             await self._subscribe(tenant_id)
             missed = await self._missed(tenant_id, after, joined_at) if after is not None else []
+            if len(missed) >= REPLAY_MESSAGES:
+                # There may be more between these and the queue: it ends after them and resumes from there.
+                reader.overtaken.set()
             yield reader, missed
         finally:
             feed.readers.discard(reader)
             if not feed.readers and self._feeds.get(tenant_id) is feed:
                 del self._feeds[tenant_id]
                 await self._unsubscribe(tenant_id)
+
+    def _begin(self) -> None:
+        if self._tasks:
+            return
+        # In a context of their own: they outlive the request that happened to come first, and its id.
+        self._tasks = [
+            asyncio.create_task(work, context=Context()) for work in (self._listen(), self._look_regularly())
+        ]
 
     async def _missed(self, tenant_id: UUID, after: int, until: int) -> list[Message]:
         found: list[Message] = []
@@ -182,6 +194,8 @@ class LiveHub:
                         await self._catch_up(feed, safe)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("live.store_unreachable", error=type(error).__name__)
+            except Exception:  # a feed that ends in silence is worse than any error that it could have
+                log.exception("live.look_failed")
 
     async def _listen(self) -> None:
         while True:
@@ -189,6 +203,8 @@ class LiveHub:
                 await self._relay()
             except (RedisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("live.redis_unreachable", error=type(error).__name__)
+            except Exception:  # the same: it begins anew, and the store tells what was missed
+                log.exception("live.relay_failed")
             finally:
                 self._with_redis = False
                 self._pubsub = None
@@ -224,14 +240,17 @@ class LiveHub:
             feed.offer(messages)
 
     async def _subscribe(self, tenant_id: UUID) -> None:
-        if self._pubsub is not None:
-            with contextlib.suppress(RedisError, OSError):
-                await self._pubsub.subscribe(channel(tenant_id))
+        async with self._subscribing:
+            if self._pubsub is not None:
+                with contextlib.suppress(RedisError, OSError):
+                    await self._pubsub.subscribe(channel(tenant_id))
 
     async def _unsubscribe(self, tenant_id: UUID) -> None:
-        if self._pubsub is not None:
-            with contextlib.suppress(RedisError, OSError):
-                await self._pubsub.unsubscribe(channel(tenant_id))
+        async with self._subscribing:
+            # Somebody may have come back meanwhile, and subscribed.
+            if self._pubsub is not None and tenant_id not in self._feeds:
+                with contextlib.suppress(RedisError, OSError):
+                    await self._pubsub.unsubscribe(channel(tenant_id))
 
 
 def live_hub(platform: Platform) -> LiveHub:

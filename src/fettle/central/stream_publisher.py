@@ -55,6 +55,8 @@ async def publish_live(platform: Platform) -> None:
             await _lead(platform)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError) as error:
             log.warning("live.interrupted", error=type(error).__name__)
+        except Exception:  # a publisher that ends in silence is worse than any error that it could have
+            log.exception("live.publishing_failed")
         await asyncio.sleep(_STANDBY_SECONDS)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
 import structlog
@@ -20,7 +20,13 @@ from fettle.kernel.platform import Platform
 HEARTBEAT_SECONDS: Final = 10.0
 RECHECK_SECONDS: Final = 3.0
 SEND_SECONDS: Final = 15.0
+_WRITE_MESSAGES: Final = 200
 _LARGEST_POSITION: Final = 2**63 - 1
+_HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
 
 log = structlog.get_logger("fettle.live")
 
@@ -40,38 +46,48 @@ class EventStream(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-store"),
-            (b"x-accel-buffering", b"no"),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-        async def write(text: str) -> None:
-            async with asyncio.timeout(SEND_SECONDS):
-                await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-
         gone = asyncio.create_task(_until_gone(receive))
         try:
             async with live_hub(self._platform).reading(self._access.tenant_id, self._after) as (
                 reader,
                 missed,
             ):
-                await write("retry: 1000\n\n")
+                # Only now: where the store cannot be read, the answer is a problem and not an empty stream.
+                await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+                await _write(send, "retry: 1000\n\n")
                 source = follow(reader, missed, self._still_allowed, gone)
-                async for messages in source:
-                    await write("".join(_framed(message) for message in messages) or ": alive\n\n")
-        except TimeoutError:
+                async with contextlib.aclosing(source):
+                    async for messages in source:
+                        await _write(send, "".join(_framed(message) for message in messages) or ": alive\n\n")
+            if not gone.done():
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except _ReaderStalledError:
             log.info("live.reader_stalled")
-            return
         finally:
-            has_left = gone.done()
-            gone.cancel()
-        if not has_left:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await _put_away(gone)
 
     async def _still_allowed(self) -> bool:
         return await allowed(self._platform, self._token, self._tenant_header)
+
+
+class _ReaderStalledError(Exception):
+    """A reader's connection took nothing for too long."""
+
+
+async def _write(send: Send, text: str) -> None:
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+    except TimeoutError as error:
+        raise _ReaderStalledError from error
+
+
+async def _put_away(task: "asyncio.Task[Any]") -> None:
+    """Cancel a task and see it end, so that nothing of a stream outlives it; what it raised was its end."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
 
 
 async def follow(
@@ -79,7 +95,7 @@ async def follow(
     missed: list[Message],
     still_allowed: Callable[[], Awaitable[bool]],
     gone: "asyncio.Task[None]",
-) -> AsyncIterator[list[Message]]:
+) -> AsyncGenerator[list[Message], None]:
     """Yield messages as they come, an empty list as a sign of life; ends when the stream must.
 
     Args:
@@ -88,33 +104,37 @@ async def follow(
         still_allowed: Asks whether the reader may go on; every few seconds.
         gone: Done when the reader has left.
     """
-    for start in range(0, len(missed), 200):
-        yield missed[start : start + 200]
+    for start in range(0, len(missed), _WRITE_MESSAGES):
+        yield missed[start : start + _WRITE_MESSAGES]
     loop = asyncio.get_running_loop()
     checked = alive = loop.time()
-    while not gone.done() and not reader.overtaken.is_set():
-        waiting = loop.create_task(reader.queue.get())
-        await asyncio.wait(
-            {waiting, gone},
-            timeout=min(RECHECK_SECONDS, HEARTBEAT_SECONDS),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if loop.time() - checked > RECHECK_SECONDS - 0.1:
-            checked = loop.time()
-            if not await still_allowed():
-                waiting.cancel()
-                return
-        if not waiting.done():
-            waiting.cancel()
-            if loop.time() - alive >= HEARTBEAT_SECONDS - 0.1:
+    waiting = loop.create_task(reader.queue.get())
+    try:
+        while not gone.done() and not reader.overtaken.is_set():
+            await asyncio.wait(
+                {waiting, gone},
+                timeout=min(RECHECK_SECONDS, HEARTBEAT_SECONDS),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if loop.time() - checked > RECHECK_SECONDS - 0.1:
+                checked = loop.time()
+                if not await still_allowed():
+                    return
+            if waiting.done():
+                messages = [waiting.result(), *_queued(reader)]
+                waiting = loop.create_task(reader.queue.get())
+                alive = loop.time()
+                yield messages
+            elif loop.time() - alive >= HEARTBEAT_SECONDS - 0.1:
                 alive = loop.time()
                 yield []
-            continue
-        messages = [waiting.result()]
-        while not reader.queue.empty() and len(messages) < 200:  # noqa: PLR2004 - one write's worth
-            messages.append(reader.queue.get_nowait())
-        alive = loop.time()
-        yield messages
+    finally:
+        await _put_away(waiting)
+
+
+def _queued(reader: Reader) -> list[Message]:
+    """Take what waits, at most one write's worth."""
+    return [reader.queue.get_nowait() for _ in range(min(reader.queue.qsize(), _WRITE_MESSAGES - 1))]
 
 
 async def allowed(platform: Platform, token: str, tenant_header: str | None) -> bool:
@@ -198,16 +218,18 @@ async def _serve(
     code = _UNAUTHENTICATED
     try:
         async with live_hub(platform).reading(access.tenant_id, after) as (reader, missed):
-            async for messages in follow(reader, missed, still_allowed, gone):
-                async with asyncio.timeout(SEND_SECONDS):
-                    for message in messages:
-                        await websocket.send_text(jsonio.dumps_str(message))
+            source = follow(reader, missed, still_allowed, gone)
+            async with contextlib.aclosing(source):
+                async for messages in source:
+                    async with asyncio.timeout(SEND_SECONDS):
+                        for message in messages:
+                            await websocket.send_text(jsonio.dumps_str(message))
             if reader.overtaken.is_set():
                 code = _OVERTAKEN
     except (WebSocketDisconnect, TimeoutError, RuntimeError):
         return
     finally:
-        gone.cancel()
+        await _put_away(gone)
     await _end(websocket, code, "the stream ended; connect again with last_event_id")
 
 
