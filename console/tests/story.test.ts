@@ -33,6 +33,14 @@ describe("stagesOf", () => {
     );
   });
 
+  it("shows where a person is asked", () => {
+    expect(states([event("incident.opened"), event("incident.escalated")])).toBe("done waiting ahead ahead ahead ahead");
+    expect(states([event("incident.opened"), event("plan.proposed"), event("incident.escalated")])).toBe("done done failed ahead ahead ahead");
+    expect(states([event("incident.opened"), event("plan.proposed"), event("plan.approved"), event("incident.escalated")])).toBe(
+      "done done done ahead ahead ahead",
+    );
+  });
+
   it("begins again when the incident is reopened", () => {
     expect(states([event("incident.opened"), event("plan.proposed"), event("incident.resolved"), event("incident.reopened")])).toBe(
       "done ahead ahead ahead ahead ahead",

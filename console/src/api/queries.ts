@@ -78,11 +78,14 @@ export const timelineQuery = (tenantId: string, id: string) =>
 export const runsQuery = (tenantId: string, incidentId: string) =>
   queryOptions({
     queryKey: [...incidentKey(tenantId, incidentId), "runs"],
-    queryFn: async ({ signal }) => {
-      const query = new URLSearchParams({ incident_id: incidentId });
-      const runs = await request<Page<Run>>("runs", { tenantId, query, signal });
-      return Promise.all(runs.items.map((run) => request<RunDetail>(`runs/${run.id}`, { tenantId, signal })));
-    },
+    queryFn: ({ signal }) =>
+      request<Page<Run>>("runs", { tenantId, query: new URLSearchParams({ incident_id: incidentId }), signal }),
+  });
+
+export const runQuery = (tenantId: string, incidentId: string, runId: string) =>
+  queryOptions({
+    queryKey: [...incidentKey(tenantId, incidentId), "run", runId],
+    queryFn: ({ signal }) => request<RunDetail>(`runs/${runId}`, { tenantId, signal }),
   });
 
 export const incidentEvidenceQuery = (tenantId: string, incidentId: string) =>

@@ -31,12 +31,18 @@ export function stagesOf(events: StoredEvent[]): StageReport[] {
   const reports = new Map<Stage, StageReport>();
   for (const event of events) {
     if (event.type === "incident.reopened") reports.clear();
-    const mark = markOf(event);
+    const mark = event.type === "incident.escalated" ? handedOver(reports) : markOf(event);
     if (mark === null) continue;
     const [stage, state] = mark;
     reports.set(stage, { stage, state, at: event.occurred_at });
   }
   return STAGES.map((stage) => reports.get(stage) ?? { stage, state: "ahead", at: null });
+}
+
+/* A person is asked where the machine got to: before a plan, or because the plan may not go on. */
+function handedOver(reports: Map<Stage, StageReport>): [Stage, StageState] | null {
+  if (!reports.has("decided")) return ["decided", "waiting"];
+  return reports.has("gated") ? null : ["gated", "failed"];
 }
 
 function markOf(event: StoredEvent): [Stage, StageState] | null {

@@ -9,7 +9,7 @@ import type { Accepted, Approval } from "../api/types";
 import { asList, asObject, asText } from "../lib/story";
 import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
-import { Ago, Facts, Hash, JsonView, Panel, Trouble } from "../ui/parts";
+import { Ago, Facts, Fold, Hash, JsonView, Panel, Trouble } from "../ui/parts";
 import { ReasonDialog } from "../ui/ReasonDialog";
 import classes from "./IncidentPage.module.css";
 
@@ -54,10 +54,9 @@ export function PlanFacts({ approval }: { approval: Approval }) {
           ))}
         </ol>
       )}
-      <details>
-        <summary>{t.approvals.whole}</summary>
+      <Fold title={t.approvals.whole}>
         <JsonView value={approval.plan} label={t.approvals.plan} />
-      </details>
+      </Fold>
     </>
   );
 }

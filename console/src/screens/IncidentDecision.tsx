@@ -1,6 +1,5 @@
 // Why this rule: the conditions with what was found, and what policy and trust gate said before anything was done.
 import { useQuery } from "@tanstack/react-query";
-import type { ReactNode } from "react";
 import { explainQuery } from "../api/queries";
 import type { ConditionResult, Explanations, IncidentDetail, Json, JsonObject, RuleExplanation, StoredEvent } from "../api/types";
 import { asList, asObject, asText, gateOf } from "../lib/story";
@@ -8,7 +7,7 @@ import { useMay, useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { IconCheck, IconCross } from "../ui/icons";
 import { LevelMark, Tag } from "../ui/marks";
-import { Hash, JsonView, Lines, Trouble } from "../ui/parts";
+import { Fold, Hash, JsonView, Lines, Trouble } from "../ui/parts";
 import classes from "./IncidentPage.module.css";
 
 export function IncidentDecision({ incident, events }: { incident: IncidentDetail; events: StoredEvent[] }) {
@@ -19,23 +18,32 @@ export function IncidentDecision({ incident, events }: { incident: IncidentDetai
   const own = explained.data?.items.find((item) => item.rule_id === ruleId);
   return (
     <>
-      {incident.decision === null ? <NoDecision incident={incident} events={events} /> : <Decision decision={incident.decision} conditions={own?.conditions} />}
+      {incident.decision === null ? <NoDecision incident={incident} events={events} conditions={own?.conditions} /> : <Decision decision={incident.decision} conditions={own?.conditions} />}
       {incident.decision !== null && <Gate decision={incident.decision} events={events} />}
       {mayExplain && <Others data={explained.data} error={explained.error} except={ruleId} />}
     </>
   );
 }
 
-function NoDecision({ incident, events }: { incident: IncidentDetail; events: StoredEvent[] }) {
+interface NoDecisionProps {
+  incident: IncidentDetail;
+  events: StoredEvent[];
+  conditions: ConditionResult[] | undefined;
+}
+
+function NoDecision({ incident, events, conditions }: NoDecisionProps) {
   const escalated = events.findLast((event) => event.type === "incident.escalated" || event.type === "incident.suppressed");
   const reason = asText(escalated?.data["detail"]) ?? asText(escalated?.data["reason"]);
   const undecided = incident.level === null && escalated === undefined;
   return (
-    <p className={classes["verdict"]}>
-      {incident.level !== null && <LevelMark level={incident.level} />}
-      {incident.rule_id !== null && <code>{incident.rule_id}</code>}
-      <span>{reason ?? (undecided ? t.incident.notDecided : t.incident.noRule)}</span>
-    </p>
+    <>
+      <p className={classes["verdict"]}>
+        {incident.level !== null && <LevelMark level={incident.level} />}
+        {incident.rule_id !== null && <code>{incident.rule_id}</code>}
+        <span>{reason ?? (undecided ? t.incident.notDecided : t.incident.noRule)}</span>
+      </p>
+      {conditions !== undefined && <Conditions conditions={conditions} note={t.incident.asNow} />}
+    </>
   );
 }
 
@@ -52,15 +60,6 @@ function Decision({ decision, conditions }: { decision: JsonObject; conditions: 
       {hash !== null && <p className={classes["hashLine"]}>{t.incident.planHash} <Hash value={hash} label={t.incident.planHash} /></p>}
       {decision["plan"] !== undefined && <Fold title={t.incident.plan}><JsonView value={decision["plan"]} label={t.incident.plan} /></Fold>}
     </>
-  );
-}
-
-function Fold({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <details className={classes["fold"]}>
-      <summary>{title}</summary>
-      {children}
-    </details>
   );
 }
 

@@ -7,7 +7,7 @@ import type { EvidenceBundle, IncidentDetail } from "../api/types";
 import { dateTime } from "../lib/format";
 import { useMay, useTenant } from "../lib/tenant";
 import { t } from "../texts";
-import { Command, Facts, Hash, Lines, Trouble } from "../ui/parts";
+import { Command, Facts, Fold, Hash, Lines, Trouble } from "../ui/parts";
 import classes from "./IncidentPage.module.css";
 
 const FIRST = 1;
@@ -19,10 +19,16 @@ export function IncidentEvidence({ incident }: { incident: IncidentDetail }) {
   if (!mayRead) return <p className={classes["note"]}>{t.common.mayNot}</p>;
   if (error !== null && data === undefined) return <Trouble error={error} onRetry={() => void refetch()} />;
   if (data === undefined) return <Lines rows={2} />;
-  if (data.items.length === 0) return <p className={classes["note"]}>{t.evidence.notYet}</p>;
+  const [latest, ...earlier] = data.items;
+  if (latest === undefined) return <p className={classes["note"]}>{t.evidence.notYet}</p>;
   return (
     <>
-      {data.items.map((bundle) => <Bundle key={bundle.id} bundle={bundle} />)}
+      <Bundle bundle={latest} />
+      {earlier.length > 0 && (
+        <Fold title={t.evidence.earlier(earlier.length)}>
+          {earlier.map((bundle) => <Bundle key={bundle.id} bundle={bundle} />)}
+        </Fold>
+      )}
       <p className={classes["note"]}>
         {t.evidence.howTo}{" "}
         <Anchor renderRoot={(props: object) => <Link to="/t/$tenant/evidence" params={{ tenant: tenant.slug }} {...props} />} size="sm">{t.evidence.toExport}</Anchor>

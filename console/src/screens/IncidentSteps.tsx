@@ -1,13 +1,13 @@
 // What was done: each run with its steps, their input and output, the verification, and a rollback if there was one.
 import { useQuery } from "@tanstack/react-query";
-import { runsQuery } from "../api/queries";
-import type { IncidentDetail, RunDetail, RunStep } from "../api/types";
+import { runQuery, runsQuery } from "../api/queries";
+import type { IncidentDetail, Run, RunStep } from "../api/types";
 import { duration, words } from "../lib/format";
 import { useMay, useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { IconRight } from "../ui/icons";
 import { Tag } from "../ui/marks";
-import { Ago, JsonView, Lines, Trouble } from "../ui/parts";
+import { Ago, Fold, JsonView, Lines, Trouble } from "../ui/parts";
 import classes from "./IncidentPage.module.css";
 
 type Tone = "plain" | "good" | "waiting" | "person" | "moving" | "quiet";
@@ -24,11 +24,23 @@ export function IncidentSteps({ incident }: { incident: IncidentDetail }) {
   if (!mayRead) return <p className={classes["note"]}>{t.common.mayNot}</p>;
   if (error !== null && data === undefined) return <Trouble error={error} onRetry={() => void refetch()} />;
   if (data === undefined) return <Lines rows={3} />;
-  if (data.length === 0) return <p className={classes["note"]}>{t.incident.noSteps}</p>;
-  return data.map((run) => <RunView key={run.id} run={run} />);
+  const [latest, ...earlier] = data.items;
+  if (latest === undefined) return <p className={classes["note"]}>{t.incident.noSteps}</p>;
+  return (
+    <>
+      <RunView key={latest.id} run={latest} incidentId={incident.id} />
+      {earlier.length > 0 && (
+        <Fold title={t.incident.earlierRuns(earlier.length)}>
+          {earlier.map((run) => <RunView key={run.id} run={run} incidentId={incident.id} />)}
+        </Fold>
+      )}
+    </>
+  );
 }
 
-function RunView({ run }: { run: RunDetail }) {
+function RunView({ run, incidentId }: { run: Run; incidentId: string }) {
+  const tenant = useTenant();
+  const { data, error, refetch } = useQuery(runQuery(tenant.id, incidentId, run.id));
   const outcome = run.outcome ?? run.state;
   return (
     <section>
@@ -38,8 +50,9 @@ function RunView({ run }: { run: RunDetail }) {
         {run.started_at !== null && <span className={classes["stepTool"]}><Ago at={run.started_at} /></span>}
         {run.reason !== null && <span className={classes["stepTool"]}>{run.reason}</span>}
       </p>
+      {data === undefined && (error === null ? <Lines rows={2} height={28} /> : <Trouble error={error} onRetry={() => void refetch()} />)}
       <ol className={classes["steps"]}>
-        {run.steps.map((step) => <StepView key={step.path} step={step} />)}
+        {data?.steps.map((step) => <StepView key={step.path} step={step} />)}
       </ol>
     </section>
   );

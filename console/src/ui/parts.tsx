@@ -167,6 +167,17 @@ export function JsonView({ value, label }: { value: Json | undefined; label: str
   );
 }
 
+/** Something that is there for whoever wants it, and not made before. */
+export function Fold({ title, children }: { title: string; children: ReactNode }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <details className={classes["fold"]} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{title}</summary>
+      {open && children}
+    </details>
+  );
+}
+
 export function Facts({ items }: { items: [string, ReactNode][] }) {
   return (
     <dl className={classes["facts"]}>
