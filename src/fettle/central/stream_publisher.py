@@ -79,7 +79,8 @@ async def _lead(platform: Platform) -> None:
                     await publisher.publish(connection, [store.from_row(row) for row in rows])
                 read_to = rows[-1]["position"] if len(rows) == _BATCH else safe
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), _POLL_SECONDS)
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await wake.wait()
     finally:
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await connection.close(timeout=1.0)

@@ -104,7 +104,8 @@ class RunExecutor:
                 self._begin(run)
             if not leased:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await wake.wait()
 
     def _begin(self, run: Run) -> None:
         run.held_until = asyncio.get_running_loop().time() + self._lease_seconds
