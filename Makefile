@@ -41,7 +41,7 @@ bench: setup ## Measure every part against its floor; results go to bench/result
 	$(BIN)/fettle bench --full
 
 soak: setup ## Kill the parts SOAK_KILLS times under load and look for anything lost
-	FETTLE_SOAK_KILLS=$(SOAK_KILLS) $(BIN)/pytest tests/soak $(PYTEST_ARGS)
+	$(BIN)/python -m bench.soak $(SOAK_KILLS)
 
 lock: $(VENV)/.installed ## Renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

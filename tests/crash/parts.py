@@ -21,7 +21,7 @@ from fettle.tools.catalogue import registry_of
 from fettle.tools.registry import Tool, ToolCall
 
 _FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload([__name__])
+_FORKING.set_forkserver_preload([__name__, "tests.crash.chaos"])
 
 
 def start(part: str, variables: dict[str, str], log: Path, world: Path) -> BaseProcess:

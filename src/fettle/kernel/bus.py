@@ -23,17 +23,27 @@ from fettle.kernel import events as store
 from fettle.kernel import metrics
 from fettle.kernel.bus_leases import LaneLeases
 from fettle.kernel.bus_parking import Parking
+from fettle.kernel.bus_tail import Tail
 from fettle.kernel.clock import utcnow
 from fettle.kernel.context import tenant_id as tenant_context
 from fettle.kernel.database import DriverConnection, bind_tenant, driver
 from fettle.kernel.errors import Problem
 from fettle.kernel.events import Event, NewEvent
-from fettle.kernel.horizon import Horizon
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 
 _POLL_SECONDS = 0.25
 _IDLE_MOVE_SECONDS = 1.0
+
+# A server that stops or recovers says so in the middle of a statement; the statement's events are not to blame.
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    ConnectionError,
+)
 
 log = structlog.get_logger("fettle.bus")
 
@@ -110,7 +120,8 @@ class Wakeup:
     async def _relay(self, connection: asyncpg.Connection) -> None:
         while not connection.is_closed():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._signal.wait(), 5.0)
+                async with asyncio.timeout(5.0):
+                    await self._signal.wait()
             self._signal.clear()
             for waiter in self._waiters:
                 waiter.set()
@@ -119,24 +130,28 @@ class Wakeup:
 async def run_consumers(platform: Platform, specs: Iterable[ConsumerSpec]) -> None:
     """Run consumer groups until cancelled; on cancellation the lanes are given back at once."""
     wakeup = Wakeup()
+    wanted = list(specs)
+    tail = Tail(platform.database, (name for spec in wanted for name in spec.types))
     async with asyncio.TaskGroup() as group:
         group.create_task(wakeup.run(platform), name="bus-wakeup")
-        for spec in specs:
-            consumer = Consumer(platform, spec, wakeup.subscribe())
+        for spec in wanted:
+            consumer = Consumer(platform, spec, wakeup.subscribe(), tail)
             group.create_task(consumer.run(), name=f"bus-{spec.group}")
 
 
 class Consumer:
     """One process's share of one consumer group."""
 
-    def __init__(self, platform: Platform, spec: ConsumerSpec, wake: asyncio.Event) -> None:
+    def __init__(
+        self, platform: Platform, spec: ConsumerSpec, wake: asyncio.Event, tail: Tail | None = None
+    ) -> None:
         self._platform = platform
         self._spec = spec
         self._wake = wake
         self._owner = new_id()
         self._leases = LaneLeases(platform.database, spec.group, self._owner, platform.settings.lease_seconds)
         self._parking = Parking(spec.group)
-        self._horizon = Horizon()
+        self._tail = tail or Tail(platform.database, spec.types)
         self._moved_at = 0.0
         self._unsaved = False
 
@@ -159,7 +174,8 @@ class Consumer:
                     continue
                 if not busy:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                        async with asyncio.timeout(_POLL_SECONDS):
+                            await self._wake.wait()
                 self._wake.clear()
         finally:
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError):
@@ -174,10 +190,8 @@ class Consumer:
             return False
         retried = await self._retry_parked()
         low = min(self._leases.positions.values())
-        async with self._platform.database.raw_system() as connection:
-            self._horizon.position = max(self._horizon.position, *self._leases.positions.values())
-            safe = await self._horizon.advance(connection)
-            batch = await self._read(connection, low, safe) if safe > low else []
+        safe = await self._tail.advance(max(self._leases.positions.values()))
+        batch = await self._read(low, safe) if safe > low else []
         reached = batch[-1].position if len(batch) == self._spec.batch_size else safe
         mine = [e for e in batch if e.position > self._leases.positions.get(e.lane, reached)]
         if mine:
@@ -186,12 +200,17 @@ class Consumer:
         await self._move_idle(reached)
         return retried or len(batch) == self._spec.batch_size
 
-    async def _read(self, connection: DriverConnection, low: int, safe: int) -> list[Event]:
-        rows = await connection.fetch(
-            f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 "  # noqa: S608 - a constant
-            "AND type = ANY($3) AND lane = ANY($4) ORDER BY position LIMIT $5",
-            low, safe, list(self._spec.types), list(self._leases.positions), self._spec.batch_size,
-        )  # fmt: skip
+    async def _read(self, low: int, safe: int) -> list[Event]:
+        size = self._spec.batch_size
+        recent = self._tail.read(self._spec.types, self._leases.positions, low, size)
+        if recent is not None:
+            return recent
+        async with self._platform.database.raw_system() as connection:
+            rows = await connection.fetch(
+                f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 "  # noqa: S608 - a constant
+                "AND type = ANY($3) AND lane = ANY($4) ORDER BY position LIMIT $5",
+                low, safe, list(self._spec.types), list(self._leases.positions), size,
+            )  # fmt: skip
         return [store.from_row(row) for row in rows]
 
     async def _handle(self, batch: list[Event], reached: int) -> None:
@@ -338,7 +357,7 @@ def _count(group: str, events: Sequence[Event], outcome: str) -> None:
 def _connection_lost(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
-    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | ConnectionError)
+    return isinstance(error, _LOST)
 
 
 def _brief(error: BaseException) -> str:
