@@ -62,7 +62,9 @@ async def chaos(
         stop = asyncio.Event()
         sending = [
             asyncio.create_task(
-                Sender(ledger, here.port, tenant_id, key, random.Random(chance.random())).run(stop, per_second)
+                Sender(ledger, here.port, tenant_id, key, random.Random(chance.random())).run(
+                    stop, per_second
+                )
             )
             for tenant_id, key in here.keys.items()
             for _ in range(_SENDERS_OF_A_TENANT)

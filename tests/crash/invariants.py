@@ -43,17 +43,20 @@ class Examination:
             self.wrong.append(f"{what}: {len(offenders)}, such as {offenders[:_SHOWN]}")
 
     async def _exceptions(self, acknowledged: list[str]) -> None:
-        stored = Counter(
-            str(r["stream_id"]) for r in await self._rows("SELECT stream_id FROM events WHERE type = 'exception.ingested'")
-        )  # fmt: skip
+        ingested = await self._rows("SELECT stream_id FROM events WHERE type = 'exception.ingested'")
+        stored = Counter(str(row["stream_id"]) for row in ingested)
         known = Counter(acknowledged)
         self._expect("one id for two requests", [key for key, count in known.items() if count > 1])
         self._expect("acknowledged and lost", [key for key in known if key not in stored])
         self._expect("stored twice", [key for key, count in stored.items() if count > 1])
-        self._expect("stored, though each was repeated under its key", [key for key in stored if key not in known])
+        self._expect(
+            "stored, though each was repeated under its key", [key for key in stored if key not in known]
+        )
         counted = Counter(
             str(r["exception_id"])
-            for r in await self._rows("SELECT exception_id FROM incident_exceptions WHERE incident_id IS NOT NULL")
+            for r in await self._rows(
+                "SELECT exception_id FROM incident_exceptions WHERE incident_id IS NOT NULL"
+            )
         )
         self._expect("counted in no incident", [key for key in known if key not in counted])
         self._expect("counted more than once", [key for key, count in counted.items() if count > 1])
@@ -84,7 +87,11 @@ class Examination:
             (r["id"], r["state"]) for r in rows if r["state"] not in {"resolved", "closed", "escalated"}
         ]
         self._expect("stuck incidents", unsettled)
-        twice = [key for key, count in Counter(r["fingerprint"] for r in rows if r["state"] != "closed").items() if count > 1]
+        twice = [
+            key
+            for key, count in Counter(r["fingerprint"] for r in rows if r["state"] != "closed").items()
+            if count > 1
+        ]
         self._expect("two open incidents of one fingerprint", twice)
 
     async def _runs(self) -> None:
@@ -145,5 +152,7 @@ class Examination:
 async def letters(platform: Platform) -> list[str]:
     """Return the events that consumers could not handle."""
     async with platform.database.raw_system() as connection:
-        rows = await connection.fetch("SELECT consumer_group, type, state, attempts, last_error FROM parked_events")
+        rows = await connection.fetch(
+            "SELECT consumer_group, type, state, attempts, last_error FROM parked_events"
+        )
     return [f"parked: {dict(row)}" for row in rows]

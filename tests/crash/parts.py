@@ -9,9 +9,6 @@ from pathlib import Path
 
 import uvloop
 
-import fettle.central.app
-import fettle.central.celery
-import fettle.kernel.http.serving
 from fettle.central import run
 from fettle.central.opening import opened_platform
 from fettle.central.worker import run_features
@@ -21,7 +18,7 @@ from fettle.tools.catalogue import registry_of
 from fettle.tools.registry import Tool, ToolCall
 
 _FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload([__name__, "tests.crash.chaos"])
+_FORKING.set_forkserver_preload([__name__, "tests.crash.warm", "tests.crash.chaos"])
 
 
 def start(part: str, variables: dict[str, str], log: Path, world: Path) -> BaseProcess:

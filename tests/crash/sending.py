@@ -36,7 +36,9 @@ class Ledger:
 class Sender:
     """One program that reports exceptions of one tenant."""
 
-    def __init__(self, ledger: Ledger, port: int, tenant_id: UUID, api_key: str, chance: random.Random) -> None:
+    def __init__(
+        self, ledger: Ledger, port: int, tenant_id: UUID, api_key: str, chance: random.Random
+    ) -> None:
         self._ledger = ledger
         self._tenant_id = tenant_id
         self._chance = chance

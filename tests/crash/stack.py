@@ -32,7 +32,10 @@ from fettle.kernel.settings import Settings, load_settings
 LEASE_SECONDS = 1.0
 HEALED_BY = {"crash_safe": "crash.safe", "crash_unsafe": "crash.unsafe"}
 WORKERS = ("worker-1", "worker-2")
-_DURABLE_ENOUGH = {"fsync": "off", "max_connections": "200"}  # what is killed here are processes, not the machine
+_DURABLE_ENOUGH = {
+    "fsync": "off",
+    "max_connections": "200",
+}  # what is killed here are processes, not the machine
 
 
 @dataclass
@@ -174,7 +177,7 @@ async def stack(home: Path, *, tenants: int = 2) -> AsyncIterator[Stack]:
                 await _add_tenant(here, platform, f"crash-{number}")
         for name in ("api", *WORKERS):
             here.start(name)
-        while not answers(here.port):  # noqa: ASYNC110 - another process opens it
+        while not answers(here.port):
             await asyncio.sleep(0.05)
         supervising = asyncio.create_task(here.supervise())
         yield here

@@ -9,5 +9,8 @@ async def test_nothing_acknowledged_is_lost_doubled_or_half_applied(tmp_path):
     report = await chaos(tmp_path / "home", kills=KILLS, seed=1, per_second=15)
     assert report.wrong == []
     assert sum(report.killed.values()) >= KILLS
-    assert min(report.killed.get(part, 0) for part in ("api", "worker-1", "worker-2", "backend", "postmaster")) > 0
+    assert (
+        min(report.killed.get(part, 0) for part in ("api", "worker-1", "worker-2", "backend", "postmaster"))
+        > 0
+    )
     assert report.accepted > 500

@@ -27,7 +27,8 @@ _WITHIN = timedelta(seconds=LEASE_SECONDS + 1 + 4)
 
 def exceptions(count, name):
     return [
-        {"check_type": "crash_safe", "host": f"{name}-{number}", "platform": "linux"} for number in range(count)
+        {"check_type": "crash_safe", "host": f"{name}-{number}", "platform": "linux"}
+        for number in range(count)
     ]
 
 

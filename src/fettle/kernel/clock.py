@@ -19,4 +19,5 @@ def rfc3339(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise ValueError("a naive datetime names no moment; attach a time zone first")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Many times as fast as strftime, and this is done for every event of every bundle.
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
