@@ -33,7 +33,9 @@ class Fettle:
 
     @property
     def env(self) -> dict[str, str]:
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(("FETTLE_", "COLUMNS"))}
+        plain = {
+            name: value for name, value in os.environ.items() if not name.startswith(("FETTLE_", "COLUMNS"))
+        }
         return {
             **plain,
             "FETTLE_HOME": str(self.home),
@@ -120,7 +122,7 @@ def free_port() -> int:
 async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:
     """Look again and again until there is something to see."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not (seen := await look()):  # noqa: ASYNC110 - what is waited for is another process
+        while not (seen := await look()):
             await asyncio.sleep(0.1)
     return seen
 

@@ -353,7 +353,7 @@ async def test_a_tenant_is_ensured_once(platform):
 
 async def until(happened):
     async with asyncio.timeout(10):
-        while not happened():  # noqa: ASYNC110 - what is waited for is another task's state
+        while not happened():
             await asyncio.sleep(0.001)
 
 

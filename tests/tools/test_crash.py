@@ -39,7 +39,7 @@ async def start_runner(rig, folder, kill_after):
 
 async def until(rig, count):
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while await rig.scalar("SELECT count(*) FROM playbook_runs WHERE state = 'finished'") < count:  # noqa: ASYNC110 - another process moves it
+        while await rig.scalar("SELECT count(*) FROM playbook_runs WHERE state = 'finished'") < count:
             await asyncio.sleep(0.02)
 
 
