@@ -2,16 +2,22 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
+import socket
 
 import httpx
 import pytest
+import uvicorn
 import websockets
 
 from fettle.central import stream_hub as live
 from fettle.central import streams as live_streams
+from fettle.identity.access import authenticate_token
 from fettle.kernel import events
 from fettle.kernel.events import NewEvent
+from fettle.kernel.http.serving import server_config
+from fettle.kernel.http.stack import wrap
 from fettle.kernel.ids import new_id
 
 pytestmark = pytest.mark.usefixtures("api_at_work")
@@ -178,20 +184,39 @@ async def test_a_stream_ends_when_its_key_is_revoked(api, monkeypatch):
             await stream.until(lambda _: False)
 
 
+async def test_a_server_that_is_stopped_does_not_wait_for_its_readers(api):
+    token = api.alder.keys["viewer"]
+    access = await authenticate_token(api.platform, token, None)
+
+    async def stream(scope, receive, send):
+        await live_streams.EventStream(api.platform, access, token, None, None)(scope, receive, send)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = server_config(wrap(stream, api.platform), api.platform.settings, lifespan="off")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    elsewhere = dataclasses.replace(api, url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+    async with streaming(elsewhere, api.alder.headers()):
+        server.should_exit = True
+        async with asyncio.timeout(10):
+            await serving
+    listener.close()
+
+
 def ws_url(api, query=""):
     return api.url.replace("http", "ws", 1) + "/ws" + query
 
 
-async def code_of_end(socket):
+async def code_of_end(connection):
     with pytest.raises(websockets.ConnectionClosed) as closed:
-        await socket.recv()
+        await connection.recv()
     return closed.value.rcvd.code
 
 
-async def heard(socket, wanted):
+async def heard(connection, wanted):
     async with asyncio.timeout(20):
         while True:
-            message = json.loads(await socket.recv())
+            message = json.loads(await connection.recv())
             if wanted(message):
                 return message
 
@@ -218,9 +243,9 @@ async def test_a_socket_tells_the_same_by_first_message_and_by_protocol(api):
     ],
 )
 async def test_a_socket_without_a_good_token_is_closed(api, first, code):
-    async with websockets.connect(ws_url(api)) as socket:
-        await socket.send(first if isinstance(first, str) else json.dumps(first))
-        assert await code_of_end(socket) == code
+    async with websockets.connect(ws_url(api)) as connection:
+        await connection.send(first if isinstance(first, str) else json.dumps(first))
+        assert await code_of_end(connection) == code
 
 
 async def test_a_socket_of_another_tenant_or_without_the_permission_is_closed(api):
@@ -228,15 +253,15 @@ async def test_a_socket_of_another_tenant_or_without_the_permission_is_closed(ap
         {"token": api.alder.keys["viewer"], "tenant_id": str(api.birch.id)},
         {"token": api.alder.keys["agent"]},
     ):
-        async with websockets.connect(ws_url(api)) as socket:
-            await socket.send(json.dumps(hello))
-            assert await code_of_end(socket) in {4403, 4400}
+        async with websockets.connect(ws_url(api)) as connection:
+            await connection.send(json.dumps(hello))
+            assert await code_of_end(connection) in {4403, 4400}
 
 
 async def test_a_token_in_the_address_is_not_taken_unless_the_operator_says_so(api, monkeypatch):
     monkeypatch.setattr(live_streams, "_FIRST_MESSAGE_SECONDS", 0.5)
-    async with websockets.connect(ws_url(api, f"?token={api.alder.keys['viewer']}")) as socket:
-        assert await code_of_end(socket) == 4401
+    async with websockets.connect(ws_url(api, f"?token={api.alder.keys['viewer']}")) as connection:
+        assert await code_of_end(connection) == 4401
 
 
 @pytest.mark.parametrize(

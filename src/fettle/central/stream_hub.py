@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -205,9 +205,6 @@ class LiveHub:
                 log.warning("live.redis_unreachable", error=type(error).__name__)
             except Exception:  # the same: it begins anew, and the store tells what was missed
                 log.exception("live.relay_failed")
-            finally:
-                self._with_redis = False
-                self._pubsub = None
             await asyncio.sleep(1.0)
 
     async def _relay(self) -> None:
@@ -217,13 +214,18 @@ class LiveHub:
             # A subscription of its own keeps the connection open while nobody watches.
             await pubsub.subscribe("fettle:live")
             self._pubsub = pubsub
-            for tenant_id in list(self._feeds):
-                await pubsub.subscribe(channel(tenant_id))
-            self._with_redis = True
-            while True:
-                received = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5.0)
-                if received is not None and received["type"] == "message":
-                    await self._take(received)
+            try:
+                for tenant_id in list(self._feeds):
+                    await pubsub.subscribe(channel(tenant_id))
+                self._with_redis = True
+                while self._pubsub is pubsub:
+                    received = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5.0)
+                    if received is not None and received["type"] == "message":
+                        await self._take(received)
+            finally:
+                # Before it is closed, so that nobody subscribes on what is being closed.
+                self._with_redis = False
+                self._pubsub = None
 
     async def _take(self, received: Mapping[str, Any]) -> None:
         tenant_id = UUID(received["channel"].decode().split(":")[1])
@@ -242,15 +244,22 @@ class LiveHub:
     async def _subscribe(self, tenant_id: UUID) -> None:
         async with self._subscribing:
             if self._pubsub is not None:
-                with contextlib.suppress(RedisError, OSError):
-                    await self._pubsub.subscribe(channel(tenant_id))
+                await self._tell(self._pubsub.subscribe, tenant_id)
 
     async def _unsubscribe(self, tenant_id: UUID) -> None:
         async with self._subscribing:
             # Somebody may have come back meanwhile, and subscribed.
             if self._pubsub is not None and tenant_id not in self._feeds:
-                with contextlib.suppress(RedisError, OSError):
-                    await self._pubsub.unsubscribe(channel(tenant_id))
+                await self._tell(self._pubsub.unsubscribe, tenant_id)
+
+    async def _tell(self, action: Callable[[str], Awaitable[None]], tenant_id: UUID) -> None:
+        try:
+            await action(channel(tenant_id))
+        except Exception as error:  # noqa: BLE001 - a connection that is being renewed fails in any way at all
+            # The relay begins anew and subscribes to every feed; until then the store is read often.
+            log.warning("live.subscription_failed", error=type(error).__name__)
+            self._with_redis = False
+            self._pubsub = None
 
 
 def live_hub(platform: Platform) -> LiveHub:

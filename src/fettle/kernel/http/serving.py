@@ -15,6 +15,9 @@ HEADER_SECONDS: Final = 10.0
 HEADER_BYTES: Final = 32_768
 """How long a request's line and headers may be together."""
 
+ENDLESS: Final = "fettle.endless"
+"""Key in the ASGI scope of a request whose answer goes on until its reader leaves."""
+
 _MOST_HEADERS: Final = 100
 
 
@@ -71,6 +74,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             raise ValueError("the request target is not a path")
         super().on_headers_complete()
+
+    def shutdown(self) -> None:
+        """Let the answer be finished, unless it has no end: its reader comes back to another process."""
+        super().shutdown()
+        if self.cycle is not None and ENDLESS in self.cycle.scope:
+            self.transport.close()
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size

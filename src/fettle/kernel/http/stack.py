@@ -15,6 +15,7 @@ from fettle.kernel.errors import Forbidden, Problem, TooLarge, Unavailable
 from fettle.kernel.http.access_log import AccessLog
 from fettle.kernel.http.guards import guard
 from fettle.kernel.http.problems import ANSWERED, SlowRequest, as_problem, send_problem
+from fettle.kernel.http.serving import ENDLESS
 from fettle.kernel.http.targets import HostCheck, check_path, check_query, is_same_origin
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
@@ -239,6 +240,7 @@ class _Exchange:
             name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers
         ):
             self.deadline.reschedule(None)
+            self._scope[ENDLESS] = True
         elapsed = (time.perf_counter() - self._begun) * 1000
         headers.append((b"x-request-id", self._headers.request_id.encode()))
         headers.append((b"x-process-time-ms", b"%.2f" % elapsed))
