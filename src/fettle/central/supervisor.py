@@ -140,6 +140,10 @@ class Supervisor:
         self._postgres = start_postgres(settings.home)
         for folder in self._postgres.opened:
             self._progress.note(f"PostgreSQL does not run as root: others may now pass through {folder}.")
+        self._progress.note(
+            "The embedded PostgreSQL 18.4 misses the fixes of 18.6 (CVE-2026-14680, CVE-2026-16239). It listens "
+            "on a private socket alone; in production set FETTLE_DATABASE_URL to 18.6 or later."
+        )
         return settings.model_copy(
             update={
                 "database_url": SecretStr(self._postgres.owner_url),
