@@ -1,5 +1,7 @@
 """A database that is away for a moment: what was not begun is not said to have failed."""
 
+import asyncio
+
 import asyncpg
 import pytest
 from tests.tools.rig import Rig, plan
@@ -34,3 +36,28 @@ async def test_a_tool_that_could_not_be_called_yet_is_called_when_the_database_i
     await rig.execute()
     assert (flickering.left, len(rig.calls)) == (0, 1)
     assert (await rig.run(run_id))["outcome"] == "completed"
+
+
+@pytest.mark.parametrize("door", ["raw_app", "raw_system", "unbound", "system"])
+async def test_a_connection_that_the_server_ended_while_idle_is_one_that_is_lost(database, door):
+    with pytest.raises(ConnectionResetError):
+        async with getattr(database, door)():
+            raise asyncpg.InternalClientError(
+                "cannot switch to state 15; another operation (2) is in progress"
+            )
+    async with database.raw_app() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def lose_it(database, tenant):
+    async with database.raw_tenant(tenant) as connection:
+        connection.terminate()
+        await asyncio.sleep(0)
+        with pytest.raises(asyncpg.InterfaceError):  # the pool has taken it back: nothing can be asked of it
+            connection.is_closed()
+        raise ZeroDivisionError
+
+
+async def test_a_transaction_whose_connection_is_lost_tells_of_its_own_error(database, tenant):
+    with pytest.raises(ZeroDivisionError):
+        await lose_it(database, tenant)

@@ -24,6 +24,8 @@ APPENDED = "fettle_appended"
 DriverConnection = asyncpg.Connection | PoolConnectionProxy
 """A bare driver connection, lent by the pool or below a session."""
 
+_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 _BIND = text("SELECT set_config(:name, :value, true)")
 _NO_JIT = {"jit": "off", "application_name": "fettle"}
 
@@ -125,20 +127,20 @@ class Database:
             f"SELECT r.* FROM (SELECT set_config('{TENANT_SETTING}', $1, true)::uuid AS tenant_id OFFSET 0) AS bound "  # noqa: S608 - constants
             f"CROSS JOIN LATERAL ({select}) AS r"
         )
-        async with self._app_pool.acquire() as connection:
+        async with self.raw_app() as connection:
             rows: list[asyncpg.Record] = await connection.fetch(statement, str(tenant_id), *arguments)
         return rows
 
     @contextlib.asynccontextmanager
     async def raw_app(self) -> AsyncIterator[DriverConnection]:
         """Lend a bare driver connection of the application role, outside a transaction."""
-        async with self._app_pool.acquire() as connection:
+        async with self._app_pool.acquire() as connection, _ended_by_server(connection):
             yield connection
 
     @contextlib.asynccontextmanager
     async def raw_system(self) -> AsyncIterator[DriverConnection]:
         """Lend a bare driver connection of the system role, outside a transaction."""
-        async with self._system_pool.acquire() as connection:
+        async with self._system_pool.acquire() as connection, _ended_by_server(connection):
             yield connection
 
     def poke(self) -> None:
@@ -154,7 +156,10 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-        async with AsyncSession(engine, expire_on_commit=False, autoflush=False) as session:
+        async with (
+            _ended_by_server(),
+            AsyncSession(engine, expire_on_commit=False, autoflush=False) as session,
+        ):
             async with session.begin():
                 yield session
             if session.info.get(APPENDED):
@@ -209,6 +214,22 @@ async def driver(session: AsyncSession) -> asyncpg.Connection:
 
 
 @contextlib.asynccontextmanager
+async def _ended_by_server(connection: DriverConnection | None = None) -> AsyncIterator[None]:
+    """Tell of a connection that the server ended while it lay idle as of any that is lost.
+
+    The driver has read the server's farewell by then, but not yet the end of the stream, and says of the next
+    statement that it is itself in a wrong state.
+    """
+    try:
+        yield
+    except asyncpg.InternalClientError as error:
+        if connection is not None:
+            with contextlib.suppress(asyncpg.InterfaceError):
+                connection.terminate()
+        raise ConnectionResetError("the server ended the connection") from error
+
+
+@contextlib.asynccontextmanager
 async def driver_transaction(connection: DriverConnection, tenant_id: UUID) -> AsyncIterator[None]:
     """Run one transaction on a bare connection with the tenant bound; rolls back when it raises."""
     # The UUID's own text holds hexadecimal digits and hyphens only, so it can stand in the statement.
@@ -216,8 +237,10 @@ async def driver_transaction(connection: DriverConnection, tenant_id: UUID) -> A
     try:
         yield
     except BaseException:
-        if not connection.is_closed():
-            await connection.execute("ROLLBACK")
+        # A connection that is lost has nothing to roll back, and must not hide what went wrong.
+        with contextlib.suppress(*_LOST):
+            if not connection.is_closed():
+                await connection.execute("ROLLBACK")
         raise
     await connection.execute("COMMIT")
 
