@@ -111,7 +111,11 @@ async def _copy(connection: asyncpg.Connection, body: bytes, seconds: float) -> 
     text = body.decode()
     began, written = time.perf_counter(), 0
     await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", format="binary", encoder=lambda text: b"\x01" + text.encode(), decoder=bytes
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda text: b"\x01" + text.encode(),
+        decoder=bytes,
     )
     while time.perf_counter() - began < seconds:
         await connection.copy_records_to_table(
