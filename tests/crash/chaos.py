@@ -92,9 +92,9 @@ async def _kill(here: Stack, chance: random.Random, kills: int, told: Callable[[
         if not victims:
             continue
         [victim] = chance.choices(victims, [_WEIGHTS[name] for name in victims])
-        await here.kill(victim, back_after=chance.choice((0.0, 0.0, 0.3)))
-        done += 1
-        told(done)
+        if await here.kill(victim, back_after=chance.choice((0.0, 0.0, 0.3))):
+            done += 1
+            told(done)
 
 
 async def at_rest(platform: Platform) -> bool:

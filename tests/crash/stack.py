@@ -96,10 +96,11 @@ class Stack:
             part, self.variables, self.home / "logs" / f"{name}.log", self.world
         )
 
-    async def kill(self, name: str, *, back_after: float = 0.0) -> None:
-        """End a part as a crash would, and let it be started again a moment later."""
+    async def kill(self, name: str, *, back_after: float = 0.0) -> bool:
+        """End a part as a crash would, and let it be started again a moment later; returns whether it was there."""
         if name == "backend":
-            await self._kill_backend()
+            if not await self._kill_backend():
+                return False
         elif name == "postmaster":
             self.postgres.kill()
             self._later(name, back_after)
@@ -109,6 +110,7 @@ class Stack:
             await asyncio.to_thread(child.join)
             self._later(name, back_after)
         self.killed[name] = self.killed.get(name, 0) + 1
+        return True
 
     def present(self, names: Iterable[str]) -> list[str]:
         """Return those that run, as far as is known."""
@@ -139,20 +141,20 @@ class Stack:
             self.start(name)
         self._away.discard(name)
 
-    async def _kill_backend(self) -> None:
+    async def _kill_backend(self) -> bool:
         """Kill one of the server's own processes, which ends every connection and makes it recover."""
         try:
             connection = await asyncpg.connect(self.postgres.superuser_url, timeout=2)
-        except (OSError, asyncpg.PostgresError, TimeoutError):
-            return
-        try:
-            found = await connection.fetch(
-                "SELECT pid FROM pg_stat_activity WHERE datname = 'fettle' OR backend_type = 'walwriter'"
-            )
-        finally:
-            await connection.close()
-        with contextlib.suppress(ProcessLookupError):
+            try:
+                found = await connection.fetch(
+                    "SELECT pid FROM pg_stat_activity WHERE datname = 'fettle' OR backend_type = 'walwriter'"
+                )
+            finally:
+                await connection.close()
             os.kill(random.choice(found)["pid"], signal.SIGKILL)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            return False  # it recovers from the last kill
+        return True
 
     async def supervise(self) -> None:
         """Start again what ended by itself, such as a part that found no database, as the supervisor does."""
