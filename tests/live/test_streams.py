@@ -13,6 +13,8 @@ import websockets
 
 from fettle.central import stream_hub as live
 from fettle.central import streams as live_streams
+from fettle.central.stream_messages import LiveMessage, Publication
+from fettle.central.streams import Watch
 from fettle.identity.access import authenticate_token
 from fettle.kernel import events
 from fettle.kernel.events import NewEvent
@@ -29,6 +31,7 @@ class Stream:
     def __init__(self, lines):
         self._lines = lines
         self.messages = []
+        self.ids = []
 
     async def until(self, wanted, seconds=20):
         async with asyncio.timeout(seconds):
@@ -40,6 +43,8 @@ class Stream:
 
     async def next(self):
         async for line in self._lines:
+            if line.startswith("id: "):
+                self.ids.append(int(line[4:]))
             if line.startswith("data: "):
                 self.messages.append(json.loads(line[6:]))
                 return self.messages[-1]
@@ -79,7 +84,7 @@ async def test_an_incident_is_seen_as_it_opens_with_what_a_list_shows_of_it(api)
         message = await stream.until(opened("seen-0"))
     assert message["tenant_id"] == str(api.alder.id)
     assert message["data"]["incident"]["number"] >= 1
-    positions = [m["position"] for m in stream.messages]
+    positions = [m["position"] for m in stream.messages if m["type"] != "platform_status"]
     assert positions == sorted(set(positions))
 
 
@@ -122,7 +127,7 @@ async def test_a_reader_that_comes_back_misses_nothing_and_gets_nothing_twice(ap
                     last = seen[-1]["position"]
                     if all_opened():
                         break
-    positions = [m["position"] for m in seen]
+    positions = [m["position"] for m in seen if m["type"] != "platform_status"]
     assert positions == sorted(set(positions))
     async with api.platform.database.raw_tenant(api.alder.id) as connection:
         stored = await connection.fetch(
@@ -132,28 +137,165 @@ async def test_a_reader_that_comes_back_misses_nothing_and_gets_nothing_twice(ap
     assert positions == [row["position"] for row in stored]
 
 
-async def test_without_redis_the_stream_goes_on(api, monkeypatch):
-    hub = live.live_hub(api.platform)
+async def test_who_saw_nothing_yet_can_resume_from_where_the_stream_began(api):
     async with streaming(api, api.alder.headers()) as stream:
-        for task in hub._tasks[:1]:
-            task.cancel()
-        hub._with_redis = False
-        await report(api, api.alder, "by-polling")
-        await stream.until(opened("by-polling-0"))
+        began = await stream.until(lambda m: m["type"] == "platform_status")
+    assert stream.ids[0] == began["position"]
+    await report(api, api.alder, "between")
+    async with streaming(api, api.alder.headers(), after=began["position"]) as stream:
+        await stream.until(opened("between-0"))
+
+
+async def test_a_position_that_this_store_never_reached_begins_now(api):
+    async with streaming(api, api.alder.headers(), after=2**62) as stream:
+        await report(api, api.alder, "restored")
+        await stream.until(opened("restored-0"))
+
+
+async def test_a_long_absence_is_told_page_by_page_while_more_comes(api, monkeypatch):
+    monkeypatch.setattr(live, "_PAGE", 7)
+    await report(api, api.birch, "long", 40)
+    await api.settle()
+    seen = []
+    async with streaming(api, api.birch.headers(), after=0) as stream:
+        await report(api, api.birch, "more", 10)
+        while len(seen) < 50:
+            message = await stream.next()
+            if message["type"] == "incident_opened" and message["data"]["incident"]["host"][:4] in {
+                "long",
+                "more",
+            }:
+                seen.append(message)
+    positions = [m["position"] for m in stream.messages if m["type"] != "platform_status"]
+    assert positions == sorted(set(positions))
+    hosts = [m["data"]["incident"]["host"].partition("-")[0] for m in seen]
+    assert (hosts.count("long"), hosts.count("more")) == (40, 10)
+
+
+async def test_a_broken_connection_to_redis_costs_no_message(api):
+    async with streaming(api, api.alder.headers()) as stream:
+        for n in range(4):
+            await api.platform.redis.client_kill_filter(_type="pubsub")
+            await report(api, api.alder, f"broken{n}", 3)
+        for n in range(4):
+            await stream.until(opened(f"broken{n}-2"))
+    positions = [m["position"] for m in stream.messages if m["type"] != "platform_status"]
+    assert positions == sorted(set(positions))
+    opened_hosts = [m["data"]["incident"]["host"] for m in stream.messages if m["type"] == "incident_opened"]
+    assert sorted(opened_hosts) == sorted(f"broken{n}-{k}" for n in range(4) for k in range(3))
+
+
+async def test_without_redis_the_stream_goes_on(api):
+    alone = dataclasses.replace(api.platform, redis=None, parts={})
+    hub, reader = live.LiveHub(alone), live.Reader()
+    async with hub.reading(api.alder.id, reader):
+        await report(api, api.alder, "by-looking")
+        found = []
+        async with asyncio.timeout(20):
+            while not any(opened("by-looking-0")(message) for message in found):
+                found += [json.loads(message.body) for message in await reader.take(5)]
+    assert hub.status == "delayed"
     await hub.close()
 
 
+async def test_a_publication_that_does_not_follow_on_is_completed_from_the_store(api):
+    await report(api, api.alder, "gap", 3)
+    await api.settle()
+    hub, reader = live.LiveHub(dataclasses.replace(api.platform, redis=None, parts={})), live.Reader()
+    until = await hub.settled()
+    feed = live.Feed(api.alder.id, 0, {reader})
+    strange = LiveMessage(until + 5, "incident_opened", b"{}")
+    await hub._deliver(feed, Publication(until, until + 5, [strange]))
+    taken = await reader.take(1)
+    assert taken[-1] == strange
+    async with api.platform.database.raw_tenant(api.alder.id) as connection:
+        stored = await connection.fetch(
+            "SELECT position FROM events WHERE position <= $1 AND type = ANY($2) ORDER BY 1",
+            until,
+            live.EVENT_TYPES,
+        )
+    assert [message.position for message in taken[:-1]] == [row["position"] for row in stored]
+    await hub._deliver(feed, Publication(0, until + 5, taken))
+    assert await reader.take(0.01) == []
+
+
+def test_a_publication_is_read_as_it_was_written():
+    told = Publication(3, 9, [LiveMessage(4, "incident_opened", b'{"a":"\\n"}'), LiveMessage(9, "x", b"{}")])
+    assert Publication.unpack(told.pack()) == told
+    for strange in (b"", b"{}", b"[]", b'{"after":1,"upto":2,"told":[[1,"x"]]}', b"\xff"):
+        with pytest.raises(ValueError):
+            Publication.unpack(strange)
+
+
 async def test_a_reader_that_does_not_keep_up_is_let_go_and_the_others_are_not(api):
-    feed = live.Feed(api.alder.id, 0)
     slow, quick = live.Reader(), live.Reader()
-    feed.readers |= {slow, quick}
+    feed = live.Feed(api.alder.id, 0, {slow, quick})
     for position in range(1, live.QUEUE_MESSAGES + 2):
-        feed.offer([{"position": position}])
-        while not quick.queue.empty():
-            quick.queue.get_nowait()
-    assert slow.overtaken.is_set()
-    assert not quick.overtaken.is_set()
-    assert slow.queue.qsize() == live.QUEUE_MESSAGES
+        feed.offer([LiveMessage(position, "x", b"{}")], position)
+        assert len(await quick.take(1)) == 1
+    assert (slow.overtaken, slow.ended.is_set()) == (True, True)
+    assert not quick.ended.is_set()
+    large = live.Reader()
+    large.offer([LiveMessage(1, "x", bytes(live.QUEUE_BYTES + 1))])
+    assert large.overtaken
+
+
+async def test_a_connection_that_takes_nothing_is_closed_and_others_go_on(api, monkeypatch):
+    monkeypatch.setattr(live_streams, "SEND_SECONDS", 0.5)
+    await report(api, api.alder, "flood", 1000)
+    await report(api, api.alder, "flood", 1000)
+    await api.settle()
+    loop = asyncio.get_running_loop()
+    key = api.alder.keys["viewer"]
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.setblocking(False)
+    address, port = api.url.removeprefix("http://").split(":")
+    await loop.sock_connect(deaf, (address, int(port)))
+    head = "GET /api/v1/events/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nLast-Event-ID: 0\r\n"
+    await loop.sock_sendall(deaf, f"{head}Authorization: Bearer {key}\r\n\r\n".encode())
+    hub = live.live_hub(api.platform)
+    async with streaming(api, api.alder.headers()) as stream:
+        async with asyncio.timeout(20):
+            while len(hub._readers) < 2:
+                await stream.next()
+            while len(hub._readers) == 2:
+                await report(api, api.alder, "meanwhile")
+                await stream.next()
+        await report(api, api.alder, "after-the-flood")
+        await stream.until(opened("after-the-flood-0"))
+    deaf.close()
+
+
+async def test_nobody_opens_streams_without_end(api, monkeypatch):
+    monkeypatch.setattr(live, "READERS_OF_ONE", 2)
+    headers = api.alder.headers()
+    async with streaming(api, headers), streaming(api, headers), streaming(api, api.birch.headers()):
+        refused = await api.client.get("/api/v1/events/stream", headers=headers)
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "10"
+        async with websockets.connect(ws_url(api)) as connection:
+            await connection.send(json.dumps({"token": api.alder.keys["tenant_admin"]}))
+            assert await code_of_end(connection) == 4429
+        monkeypatch.setattr(live, "READERS", 3)
+        full = await api.client.get("/api/v1/events/stream", headers=api.alder.headers("viewer"))
+        assert full.status_code == 503
+    async with streaming(api, headers):
+        pass
+
+
+async def test_streams_end_when_the_process_closes_them(api):
+    async with websockets.connect(ws_url(api)) as connection, streaming(api, api.alder.headers()) as stream:
+        await connection.send(json.dumps({"token": api.alder.keys["viewer"]}))
+        await heard(connection, lambda m: m["type"] == "platform_status")
+        await stream.until(lambda m: m["type"] == "platform_status")
+        await live.live_hub(api.platform).close()
+        assert await code_of_end(connection) == 1001
+        with pytest.raises(EOFError):
+            await stream.until(lambda _: False)
+    async with streaming(api, api.alder.headers()) as stream:
+        await report(api, api.alder, "again")
+        await stream.until(opened("again-0"))
 
 
 @pytest.mark.parametrize("value", ["-1", "x", "1.5", "9" * 40, "١٢"])
@@ -189,7 +331,7 @@ async def test_a_server_that_is_stopped_does_not_wait_for_its_readers(api):
     access = await authenticate_token(api.platform, token, None)
 
     async def stream(scope, receive, send):
-        await live_streams.EventStream(api.platform, access, token, None, None)(scope, receive, send)
+        await live_streams.EventStream(Watch(api.platform, access, token, None, None))(scope, receive, send)
 
     listener = socket.create_server(("127.0.0.1", 0))
     config = server_config(wrap(stream, api.platform), api.platform.settings, lifespan="off")
@@ -208,9 +350,10 @@ def ws_url(api, query=""):
 
 
 async def code_of_end(connection):
-    with pytest.raises(websockets.ConnectionClosed) as closed:
-        await connection.recv()
-    return closed.value.rcvd.code
+    try:
+        await heard(connection, lambda _: False)
+    except websockets.ConnectionClosed as closed:
+        return closed.rcvd.code
 
 
 async def heard(connection, wanted):
@@ -261,6 +404,25 @@ async def test_a_socket_of_another_tenant_or_without_the_permission_is_closed(ap
 async def test_a_token_in_the_address_is_not_taken_unless_the_operator_says_so(api, monkeypatch):
     monkeypatch.setattr(live_streams, "_FIRST_MESSAGE_SECONDS", 0.5)
     async with websockets.connect(ws_url(api, f"?token={api.alder.keys['viewer']}")) as connection:
+        assert await code_of_end(connection) == 4401
+
+
+async def test_where_the_operator_says_so_the_token_may_stand_in_the_address(api, monkeypatch):
+    allowing = api.platform.settings.model_copy(update={"ws_query_token": True})
+    monkeypatch.setattr(api.platform, "settings", allowing)
+    query = f"?token={api.alder.keys['viewer']}&tenant_id={api.alder.id}"
+    async with websockets.connect(ws_url(api, query)) as connection:
+        await heard(connection, lambda m: m["type"] == "platform_status")
+
+
+async def test_a_socket_is_closed_when_its_key_is_revoked(api, monkeypatch):
+    monkeypatch.setattr(live_streams, "RECHECK_SECONDS", 0.3)
+    body = {"name": "of a socket", "scopes": ["incidents:read"]}
+    key = (await api.client.post("/api/v1/api-keys", json=body, headers=api.owner(api.alder))).json()
+    async with websockets.connect(ws_url(api)) as connection:
+        await connection.send(json.dumps({"token": key["secret"]}))
+        await heard(connection, lambda m: m["type"] == "platform_status")
+        await api.client.delete(f"/api/v1/api-keys/{key['id']}", headers=api.owner(api.alder))
         assert await code_of_end(connection) == 4401
 
 

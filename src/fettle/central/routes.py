@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from fettle.central import event_log
 from fettle.central.event_log import DeadLetterPage, EventPage, Lag
-from fettle.central.streams import EventStream, position_of
+from fettle.central.streams import EventStream, Watch, position_of
 from fettle.identity.access import (
     Access,
     CurrentPlatform,
@@ -114,4 +114,4 @@ async def stream_events(
     `Last-Event-ID` as every client of this protocol does by itself.
     """
     after = position_of(last_event_id)
-    return EventStream(platform, access, token, request.headers.get("x-tenant-id"), after)
+    return EventStream(Watch(platform, access, token, request.headers.get("x-tenant-id"), after))

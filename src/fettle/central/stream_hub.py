@@ -1,65 +1,104 @@
-"""Live messages in an API process: one feed for each tenant that somebody watches, a bounded queue for each reader."""
+"""Live messages in an API process: a feed for each tenant that is watched, a bounded queue for each reader.
+
+Redis makes the stream fast, the store makes it whole: a publication tells one stretch of the store. Where it
+does not follow on what a feed has told, the hub reads the rest from the store, and it looks there by itself
+now and then. Without Redis it looks often.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-import orjson
 import structlog
 from redis.exceptions import RedisError
 
-from fettle.central.stream_messages import EVENT_TYPES, messages_of
+from fettle.central.stream_messages import EVENT_TYPES, LiveMessage, Publication, messages_of, platform_status
 from fettle.central.stream_publisher import channel, settled_position
 from fettle.kernel import events as store
+from fettle.kernel.errors import RateLimited, Unavailable
 from fettle.kernel.horizon import Horizon
+from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 
-QUEUE_MESSAGES: Final = 2_000
-"""What may wait for one reader before it is dropped; it resumes from where it was."""
+QUEUE_MESSAGES: Final = 5_000
+QUEUE_BYTES: Final = 5_000_000
+"""What may wait for one reader before it is let go; it resumes from where it was."""
 
-REPLAY_MESSAGES: Final = 10_000
-"""What a resuming reader is told in one go; who missed more resumes again from the last of them."""
+READERS_OF_ONE: Final = 50
+"""Open streams of one person or key in one process."""
+
+READERS: Final = 2_000
+"""Open streams in one process."""
 
 _PAGE: Final = 500
-_LOOK_SECONDS: Final = 5.0
-_WITHOUT_REDIS_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 2.0
+_WITHOUT_REDIS_SECONDS: Final = 0.2
+_REDIS_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 1.0
+_SUBSCRIBED_SECONDS: Final = 2.0
 _PART: Final = "central.live"
+_STORE_AWAY: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _READ: Final = (
     f"SELECT {store.COLUMNS} FROM events WHERE tenant_id = $1 AND position > $2 AND position <= $3 "  # noqa: S608 - constants
     "AND type = ANY($4) ORDER BY position LIMIT $5"
 )
+_WITH_NEWS: Final = """
+SELECT t.id FROM unnest($1::uuid[], $2::bigint[]) AS t(id, told) WHERE EXISTS (
+  SELECT FROM events e WHERE e.tenant_id = t.id AND e.position > t.told AND e.position <= $3 AND e.type = ANY($4))
+"""
 
 log = structlog.get_logger("fettle.live")
 
-Message = dict[str, Any]
 
-
-@dataclass(eq=False, slots=True)
 class Reader:
-    """One open stream.
+    """One open stream; what is due to it waits here, up to a bound.
 
     Attributes:
-        overtaken: It did not keep up, and its stream must end.
+        overtaken: More was due than the bound allows.
+        ended: The hub has let it go, and its stream must end.
     """
 
-    queue: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(QUEUE_MESSAGES))
-    overtaken: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self) -> None:
+        self.overtaken = False
+        self.ended = asyncio.Event()
+        self._due: deque[LiveMessage] = deque()
+        self._bytes = 0
+        self._news = asyncio.Event()
 
-    def offer(self, messages: list[Message]) -> None:
-        """Queue messages without waiting; a full queue drops the reader, not the others."""
-        if self.overtaken.is_set():
+    def offer(self, messages: list[LiveMessage]) -> None:
+        """Queue messages without waiting; beyond the bound the reader is let go, not the others."""
+        if self.ended.is_set():
             return
-        try:
-            for message in messages:
-                self.queue.put_nowait(message)
-        except asyncio.QueueFull:
-            self.overtaken.set()
+        self._due.extend(messages)
+        self._bytes += sum(len(message.body) for message in messages)
+        if len(self._due) > QUEUE_MESSAGES or self._bytes > QUEUE_BYTES:
+            self.overtaken = True
+            self.end()
+        self._news.set()
+
+    async def take(self, seconds: float) -> list[LiveMessage]:
+        """Return all that is due as soon as something is; nothing when the time is over."""
+        with contextlib.suppress(TimeoutError):
+            # Not wait_for, which in Python 3.11 may swallow a cancellation that comes with the news.
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        self._news.clear()
+        taken = list(self._due)
+        self._due.clear()
+        self._bytes = 0
+        return taken
+
+    def end(self) -> None:
+        """Let the reader go."""
+        self._due.clear()
+        self.ended.set()
 
 
 @dataclass(eq=False, slots=True)
@@ -67,22 +106,30 @@ class Feed:
     """What one tenant's readers in this process have been told.
 
     Attributes:
-        position: Everything up to here was offered to them.
+        position: Everything up to here was offered to them; None until the feed has begun.
+        waiting: How many are about to join.
+        subscribed: Redis sends this tenant's publications to this process.
     """
 
     tenant_id: UUID
-    position: int
+    position: int | None = None
     readers: set[Reader] = field(default_factory=set)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def offer(self, messages: list[Message]) -> None:
-        """Offer what is new to every reader."""
-        fresh = [message for message in messages if message["position"] > self.position]
-        if not fresh:
-            return
-        self.position = fresh[-1]["position"]
-        for reader in self.readers:
-            reader.offer(fresh)
+    def offer(self, messages: list[LiveMessage], upto: int) -> None:
+        """Offer what is new to every reader.
+
+        Args:
+            messages: All there are from some position at or before the feed's own, up to `upto`.
+            upto: Where the feed stands afterwards.
+        """
+        assert self.position is not None
+        fresh = [message for message in messages if message.position > self.position]
+        self.position = max(self.position, upto)
+        if fresh:
+            for reader in list(self.readers):
+                reader.offer(fresh)
 
 
 class LiveHub:
@@ -91,87 +138,92 @@ class LiveHub:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._feeds: dict[UUID, Feed] = {}
+        self._open: Counter[str] = Counter()
+        self._readers: set[Reader] = set()
         self._horizon: Horizon | None = None
         self._horizon_lock = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._pubsub: Any = None
-        self._subscribing = asyncio.Lock()
+        self._own_channel = f"fettle:live:hub:{new_id()}"
+        self._task: asyncio.Task[None] | None = None
         self._with_redis = False
 
-    async def close(self) -> None:
-        """End the hub's own work; open streams end with their requests."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+    @property
+    def status(self) -> str:
+        """Say whether news come at once (``live``) or by looking into the store (``delayed``)."""
+        return "live" if self._with_redis else "delayed"
+
+    @contextlib.contextmanager
+    def admitted(self, actor: str) -> Iterator[Reader]:
+        """Count an open stream while it lasts.
+
+        Yields:
+            Its reader, to whom nothing is offered before it joins a feed.
+
+        Raises:
+            RateLimited: This caller has too many.
+            Unavailable: The process has too many.
+        """
+        if self._open[actor] >= READERS_OF_ONE:
+            raise RateLimited(
+                f"This caller has {READERS_OF_ONE} streams open. Close one first.", retry_after_seconds=10
+            )
+        if len(self._readers) >= READERS:
+            raise Unavailable("As many streams are open as can be served. Try again in a moment.")
+        reader = Reader()
+        self._readers.add(reader)
+        self._open[actor] += 1
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+            self._open[actor] -= 1
+            if not self._open[actor]:
+                del self._open[actor]
 
     @contextlib.asynccontextmanager
-    async def reading(
-        self, tenant_id: UUID, after: int | None
-    ) -> AsyncIterator[tuple[Reader, list[Message]]]:
-        """Open a stream.
+    async def reading(self, tenant_id: UUID, reader: Reader) -> AsyncIterator[int]:
+        """Queue a tenant's news for a reader.
+
+        Yields:
+            The position after which the queue begins.
+        """
+        if self._task is None or self._task.done():
+            # In a context of its own: it outlives the request that happened to come first, and its id.
+            self._task = asyncio.create_task(self._run(), name="live-hub", context=Context())
+        feed = self._feeds.setdefault(tenant_id, Feed(tenant_id))
+        feed.waiting += 1
+        try:
+            if not feed.readers:
+                await self._subscribe(feed)
+                begin = await self.settled()
+                if not feed.readers:
+                    feed.position = max(begin, feed.position or 0)
+            feed.readers.add(reader)
+        finally:
+            feed.waiting -= 1
+        assert feed.position is not None
+        try:
+            yield feed.position
+        finally:
+            reader.end()
+            feed.readers.discard(reader)
+
+    async def missed(self, tenant_id: UUID, after: int, until: int) -> AsyncIterator[list[LiveMessage]]:
+        """Read what a reader missed from the store, a page at a time.
 
         Args:
             tenant_id: Whose messages.
-            after: The last position that the reader knows; None for from now on.
-
-        Yields:
-            The reader, and what it missed.
+            after: The last position that the reader knows.
+            until: The last one wanted; it is settled.
         """
-        self._begin()
-        feed = self._feeds.get(tenant_id)
-        if feed is None:
-            position = await self._safe_position()
-            feed = self._feeds.setdefault(tenant_id, Feed(tenant_id, position))
-        reader = Reader()
-        # From here on the feed queues what comes after this position, so what is missed ends exactly there.
-        feed.readers.add(reader)
-        joined_at = feed.position
-        try:
-            await self._subscribe(tenant_id)
-            missed = await self._missed(tenant_id, after, joined_at) if after is not None else []
-            if len(missed) >= REPLAY_MESSAGES:
-                # There may be more between these and the queue: it ends after them and resumes from there.
-                reader.overtaken.set()
-            yield reader, missed
-        finally:
-            feed.readers.discard(reader)
-            if not feed.readers and self._feeds.get(tenant_id) is feed:
-                del self._feeds[tenant_id]
-                await self._unsubscribe(tenant_id)
-
-    def _begin(self) -> None:
-        if self._tasks:
-            return
-        # In a context of their own: they outlive the request that happened to come first, and its id.
-        self._tasks = [
-            asyncio.create_task(work, context=Context()) for work in (self._listen(), self._look_regularly())
-        ]
-
-    async def _missed(self, tenant_id: UUID, after: int, until: int) -> list[Message]:
-        found: list[Message] = []
-        while after < until and len(found) < REPLAY_MESSAGES:
+        while after < until:
             page = await self._read(tenant_id, after, until)
-            found.extend(page)
+            yield page
             if len(page) < _PAGE:
-                break
-            after = page[-1]["position"]
-        return found
+                return
+            after = page[-1].position
 
-    async def _read(self, tenant_id: UUID, after: int, until: int) -> list[Message]:
-        async with self._platform.database.raw_tenant(tenant_id) as connection:
-            rows = await connection.fetch(_READ, tenant_id, after, until, EVENT_TYPES, _PAGE)
-            return await messages_of(connection, [store.from_row(row) for row in rows])
-
-    async def _catch_up(self, feed: Feed, until: int) -> None:
-        async with feed.lock:
-            while feed.position < until:
-                page = await self._read(feed.tenant_id, feed.position, until)
-                feed.offer(page)
-                if len(page) < _PAGE:
-                    feed.position = max(feed.position, until)
-
-    async def _safe_position(self) -> int:
+    async def settled(self) -> int:
+        """Return how far the store can be read now."""
         async with self._horizon_lock, self._platform.database.raw_system() as connection:
             if self._horizon is None:
                 self._horizon = Horizon(await settled_position(connection))
@@ -181,85 +233,145 @@ class LiveHub:
                 await self._horizon.advance(connection)
             return before
 
-    async def _look_regularly(self) -> None:
-        """Read from the store what Redis may not have brought."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS if self._with_redis else _WITHOUT_REDIS_SECONDS)
-            if not self._feeds:
-                continue
-            try:
-                safe = await self._safe_position()
-                for feed in list(self._feeds.values()):
-                    if feed.readers:
-                        await self._catch_up(feed, safe)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("live.store_unreachable", error=type(error).__name__)
-            except Exception:  # a feed that ends in silence is worse than any error that it could have
-                log.exception("live.look_failed")
+    async def is_ahead(self, position: int) -> bool:
+        """Say whether no event has this position yet: it came from another store than this one."""
+        async with self._platform.database.raw_system() as connection:
+            last: int = await connection.fetchval("SELECT coalesce(max(position), 0) FROM events")
+        return position > last
 
-    async def _listen(self) -> None:
+    async def close(self) -> None:
+        """Let every reader go, and stop."""
+        for reader in self._readers:
+            reader.end()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            self._task = None
+
+    async def _subscribe(self, feed: Feed) -> None:
+        """Have the hub's own task subscribe: the connection to Redis bears no two writers."""
+        if not self._with_redis or self._platform.redis is None:
+            return
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await self._platform.redis.publish(self._own_channel, b"look at the feeds")
+            async with asyncio.timeout(_SUBSCRIBED_SECONDS):
+                await feed.subscribed.wait()
+
+    async def _run(self) -> None:
         while True:
             try:
-                await self._relay()
-            except (RedisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("live.redis_unreachable", error=type(error).__name__)
-            except Exception:  # the same: it begins anew, and the store tells what was missed
+                await self._follow_redis()
+            except (RedisError, *_STORE_AWAY) as error:
+                log.warning("live.interrupted", error=type(error).__name__)
+            except Exception:  # a stream that falls silent is worse than any error that it could have
                 log.exception("live.relay_failed")
-            await asyncio.sleep(1.0)
+            self._change_status(with_redis=False)
+            for feed in self._feeds.values():
+                feed.subscribed.clear()
+            retry_at = asyncio.get_running_loop().time() + _RETRY_SECONDS
+            while asyncio.get_running_loop().time() < retry_at:
+                await self._look()
+                await asyncio.sleep(_WITHOUT_REDIS_SECONDS)
 
-    async def _relay(self) -> None:
+    async def _follow_redis(self) -> None:
         if self._platform.redis is None:
             return
-        async with self._platform.redis.pubsub() as pubsub:
-            # A subscription of its own keeps the connection open while nobody watches.
-            await pubsub.subscribe("fettle:live")
-            self._pubsub = pubsub
-            try:
-                for tenant_id in list(self._feeds):
-                    await pubsub.subscribe(channel(tenant_id))
-                self._with_redis = True
-                while self._pubsub is pubsub:
-                    received = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5.0)
-                    if received is not None and received["type"] == "message":
-                        await self._take(received)
-            finally:
-                # Before it is closed, so that nobody subscribes on what is being closed.
-                self._with_redis = False
-                self._pubsub = None
+        loop = asyncio.get_running_loop()
+        async with self._platform.redis.pubsub() as connection:
+            await connection.subscribe(self._own_channel)
+            subscribed: set[UUID] = set()
+            look_at = loop.time()
+            while True:
+                # A bound of our own: the client may wait for ever for an answer that a broken connection lost.
+                async with asyncio.timeout(_LOOK_SECONDS + _REDIS_SECONDS):
+                    await self._adjust(connection, subscribed)
+                    received = await connection.get_message(timeout=max(0.01, look_at - loop.time()))
+                if received is not None:
+                    await self._take(received)
+                if loop.time() >= look_at:
+                    async with asyncio.timeout(_REDIS_SECONDS):
+                        await connection.ping()
+                    await self._look()
+                    look_at = loop.time() + _LOOK_SECONDS
 
-    async def _take(self, received: Mapping[str, Any]) -> None:
-        tenant_id = UUID(received["channel"].decode().split(":")[1])
-        feed = self._feeds.get(tenant_id)
+    async def _adjust(self, connection: Any, subscribed: set[UUID]) -> None:
+        """Subscribe to what is watched now, and forget what nobody watches any more."""
+        self._forget_unwatched()
+        for tenant_id in self._feeds.keys() - subscribed:
+            await connection.subscribe(channel(tenant_id))
+            subscribed.add(tenant_id)
+        for tenant_id in subscribed - self._feeds.keys():
+            await connection.unsubscribe(channel(tenant_id))
+            subscribed.discard(tenant_id)
+
+    def _forget_unwatched(self) -> None:
+        for tenant_id, feed in list(self._feeds.items()):
+            if not feed.readers and not feed.waiting:
+                del self._feeds[tenant_id]
+
+    async def _take(self, received: dict[str, Any]) -> None:
+        if received["type"] not in {"subscribe", "message"}:
+            return
+        name = received["channel"].decode()
+        if name == self._own_channel:
+            self._change_status(with_redis=True)
+            return
+        feed = self._feeds.get(UUID(name.split(":")[1]))
         if feed is None:
             return
-        published = orjson.loads(received["data"])
-        messages: list[Message] = published["messages"]
-        previous = published["previous"]
-        if feed.lock.locked() or previous is None or previous > feed.position:
-            # Something before it was not told here, or is being read right now; the store has it all.
-            await self._catch_up(feed, messages[-1]["position"])
-        else:
-            feed.offer(messages)
+        if received["type"] == "subscribe":
+            feed.subscribed.set()
+        elif feed.position is not None:
+            await self._deliver(feed, Publication.unpack(received["data"]))
 
-    async def _subscribe(self, tenant_id: UUID) -> None:
-        async with self._subscribing:
-            if self._pubsub is not None:
-                await self._tell(self._pubsub.subscribe, tenant_id)
+    async def _deliver(self, feed: Feed, publication: Publication) -> None:
+        assert feed.position is not None
+        if publication.after > feed.position:
+            await self._catch_up(feed, publication.after)
+        feed.offer(publication.messages, publication.upto)
 
-    async def _unsubscribe(self, tenant_id: UUID) -> None:
-        async with self._subscribing:
-            # Somebody may have come back meanwhile, and subscribed.
-            if self._pubsub is not None and tenant_id not in self._feeds:
-                await self._tell(self._pubsub.unsubscribe, tenant_id)
+    async def _catch_up(self, feed: Feed, until: int) -> None:
+        while feed.position is not None and feed.position < until:
+            page = await self._read(feed.tenant_id, feed.position, until)
+            feed.offer(page, page[-1].position if len(page) == _PAGE else until)
 
-    async def _tell(self, action: Callable[[str], Awaitable[None]], tenant_id: UUID) -> None:
+    async def _look(self) -> None:
+        """Look into the store for what no publication has told."""
+        self._forget_unwatched()
         try:
-            await action(channel(tenant_id))
-        except Exception as error:  # noqa: BLE001 - a connection that is being renewed fails in any way at all
-            # The relay begins anew and subscribes to every feed; until then the store is read often.
-            log.warning("live.subscription_failed", error=type(error).__name__)
-            self._with_redis = False
-            self._pubsub = None
+            feeds = [feed for feed in self._feeds.values() if feed.position is not None and feed.readers]
+            if not feeds:
+                return
+            until = await self.settled()
+            news = await self._with_news(feeds, until)
+            for feed in feeds:
+                if feed.tenant_id in news:
+                    await self._catch_up(feed, until)
+                else:
+                    feed.offer([], until)
+        except _STORE_AWAY as error:
+            log.warning("live.store_unreachable", error=type(error).__name__)
+
+    async def _with_news(self, feeds: list[Feed], until: int) -> set[UUID]:
+        tenants, told = [feed.tenant_id for feed in feeds], [feed.position for feed in feeds]
+        async with self._platform.database.raw_system() as connection:
+            rows = await connection.fetch(_WITH_NEWS, tenants, told, until, EVENT_TYPES)
+        return {row["id"] for row in rows}
+
+    async def _read(self, tenant_id: UUID, after: int, until: int) -> list[LiveMessage]:
+        async with self._platform.database.raw_tenant(tenant_id) as connection:
+            rows = await connection.fetch(_READ, tenant_id, after, until, EVENT_TYPES, _PAGE)
+            return await messages_of(connection, [store.from_row(row) for row in rows])
+
+    def _change_status(self, *, with_redis: bool) -> None:
+        if with_redis == self._with_redis:
+            return
+        self._with_redis = with_redis
+        for feed in self._feeds.values():
+            if feed.position is not None:
+                news = [platform_status(feed.tenant_id, feed.position, self.status)]
+                for reader in list(feed.readers):
+                    reader.offer(news)
 
 
 def live_hub(platform: Platform) -> LiveHub:

@@ -1,13 +1,17 @@
 """Which events people see live, and as what; one bulk read of the incidents that they are about."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
+
 from fettle.incidents.schemas import IncidentItem
-from fettle.kernel.clock import rfc3339
+from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import DriverConnection
 from fettle.kernel.events import Event
+from fettle.kernel.jsonio import dumps
 
 _OF_TYPE: Final[Mapping[str, str]] = {
     "exception.ingested": "exception_accepted",
@@ -42,7 +46,73 @@ _TOLD: Final = (
 )  # fmt: skip
 
 
-async def messages_of(connection: DriverConnection, events: Sequence[Event]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class LiveMessage:
+    """One message, written once however many watch.
+
+    Attributes:
+        position: That of its event; a reader resumes after it.
+        type: What kind of news it is.
+        body: The message as JSON, on one line.
+    """
+
+    position: int
+    type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Every message of a tenant in the stretch ``(after, upto]`` of the store."""
+
+    after: int
+    upto: int
+    messages: list[LiveMessage]
+
+    def pack(self) -> bytes:
+        """Return it as bytes: a line about it, then a line for each message."""
+        told = [(message.position, message.type) for message in self.messages]
+        head = dumps({"after": self.after, "upto": self.upto, "told": told})
+        return b"\n".join([head, *(message.body for message in self.messages)])
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Publication":
+        """Read what `pack` wrote.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        head, *bodies = packed.split(b"\n")
+        try:
+            found = orjson.loads(head)
+            messages = [
+                LiveMessage(position, kind, body)
+                for (position, kind), body in zip(found["told"], bodies, strict=True)
+            ]
+            return cls(int(found["after"]), int(found["upto"]), messages)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a publication: {error}") from None
+
+
+def platform_status(tenant_id: UUID, position: int, status: str) -> LiveMessage:
+    """Return the message about the stream itself.
+
+    Args:
+        tenant_id: Whose stream.
+        position: Everything up to here was told.
+        status: ``live``, or ``delayed`` while there is no Redis.
+    """
+    body = {
+        "type": "platform_status",
+        "tenant_id": tenant_id,
+        "position": position,
+        "occurred_at": rfc3339(utcnow()),
+        "data": {"stream": status},
+    }
+    return LiveMessage(position, "platform_status", dumps(body))
+
+
+async def messages_of(connection: DriverConnection, events: Sequence[Event]) -> list[LiveMessage]:
     """Return the live message of each event, with the incident as it is now where it is about one.
 
     Args:
@@ -62,7 +132,7 @@ async def messages_of(connection: DriverConnection, events: Sequence[Event]) -> 
     return [_message(event, items) for event in events]
 
 
-def _message(event: Event, items: Mapping[tuple[UUID, UUID], dict[str, Any]]) -> dict[str, Any]:
+def _message(event: Event, items: Mapping[tuple[UUID, UUID], dict[str, Any]]) -> LiveMessage:
     data: dict[str, Any] = {
         "event": event.type,
         "event_id": str(event.id),
@@ -76,13 +146,15 @@ def _message(event: Event, items: Mapping[tuple[UUID, UUID], dict[str, Any]]) ->
             data["incident"] = item
     else:
         data[f"{event.stream_type}_id"] = str(event.stream_id)
-    return {
-        "type": _OF_TYPE[event.type],
+    kind = _OF_TYPE[event.type]
+    body = {
+        "type": kind,
         "tenant_id": str(event.tenant_id),
         "position": event.position,
         "occurred_at": rfc3339(event.occurred_at),
         "data": data,
     }
+    return LiveMessage(event.position, kind, dumps(body))
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,25 +1,26 @@
 """Publishes live messages to Redis, in the order of the store: one leader among the workers, told by a lock.
 
-Each publication of a tenant names the position of the one before it. A process that missed one sees that, and
-reads what it missed from the event store; so Redis makes the stream fast, and the store makes it whole.
+Each publication of a tenant names the stretch of the store that it tells. A process that missed the one before
+sees that, and reads what it missed from the store; so Redis makes the stream fast, and the store makes it whole.
 """
 
 import asyncio
 import contextlib
 from collections import OrderedDict, defaultdict
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 import structlog
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from fettle.central.stream_messages import EVENT_TYPES, messages_of
+from fettle.central.stream_messages import EVENT_TYPES, Publication, messages_of
 from fettle.kernel import events as store
 from fettle.kernel.database import DriverConnection
 from fettle.kernel.events import Event
 from fettle.kernel.horizon import Horizon
-from fettle.kernel.jsonio import dumps
 from fettle.kernel.platform import Platform
 from fettle.kernel.redis import tenant_key
 
@@ -50,9 +51,9 @@ async def settled_position(connection: DriverConnection) -> int:
 
 async def publish_live(platform: Platform) -> None:
     """Publish until cancelled, while this process is the leader; wait to become it otherwise."""
-    while True:
+    while platform.redis is not None:
         try:
-            await _lead(platform)
+            await _lead(platform, platform.redis)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError) as error:
             log.warning("live.interrupted", error=type(error).__name__)
         except Exception:  # a publisher that ends in silence is worse than any error that it could have
@@ -60,51 +61,67 @@ async def publish_live(platform: Platform) -> None:
         await asyncio.sleep(_STANDBY_SECONDS)
 
 
-async def _lead(platform: Platform) -> None:
+async def _lead(platform: Platform, redis: Redis) -> None:
     wake = asyncio.Event()
     # The lock lives as long as the connection, so a leader that dies is followed at once.
     connection = await platform.database.listen(wake)
     try:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER_LOCK):
             return
-        publisher = _Publisher(platform)
-        horizon = Horizon(await settled_position(connection))
-        read_to = horizon.position
+        publisher = Publisher(redis, await settled_position(connection))
         while not connection.is_closed():
             wake.clear()
-            safe = await horizon.advance(connection)
-            while read_to < safe:
-                rows = await connection.fetch(_READ, read_to, safe, EVENT_TYPES, _BATCH)
-                if rows:
-                    await publisher.publish(connection, [store.from_row(row) for row in rows])
-                read_to = rows[-1]["position"] if len(rows) == _BATCH else safe
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_POLL_SECONDS):
-                    await wake.wait()
+            if not await publisher.publish_due(connection):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), _POLL_SECONDS)
     finally:
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await connection.close(timeout=1.0)
 
 
-class _Publisher:
-    """Remembers what each tenant was told last."""
+class Publisher:
+    """Reads on in the store, and tells each tenant that somebody watches.
 
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+    Args:
+        redis: Where publications go.
+        position: Every event up to here is settled; what follows is told.
+    """
+
+    def __init__(self, redis: Redis, position: int) -> None:
+        self._redis = redis
+        self._horizon = Horizon(position)
+        self._began = self._reached = position
         self._told: OrderedDict[UUID, int] = OrderedDict()
 
-    async def publish(self, connection: DriverConnection, events: list[Event]) -> None:
-        by_tenant: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
-        for event, message in zip(events, await messages_of(connection, events), strict=True):
-            by_tenant[event.tenant_id].append(message)
-        assert self._platform.redis is not None
-        async with self._platform.redis.pipeline(transaction=False) as pipeline:
-            for tenant_id, messages in by_tenant.items():
-                body = dumps({"previous": self._told.get(tenant_id), "messages": messages})
-                pipeline.publish(channel(tenant_id), body)
-            await pipeline.execute()
-        for tenant_id, messages in by_tenant.items():
-            self._told[tenant_id] = messages[-1]["position"]
+    async def publish_due(self, connection: DriverConnection) -> bool:
+        """Tell what is settled and not told yet, a batch at most; returns whether there was something."""
+        safe = await self._horizon.advance(connection)
+        if safe <= self._reached:
+            return False
+        rows = await connection.fetch(_READ, self._reached, safe, EVENT_TYPES, _BATCH)
+        reached = rows[-1]["position"] if len(rows) == _BATCH else safe
+        by_tenant: dict[UUID, list[Event]] = defaultdict(list)
+        for row in rows:
+            by_tenant[row["tenant_id"]].append(store.from_row(row))
+        for tenant_id in await self._watched(list(by_tenant)):
+            messages = await messages_of(connection, by_tenant[tenant_id])
+            publication = Publication(self._told.get(tenant_id, self._began), reached, messages)
+            await self._redis.publish(channel(tenant_id), publication.pack())
+        self._note(by_tenant, reached)
+        return True
+
+    async def _watched(self, tenants: list[UUID]) -> list[UUID]:
+        """Return those that somebody watches, so that nothing is made for nobody."""
+        if not tenants:
+            return []
+        counts = await self._redis.pubsub_numsub(*map(channel, tenants))
+        return [tenant_id for tenant_id, (_, watching) in zip(tenants, counts, strict=True) if watching]
+
+    def _note(self, tenants: Iterable[UUID], reached: int) -> None:
+        """Note how far tenants were told. Who was not watched just then may be by now, and then sees the gap."""
+        for tenant_id in tenants:
+            self._told[tenant_id] = reached
             self._told.move_to_end(tenant_id)
         while len(self._told) > _TENANTS_KEPT:
-            self._told.popitem(last=False)
+            _, self._began = self._told.popitem(last=False)
+        self._reached = reached

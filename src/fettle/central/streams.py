@@ -3,16 +3,21 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
+import asyncpg
 import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from fettle.central.stream_hub import Message, Reader, live_hub
-from fettle.identity.access import Access, authenticate_token
+from fettle.central.stream_hub import Reader, live_hub
+from fettle.central.stream_messages import LiveMessage, platform_status
+from fettle.identity.access import Access
+from fettle.identity.authentication import authenticate_token, authenticator
 from fettle.kernel import jsonio
 from fettle.kernel.errors import FieldError, Invalid, Problem
 from fettle.kernel.platform import Platform
@@ -20,7 +25,6 @@ from fettle.kernel.platform import Platform
 HEARTBEAT_SECONDS: Final = 10.0
 RECHECK_SECONDS: Final = 3.0
 SEND_SECONDS: Final = 15.0
-_WRITE_MESSAGES: Final = 200
 _LARGEST_POSITION: Final = 2**63 - 1
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -30,125 +34,144 @@ _HEADERS: Final = (
 
 log = structlog.get_logger("fettle.live")
 
+Write = Callable[[list[LiveMessage]], Awaitable[None]]
+
+
+class End(Enum):
+    """Why a stream ended."""
+
+    LEFT = "its reader left"
+    REVOKED = "its reader may not watch any more"
+    OVERTAKEN = "its reader did not keep up"
+    STALLED = "its reader's connection took nothing"
+    CLOSING = "this process is closing its streams"
+    FAILED = "its messages could not be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One reader's claim to a tenant's messages.
+
+    Attributes:
+        access: Who reads, and which tenant.
+        token: The credential, asked about again while the stream is open.
+        tenant_header: The tenant as the reader named it.
+        after: The last position that the reader knows; None for from now on.
+    """
+
+    platform: Platform
+    access: Access
+    token: str
+    tenant_header: str | None
+    after: int | None
+
+    async def begin(self) -> int:
+        """Return the position after which this stream tells everything; asked before it is said to be open.
+
+        A position that this store has not reached came from another, and says nothing.
+        """
+        hub = live_hub(self.platform)
+        if self.after is None or await hub.is_ahead(self.after):
+            return await hub.settled()
+        return self.after
+
+    async def carry(
+        self, reader: Reader, position: int, write: Write, left: Callable[[], Awaitable[None]]
+    ) -> End:
+        """Write messages until the stream must end; an empty list is a sign of life.
+
+        Args:
+            reader: As it was admitted.
+            position: Where the stream begins.
+            write: Sends messages to the reader.
+            left: Returns when the reader has left.
+        """
+        sending = asyncio.create_task(self._send(reader, position, write))
+        leaving = asyncio.ensure_future(left())
+        ending = asyncio.create_task(self._until_end(reader))
+        tasks: set[asyncio.Future[Any]] = {sending, leaving, ending}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _put_away(tasks)
+        if not ending.cancelled() and ending.exception() is None:
+            return ending.result()
+        return End.LEFT if sending.cancelled() else _told_by(sending.exception())
+
+    async def _send(self, reader: Reader, position: int, write: Write) -> None:
+        async with contextlib.aclosing(self._messages(reader, position)) as pages:
+            async for page in pages:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await write(page)
+
+    async def _messages(self, reader: Reader, position: int) -> AsyncGenerator[list[LiveMessage], None]:
+        hub, tenant_id = live_hub(self.platform), self.access.tenant_id
+        yield [platform_status(tenant_id, position, hub.status)]
+        # Most of what was missed comes before the reader has a queue, which could overflow meanwhile.
+        async for page in hub.missed(tenant_id, position, await hub.settled()):
+            yield page
+            position = page[-1].position if page else position
+        async with hub.reading(tenant_id, reader) as joined_at:
+            async for page in hub.missed(tenant_id, position, joined_at):
+                yield page
+            known = max(position, joined_at)
+            while not reader.ended.is_set():
+                taken = await reader.take(HEARTBEAT_SECONDS)
+                yield [message for message in taken if _is_news(message, known)]
+
+    async def _until_end(self, reader: Reader) -> End:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RECHECK_SECONDS):
+                    await reader.ended.wait()
+                return End.OVERTAKEN if reader.overtaken else End.CLOSING
+            try:
+                if not await self._is_allowed():
+                    return End.REVOKED
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                # Who cannot be asked about gets nothing more, and may come back.
+                return End.CLOSING
+
+    async def _is_allowed(self) -> bool:
+        try:
+            access = await authenticator(self.platform).access(self.token, self.tenant_header)
+            access.check("incidents:read")
+        except Problem:
+            return False
+        return True
+
 
 class EventStream(Response):
     """A response that goes on until its reader leaves, falls behind or loses its right to it."""
 
-    def __init__(
-        self, platform: Platform, access: Access, token: str, tenant_header: str | None, after: int | None
-    ) -> None:
+    def __init__(self, watch: Watch) -> None:
         super().__init__()
-        self._platform = platform
-        self._access = access
-        self._token = token
-        self._tenant_header = tenant_header
-        self._after = after
+        self._watch = watch
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        gone = asyncio.create_task(_until_gone(receive))
-        try:
-            async with live_hub(self._platform).reading(self._access.tenant_id, self._after) as (
-                reader,
-                missed,
-            ):
-                # Only now: where the store cannot be read, the answer is a problem and not an empty stream.
-                await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
-                await _write(send, "retry: 1000\n\n")
-                source = follow(reader, missed, self._still_allowed, gone)
-                async with contextlib.aclosing(source):
-                    async for messages in source:
-                        await _write(send, "".join(_framed(message) for message in messages) or ": alive\n\n")
-            if not gone.done():
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except _ReaderStalledError:
-            log.info("live.reader_stalled")
-        finally:
-            await _put_away(gone)
+        watch, writing = self._watch, False
 
-    async def _still_allowed(self) -> bool:
-        return await allowed(self._platform, self._token, self._tenant_header)
+        async def write(messages: list[LiveMessage]) -> None:
+            nonlocal writing
+            body = b"".join(map(_framed, messages)) or b": alive\n\n"
+            writing = True
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            writing = False
 
+        async def left() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
-class _ReaderStalledError(Exception):
-    """A reader's connection took nothing for too long."""
-
-
-async def _write(send: Send, text: str) -> None:
-    try:
-        async with asyncio.timeout(SEND_SECONDS):
-            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-    except TimeoutError as error:
-        raise _ReaderStalledError from error
-
-
-async def _put_away(task: "asyncio.Task[Any]") -> None:
-    """Cancel a task and see it end, so that nothing of a stream outlives it; what it raised was its end."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
-
-
-async def follow(
-    reader: Reader,
-    missed: list[Message],
-    still_allowed: Callable[[], Awaitable[bool]],
-    gone: "asyncio.Task[None]",
-) -> AsyncGenerator[list[Message], None]:
-    """Yield messages as they come, an empty list as a sign of life; ends when the stream must.
-
-    Args:
-        reader: The reader's queue.
-        missed: What comes first.
-        still_allowed: Asks whether the reader may go on; every few seconds.
-        gone: Done when the reader has left.
-    """
-    for start in range(0, len(missed), _WRITE_MESSAGES):
-        yield missed[start : start + _WRITE_MESSAGES]
-    loop = asyncio.get_running_loop()
-    checked = alive = loop.time()
-    waiting = loop.create_task(reader.queue.get())
-    try:
-        while not gone.done() and not reader.overtaken.is_set():
-            await asyncio.wait(
-                {waiting, gone},
-                timeout=min(RECHECK_SECONDS, HEARTBEAT_SECONDS),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if loop.time() - checked > RECHECK_SECONDS - 0.1:
-                checked = loop.time()
-                if not await still_allowed():
-                    return
-            if waiting.done():
-                messages = [waiting.result(), *_queued(reader)]
-                waiting = loop.create_task(reader.queue.get())
-                alive = loop.time()
-                yield messages
-            elif loop.time() - alive >= HEARTBEAT_SECONDS - 0.1:
-                alive = loop.time()
-                yield []
-    finally:
-        await _put_away(waiting)
-
-
-def _queued(reader: Reader) -> list[Message]:
-    """Take what waits, at most one write's worth."""
-    return [reader.queue.get_nowait() for _ in range(min(reader.queue.qsize(), _WRITE_MESSAGES - 1))]
-
-
-async def allowed(platform: Platform, token: str, tenant_header: str | None) -> bool:
-    """Say whether a token still opens the live stream."""
-    try:
-        access = await authenticate_token(platform, token, tenant_header)
-        access.check("incidents:read")
-    except Problem:
-        return False
-    return True
-
-
-def _framed(message: Message) -> str:
-    return f"id: {message['position']}\nevent: {message['type']}\ndata: {jsonio.dumps_str(message)}\n\n"
+        with live_hub(watch.platform).admitted(watch.access.actor) as reader:
+            # First of all: where the store cannot be read, the answer is a problem and not an empty stream.
+            position = await watch.begin()
+            await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+            await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
+            end = await watch.carry(reader, position, write, left)
+        log.info("live.ended", why=end.value)
+        if end is not End.LEFT and not writing:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def position_of(last_event_id: str | None) -> int | None:
@@ -167,9 +190,32 @@ def position_of(last_event_id: str | None) -> int | None:
     )
 
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _framed(message: LiveMessage) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (message.position, message.type.encode(), message.body)
+
+
+def _is_news(message: LiveMessage, known: int) -> bool:
+    return message.position > known or message.type == "platform_status"
+
+
+def _told_by(error: BaseException | None) -> End:
+    """Say why a stream ended whose sending ended first."""
+    if error is None or isinstance(error, WebSocketDisconnect | RuntimeError):
+        return End.LEFT
+    if isinstance(error, TimeoutError):
+        return End.STALLED
+    log.warning("live.failed", error=type(error).__name__)
+    return End.FAILED
+
+
+async def _put_away(tasks: "set[asyncio.Future[Any]]") -> None:
+    """Cancel tasks and see them end, so that nothing of a stream outlives it; what they raised was its end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
 
 
 socket_router = APIRouter()
@@ -177,9 +223,15 @@ socket_router = APIRouter()
 _FIRST_MESSAGE_SECONDS: Final = 5.0
 _PROTOCOL: Final = "fettle.bearer."
 _UNAUTHENTICATED: Final = 4401
-_FORBIDDEN: Final = 4403
-_OVERTAKEN: Final = 4408
 _BAD_REQUEST: Final = 4400
+_CODES_OF_PROBLEMS: Final = {401: _UNAUTHENTICATED, 403: 4403, 404: 4403, 429: 4429, 503: 1013}
+_CODES: Final = {
+    End.REVOKED: _UNAUTHENTICATED,
+    End.OVERTAKEN: 4408,
+    End.STALLED: 4408,
+    End.CLOSING: 1001,
+    End.FAILED: 1011,
+}
 
 
 @socket_router.websocket("/ws")
@@ -198,39 +250,29 @@ async def socket(websocket: WebSocket) -> None:
         access = await authenticate_token(platform, hello["token"], hello.get("tenant_id"))
         access.check("incidents:read")
         after = position_of(hello.get("last_event_id"))
+        watch = Watch(platform, access, hello["token"], hello.get("tenant_id"), after)
+        with live_hub(platform).admitted(access.actor) as reader:
+            end = await _carry(websocket, watch, reader)
     except (TimeoutError, WebSocketDisconnect):
         await _end(websocket, _UNAUTHENTICATED, "no token came")
-        return
     except Problem as problem:
-        codes = {401: _UNAUTHENTICATED, 403: _FORBIDDEN, 404: _FORBIDDEN}
-        await _end(websocket, codes.get(problem.status, _BAD_REQUEST), problem.title)
-        return
-    await _serve(websocket, platform, access, hello, after)
+        await _end(websocket, _CODES_OF_PROBLEMS.get(problem.status, _BAD_REQUEST), problem.title)
+    else:
+        log.info("live.ended", why=end.value)
+        if end is not End.LEFT:
+            await _end(websocket, _CODES[end], f"{end.value}; connect again with last_event_id")
 
 
-async def _serve(
-    websocket: WebSocket, platform: Platform, access: Access, hello: dict[str, str], after: int | None
-) -> None:
-    async def still_allowed() -> bool:
-        return await allowed(platform, hello["token"], hello.get("tenant_id"))
+async def _carry(websocket: WebSocket, watch: Watch, reader: Reader) -> End:
+    async def write(messages: list[LiveMessage]) -> None:
+        for message in messages:
+            await websocket.send_text(message.body.decode())
 
-    gone = asyncio.create_task(_until_closed(websocket))
-    code = _UNAUTHENTICATED
-    try:
-        async with live_hub(platform).reading(access.tenant_id, after) as (reader, missed):
-            source = follow(reader, missed, still_allowed, gone)
-            async with contextlib.aclosing(source):
-                async for messages in source:
-                    async with asyncio.timeout(SEND_SECONDS):
-                        for message in messages:
-                            await websocket.send_text(jsonio.dumps_str(message))
-            if reader.overtaken.is_set():
-                code = _OVERTAKEN
-    except (WebSocketDisconnect, TimeoutError, RuntimeError):
-        return
-    finally:
-        await _put_away(gone)
-    await _end(websocket, code, "the stream ended; connect again with last_event_id")
+    async def left() -> None:
+        while (await websocket.receive())["type"] != "websocket.disconnect":
+            pass
+
+    return await watch.carry(reader, await watch.begin(), write, left)
 
 
 async def _hello(websocket: WebSocket, platform: Platform, offered: str | None) -> dict[str, str]:
@@ -255,11 +297,6 @@ async def _hello(websocket: WebSocket, platform: Platform, offered: str | None) 
 
 def _given(source: Any, names: tuple[str, ...]) -> dict[str, str]:
     return {name: source[name] for name in names if name in source}
-
-
-async def _until_closed(websocket: WebSocket) -> None:
-    while (await websocket.receive())["type"] != "websocket.disconnect":
-        pass
 
 
 async def _end(websocket: WebSocket, code: int, reason: str) -> None:
