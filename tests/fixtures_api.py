@@ -97,6 +97,8 @@ async def api(platform: Platform) -> AsyncIterator[Api]:
     features.equip(platform)
     await ensure_shipped(platform)
     listener = socket.create_server(("127.0.0.1", 0))
+    # Connections inherit it: a reader that takes nothing is felt soon, however generous the kernel would be.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
     options = {"lifespan": "on", "timeout_graceful_shutdown": 2}
     server = uvicorn.Server(server_config(create_app(platform), platform.settings, **options))
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -146,7 +146,7 @@ async def owner(running_platform: Fettle, browser: Browser) -> Owner:
 @pytest_asyncio.fixture
 async def context(owner: Owner, browser: Browser) -> AsyncIterator[BrowserContext]:
     """A browser of its own whose person is signed in."""
-    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    context = await browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
     answer = await context.request.post(
         f"{owner.url}/api/v1/auth/login", data={"email": owner.email, "password": PASSWORD}
     )

@@ -256,7 +256,7 @@ async def test_a_connection_that_takes_nothing_is_closed_and_others_go_on(api, m
     await loop.sock_sendall(deaf, f"{head}Authorization: Bearer {key}\r\n\r\n".encode())
     hub = live.live_hub(api.platform)
     async with streaming(api, api.alder.headers()) as stream:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(hub._readers) < 2:
                 await stream.next()
             while len(hub._readers) == 2:
