@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from datetime import timedelta
 
@@ -9,6 +10,8 @@ import pytest
 
 from fettle.evidence import consumers as evidence_consumers
 from fettle.evidence import keys, service
+from fettle.evidence.canonical import canonical
+from fettle.evidence.content import bundle_content
 from fettle.evidence.export import verify_export
 from fettle.incidents import consumers as incident_consumers
 from fettle.incidents import queries
@@ -18,6 +21,9 @@ from fettle.incidents.schemas import ExceptionIn
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
 from fettle.kernel.bus import run_consumers, wait_until_idle
+from fettle.kernel.clock import utcnow
+from fettle.kernel.events import Event
+from fettle.kernel.ids import new_id
 
 GROUPS = ["incidents.intake", "evidence.seal"]
 
@@ -151,3 +157,22 @@ async def test_the_private_key_is_not_stored_in_the_clear(platform):
     async with platform.database.raw_system() as connection:
         for row in await connection.fetch("SELECT sealed_private_key FROM evidence_keys"):
             assert seed not in row["sealed_private_key"]
+
+
+def test_a_very_long_timeline_is_told_by_its_ends_and_one_hash_of_its_middle():
+    tenant_id, incident, moment = new_id(), new_id(), utcnow()
+    timeline = [
+        Event(
+            id=new_id(), tenant_id=tenant_id, stream_type="incident", stream_id=incident, version=number,
+            type="incident.occurrence_added", schema_version=1, data={"count": 1}, metadata={"actor": "a"},
+            occurred_at=moment, position=number,
+        )
+        for number in range(1, 5001)
+    ]  # fmt: skip
+    content = bundle_content(timeline)
+    assert content["occurrences"] == 5000
+    assert len(content["timeline"]) == 2001
+    assert content["timeline"][1000]["omitted"] == 3000
+    timeline[2500] = dataclasses.replace(timeline[2500], data={"count": 2})
+    assert bundle_content(timeline)["timeline"][1000] != content["timeline"][1000]
+    assert len(canonical(content)) < 1_000_000

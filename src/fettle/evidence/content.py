@@ -10,6 +10,7 @@ from fettle.kernel.clock import rfc3339
 from fettle.kernel.events import Event
 
 _SAFE_INTEGER: Final = 2**53 - 1
+_MOST_TOLD: Final = 2_000
 _INCIDENT_FIELDS: Final = (
     "number", "title", "check_type", "host", "site", "platform", "source", "fingerprint", "pack_id", "labels",
     "details",
@@ -48,20 +49,33 @@ def bundle_content(timeline: Sequence[Event]) -> dict[str, Any]:
         "steps": [_told(event) for event in timeline if event.type in _STEP_TYPES and not _is_check(event)],
         "checks": [_told(event) for event in timeline if event.type in _STEP_TYPES and _is_check(event)],
         "runs": [_told(event) for event in timeline if event.type == "playbook.completed"],
-        "timeline": [
-            {
-                "id": str(event.id),
-                "stream": f"{event.stream_type}/{event.stream_id}",
-                "version": event.version,
-                "type": event.type,
-                "at": rfc3339(event.occurred_at),
-                "hash": event_hash(event),
-            }
-            for event in timeline
-        ],
+        "timeline": _told_timeline(timeline),
     }
     plain: dict[str, Any] = without_nulls(i_json(content))
     return plain
+
+
+def _told_timeline(timeline: Sequence[Event]) -> list[dict[str, Any]]:
+    """Name each event and its hash; of a very long timeline the middle is told by one hash over its hashes."""
+    beginning, end = timeline, timeline[:0]
+    omitted: list[dict[str, Any]] = []
+    if len(timeline) > _MOST_TOLD:
+        half = _MOST_TOLD // 2
+        beginning, middle, end = timeline[:half], timeline[half:-half], timeline[-half:]
+        hashes = "".join(map(event_hash, middle))
+        omitted = [{"omitted": len(middle), "hash": hashlib.sha256(hashes.encode()).hexdigest()}]
+    return [*map(_entry, beginning), *omitted, *map(_entry, end)]
+
+
+def _entry(event: Event) -> dict[str, Any]:
+    return {
+        "id": str(event.id),
+        "stream": f"{event.stream_type}/{event.stream_id}",
+        "version": event.version,
+        "type": event.type,
+        "at": rfc3339(event.occurred_at),
+        "hash": event_hash(event),
+    }
 
 
 def event_hash(event: Event) -> str:
