@@ -5,6 +5,7 @@ that inserts a row, commits and notifies, and another that hears of it, at the s
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Collection
 from typing import Any
@@ -43,6 +44,8 @@ async def _run(seconds: float) -> dict[str, Any]:
             await sender.send(seconds)
             await seen.all_of(sender.accepted.keys())
             reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
     from_accepted = [max(0.0, seen.accepted[key] - at) for key, at in sender.accepted.items()]
     from_sent = [seen.accepted[key] - at for key, at in sender.sent.items()]
     told = {name: value for name, value in quantiles(from_accepted).items() if name != "p50_ms"}
@@ -69,7 +72,9 @@ class Reader:
         async with asyncio.timeout(60):
             while not all(key in self.accepted for key in wanted):
                 self._news.clear()
-                await self._news.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await self._news.wait()
 
     async def read(self, port: int, token: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
@@ -84,6 +89,7 @@ class Reader:
                 now = time.perf_counter()
                 self.accepted[orjson.loads(line[5:])["data"]["exception_id"]] = now
                 self._news.set()
+        raise RuntimeError("the stream ended before everything was told")
 
 
 class Sender:
