@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 
 from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
@@ -18,6 +19,10 @@ from fettle.kernel.database import Database
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 from fettle.kernel.settings import Settings, load_settings
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis_settings.register_profile("fettle", deadline=None)
+hypothesis_settings.load_profile("fettle")
 
 for name in [name for name in os.environ if name.startswith("FETTLE_")]:
     del os.environ[name]
