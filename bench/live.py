@@ -15,6 +15,8 @@ import orjson
 import uvloop
 from bench.environment import answers, environment, free_port, main, process, quantiles, row
 
+from fettle.kernel.platform import Platform
+
 PER_SECOND = 1_000
 CONNECTIONS = 64
 HOSTS = 20
@@ -36,6 +38,7 @@ async def _run(seconds: float) -> dict[str, Any]:
             seen = Reader()
             reading = asyncio.create_task(seen.read(port, here.api_key))
             await seen.ready.wait()
+            await _until_published(here.platform)
             sender = Sender(port, here.api_key)
             for _ in range(2):
                 await sender.send(WARM_UP_SECONDS)
@@ -137,6 +140,16 @@ class Sender:
         self.accepted[answer["id"]] = time.perf_counter()
         self.sent[answer["id"]] = at
         self._idle.put_nowait((reader, writer))
+
+
+async def _until_published(platform: Platform) -> None:
+    """Wait until the worker has started and publishes: who publishes holds the one advisory lock there is."""
+    async with asyncio.timeout(60):
+        while True:
+            async with platform.database.raw_system() as connection:
+                if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"):
+                    return
+            await asyncio.sleep(0.1)
 
 
 async def _commit_and_notify(url: str, seconds: float) -> list[float]:
