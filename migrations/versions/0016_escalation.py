@@ -1,0 +1,24 @@
+"""Tables of escalation."""
+
+from alembic import op
+
+revision = "0016_escalation"
+down_revision = "0015_planner"
+branch_labels = None
+depends_on = None
+
+_UPGRADE: list[str] = []
+
+_DOWNGRADE: list[str] = []
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    for statement in _UPGRADE:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """Drop the tables."""
+    for statement in _DOWNGRADE:
+        op.execute(statement)

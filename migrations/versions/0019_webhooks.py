@@ -1,0 +1,24 @@
+"""Tables of webhooks in."""
+
+from alembic import op
+
+revision = "0019_webhooks"
+down_revision = "0018_brakes"
+branch_labels = None
+depends_on = None
+
+_UPGRADE: list[str] = []
+
+_DOWNGRADE: list[str] = []
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    for statement in _UPGRADE:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """Drop the tables."""
+    for statement in _DOWNGRADE:
+        op.execute(statement)
