@@ -11,6 +11,7 @@ from fettle.kernel.database import driver
 from fettle.kernel.events import COLUMNS, from_row
 from fettle.tools import playbook_reader, recording, runs
 from fettle.tools.consumers import start
+from fettle.tools.ledger import Decision, Finish, Outcome
 from fettle.tools.progress import advance
 from fettle.tools.registry import OutcomeUnknown, ToolError
 from fettle.tools.runs import LeaseLost, RunChange, Write
@@ -188,6 +189,22 @@ async def test_of_two_executors_each_run_has_one(rig):
     await asyncio.gather(*(rig.executor(capacity=20).run_once() for _ in range(4)))
     await rig.execute()
     assert sorted(call.run_id for call in rig.calls) == sorted(ids)
+
+
+async def test_a_stale_and_a_fresh_turn_of_one_process_cannot_both_end_a_run(rig):
+    rig.tool("demo.act")
+    (run_id,) = await rig.approve(plan({"id": "fix", "tool": "demo.act"}))
+    database = rig.platform.database
+    owner = rig.executor()._owner
+    [stale] = [r for r in await runs.lease(database, owner, 10, 5) if r.id == run_id]
+    await lapse(rig)
+    [fresh] = [r for r in await runs.lease(database, owner, 10, 5) if r.id == run_id]
+    end = Decision(finish=Finish(Outcome.FAILED, "over"))
+    writes = [recording.record(run, [], end, utcnow(), release_at=None) for run in (stale, fresh)]
+    first, second = await runs.write(database, writes)
+    assert isinstance(first, LeaseLost)
+    assert second is None
+    assert [kind for kind, _ in await rig.told(run_id)] == ["playbook.completed"]
 
 
 async def test_a_long_call_keeps_its_lease(rig):

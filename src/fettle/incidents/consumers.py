@@ -20,7 +20,7 @@ ACTOR = "system:intake"
 _LOCK = f"""
 SELECT id, fingerprint, number, title, check_type, host, site, platform, source, summary, pack_id, labels, details,
        {STANDING_COLUMNS}
-FROM incidents WHERE tenant_id = $1 AND fingerprint = ANY($2) AND state <> 'closed' ORDER BY fingerprint FOR UPDATE
+FROM incidents WHERE tenant_id = $1 AND fingerprint = ANY($2) AND state <> 'closed' ORDER BY id FOR UPDATE
 """  # noqa: S608 - a constant
 
 _NUMBER = """

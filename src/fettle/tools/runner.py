@@ -111,10 +111,12 @@ class RunExecutor:
         run.held_until = asyncio.get_running_loop().time() + self._lease_seconds
         task = asyncio.create_task(self._execute(run), name=f"run-{run.id}")
         self._active[run.id] = (run, task)
-        task.add_done_callback(lambda _: self._end(run.id))
+        task.add_done_callback(lambda _: self._end(run))
 
-    def _end(self, run_id: UUID) -> None:
-        self._active.pop(run_id, None)
+    def _end(self, run: Run) -> None:
+        # The run may have been leased anew while an earlier turn of ours was still at it.
+        if run.id in self._active and self._active[run.id][0] is run:
+            del self._active[run.id]
         self._room.set()
 
     async def _execute(self, run: Run) -> None:

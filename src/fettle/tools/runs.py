@@ -62,7 +62,7 @@ WHERE r.id = n.id AND r.fence = n.fence AND r.state = 'running'
 # and then nothing is written, or after all of it.
 _WRITE = """
 WITH held AS (
-  SELECT r.id FROM playbook_runs r JOIN unnest($2::uuid[], $3::int[]) AS n(id, fence)
+  SELECT r.id, r.fence FROM playbook_runs r JOIN unnest($2::uuid[], $3::int[]) AS n(id, fence)
     ON r.id = n.id AND r.fence = n.fence
   WHERE r.tenant_id = $1 AND r.state = 'running' ORDER BY r.id FOR UPDATE OF r
 ), steps AS (
@@ -86,7 +86,7 @@ WITH held AS (
   JOIN held ON held.id = n.id
   WHERE r.id = n.id
 )
-SELECT id FROM held
+SELECT id, fence FROM held
 """
 
 
@@ -205,18 +205,27 @@ async def write(database: Database, writes: list[Write]) -> list[BaseException |
     Returns:
         For each write None, or `LeaseLost` where another process has the run.
     """
+    # A process that got back a run whose lease it had let lapse may still hear from its own earlier turn.
+    fences: dict[UUID, int] = {}
+    for item in writes:
+        fences[item.run.id] = max(item.run.fence, fences.get(item.run.id, 0))
     by_tenant: dict[UUID, list[Write]] = defaultdict(list)
     for item in writes:
-        by_tenant[item.run.tenant_id].append(item)
-    held: set[UUID] = set()
+        if item.run.fence == fences[item.run.id]:
+            by_tenant[item.run.tenant_id].append(item)
+    held: set[tuple[UUID, int]] = set()
     async with database.unbound() as session:
-        for tenant_id, group in by_tenant.items():
+        for tenant_id in sorted(by_tenant):  # always in the same order, so that two writers never wait crosswise
             await bind_tenant(session, tenant_id)
-            held |= await _write_tenant(session, tenant_id, group)
-    return [None if item.run.id in held else LeaseLost(str(item.run.id)) for item in writes]
+            held |= await _write_tenant(session, tenant_id, by_tenant[tenant_id])
+    return [
+        None if (item.run.id, item.run.fence) in held else LeaseLost(str(item.run.id)) for item in writes
+    ]
 
 
-async def _write_tenant(session: AsyncSession, tenant_id: UUID, group: list[Write]) -> set[UUID]:
+async def _write_tenant(
+    session: AsyncSession, tenant_id: UUID, group: list[Write]
+) -> set[tuple[UUID, int]]:
     connection = await driver(session)
     # A step that failed and is tried again at once is one line, as it now stands; its events tell of both.
     lines = {(item.run.id, row.record.path): row for item in group for row in item.steps}
@@ -247,8 +256,8 @@ async def _write_tenant(session: AsyncSession, tenant_id: UUID, group: list[Writ
         [change.reason for _, change in changes],
         [change.finished_at for _, change in changes],
     )
-    held = {row["id"] for row in found}
-    kept = [item for item in group if item.run.id in held]
+    held = {(row["id"], row["fence"]) for row in found}
+    kept = [item for item in group if (item.run.id, item.run.fence) in held]
     await transition(session, tenant_id, [t for item in kept for t in item.transitions], if_allowed=True)
     await events.append(session, tenant_id, [event for item in kept for event in item.events])
     return held
