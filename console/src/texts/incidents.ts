@@ -1,0 +1,116 @@
+// Incidents: the list, one incident, what can be done with it.
+import { plural } from "./words";
+
+export const incidentsTexts = {
+  incidents: {
+    filters: "Filters",
+    viewsLabel: "Views",
+    views: { all: "All", unsettled: "Open", person: "Needs you", settled: "Settled" },
+    search: "Search: words, \"phrases\", -without",
+    state: "State",
+    severity: "Severity",
+    level: "Level",
+    checkType: "Check type",
+    host: "Host",
+    clear: "Clear",
+    chosen: (label: string, n: number) => `${label}: ${n}`,
+    noneFound: "No incident fits these filters",
+    noneFoundText: "Check type and host must match in full; the search looks for whole words.",
+    columns: {
+      severity: "Severity", number: "No.", title: "Incident", state: "State", level: "Level", count: "Times", opened: "Opened", seen: "Last seen",
+    },
+    showNew: (n: number) => `Show ${plural(n, "new incident", "new incidents")}`,
+    loadingMore: "Loading more",
+    end: (n: string) => `That is all: ${n} incidents`,
+    occurrences: (n: number) => plural(n, "occurrence", "occurrences"),
+    export: "Export",
+    exportHelp: "All that fit the filters",
+    exportAs: { csv: "As CSV", json: "As JSON" },
+  },
+
+  incident: {
+    happened: "What happened",
+    why: "Why it was decided so",
+    steps: "What was done",
+    evidence: "Evidence",
+    timeline: "Timeline",
+    order: (n: number, complete: boolean, newestFirst: boolean) =>
+      `${complete ? "" : "first "}${plural(n, "event", "events")}, ${newestFirst ? "newest" : "oldest"} first`,
+    noEvents: "No events yet",
+    opened: "opened",
+    resolved: "resolved",
+    labels: "Labels",
+    details: "Details",
+    facts: {
+      check: "Check", host: "Host", site: "Site", platform: "Platform", source: "Source", pack: "Pack", seen: "Seen", resolution: "Resolution",
+    },
+    way: "The way of this incident",
+    stages: { opened: "Opened", decided: "Decided", gated: "Gate", acted: "Acted", verified: "Verified", proved: "Proved" },
+    stageState: { done: "done", now: "now", waiting: "waits", failed: "failed", ahead: "–" },
+    start: "start",
+    escalatedNote: "A person must look at this incident.",
+    noRule: "No rule matched, so a person decides.",
+    notDecided: "Not decided yet.",
+    planHash: "Plan hash",
+    plan: "The whole plan",
+    condition: "Condition",
+    found: "Found",
+    result: "Result",
+    missing: "not there",
+    holds: "holds",
+    holdsNot: "does not hold",
+    gate: "Gate",
+    gateWord: (type: string) =>
+      ({ "plan.approved": "Let through", "plan.rejected": "Rejected", "approval.requested": "Held for approval", "incident.escalated": "Stopped" })[type] ?? "Decided",
+    gateVerdict: (verdict: string) => `trust gate: ${verdict}`,
+    by: (actor: string) => `by ${actor}`,
+    asNow: "(as the rule is now)",
+    others: "How other rules judge it today",
+    considered: (considered: number, matched: number) => `${plural(considered, "rule", "rules")} looked at, ${matched.toLocaleString()} matched; the closest are shown`,
+    wins: "wins",
+    ofPolicy: (level: string) =>
+      ({
+        observe: "the policy observes only", suggest: "the policy suggests only", approve: "the policy asks for an approval", act: "the policy lets it act",
+      })[level] ?? `policy: ${level}`,
+    noSignals: "No trust signal stands against it.",
+    noSteps: "Nothing was done yet.",
+    run: (playbook: string) => (playbook.startsWith("runbook:") ? `Runbook ${playbook.slice(8)}` : `Playbook ${playbook}`),
+    earlierRuns: (n: number) => plural(n, "earlier run", "earlier runs"),
+    phase: (phase: string) => ({ verify: "verification", rollback: "rollback" })[phase] ?? phase,
+    attempts: (n: number) => `${n} attempts`,
+    input: "Input",
+    output: "Output",
+    error: "Error",
+    data: "Show the data of this event",
+  },
+
+  actions: {
+    resolve: "Resolve",
+    close: "Close",
+    reopen: "Reopen",
+    reason: "Reason",
+    reasonHelp: "It stands in the timeline and in the evidence.",
+    title: {
+      resolve: (n: number) => `Resolve incident ${n}`,
+      close: (n: number) => `Close incident ${n}`,
+      reopen: (n: number) => `Reopen incident ${n}`,
+    },
+    consequence: {
+      resolve: "You say that it is in order again. If the same is reported once more, the incident reopens by itself.",
+      close: "The incident ends here and its evidence is sealed. If the same is reported later, a new incident opens.",
+      reopen: "The incident is taken up again and goes to a person.",
+    },
+    done: {
+      resolve: (n: number) => `Incident ${n} is being resolved`,
+      close: (n: number) => `Incident ${n} is being closed`,
+      reopen: (n: number) => `Incident ${n} is being reopened`,
+    },
+  },
+
+  operator: (name: string) =>
+    ({
+      eq: "is", ne: "is not", in: "is one of", not_in: "is none of", contains: "contains", not_contains: "does not contain",
+      starts_with: "starts with", ends_with: "ends with", regex: "matches", gt: ">", gte: "≥", lt: "<", lte: "≤", between: "is between",
+      exists: "is there", not_exists: "is not there", cidr: "is in the network", version_lt: "is older than", version_gte: "is at least version",
+    })[name] ?? name,
+};
