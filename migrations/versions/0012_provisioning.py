@@ -2,14 +2,79 @@
 
 from alembic import op
 
+from fettle.kernel.tenancy import SYSTEM_ROLE, protect
+
 revision = "0012_provisioning"
 down_revision = "0011_second_factor"
 branch_labels = None
 depends_on = None
 
-_UPGRADE: list[str] = []
+_SEARCHED = """to_tsvector('simple'::regconfig, left(searchable(
+    actor || ' ' || action || ' ' || target_type || ' ' || coalesce(target_id, '') || ' ' || coalesce(address, '')
+    || ' ' || coalesce(request_id, '') || ' ' || coalesce(before::text, '') || ' ' || coalesce(after::text, '')
+  ), 20000))"""
 
-_DOWNGRADE: list[str] = []
+_AUDIT = [
+    # Words in lower case, and spaces: nothing in it means anything to a search's own syntax.
+    r"""CREATE FUNCTION searchable(plain text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+        AS $$ SELECT regexp_replace(lower(plain), '[\x01-\x2f\x3a-\x60\x7b-\x7f]+', ' ', 'g') $$""",
+    f"ALTER TABLE audit_records ADD COLUMN words tsvector GENERATED ALWAYS AS ({_SEARCHED}) STORED",
+    "CREATE INDEX ix_audit_records_actor ON audit_records (tenant_id, actor, id)",
+    "CREATE INDEX ix_audit_records_action ON audit_records (tenant_id, action, id)",
+    "CREATE INDEX ix_audit_records_target ON audit_records (tenant_id, target_type, target_id, id)",
+    # Which bundle of the evidence chain vouches for a record.
+    """CREATE TABLE audit_seals (
+         tenant_id uuid NOT NULL CONSTRAINT fk_audit_seals_tenant_id REFERENCES tenants (id),
+         record_id uuid NOT NULL,
+         bundle_id uuid NOT NULL,
+         CONSTRAINT pk_audit_seals PRIMARY KEY (tenant_id, record_id)
+       )""",
+    *protect("audit_seals", app="SELECT, INSERT"),
+    """CREATE FUNCTION refuse_change_of_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN RAISE EXCEPTION 'the audit is added to and never changed' USING ERRCODE = '42501'; END $$""",
+    """CREATE TRIGGER audit_is_never_changed BEFORE UPDATE OR TRUNCATE ON audit_records
+       FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit()""",
+    # The two ways in which records go: old and sealed, or with their whole tenant. Nobody may delete them by hand.
+    "CREATE POLICY retention ON audit_records FOR ALL TO CURRENT_USER USING (true) WITH CHECK (false)",
+    "CREATE POLICY retention ON audit_seals FOR ALL TO CURRENT_USER USING (true) WITH CHECK (false)",
+    """CREATE FUNCTION forget_audit_records(of_tenant uuid, older_than timestamptz, at_most integer) RETURNS bigint
+       LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+         WITH due AS (
+           SELECT r.id FROM audit_records r
+           WHERE r.tenant_id = of_tenant AND r.occurred_at < least(older_than, now() - interval '30 days')
+             AND EXISTS (SELECT FROM audit_seals s WHERE s.tenant_id = of_tenant AND s.record_id = r.id)
+           ORDER BY r.id LIMIT at_most
+         ), gone AS (
+           DELETE FROM audit_records r USING due WHERE r.tenant_id = of_tenant AND r.id = due.id RETURNING r.id
+         ), unsealed AS (
+           DELETE FROM audit_seals s USING gone WHERE s.tenant_id = of_tenant AND s.record_id = gone.id
+         )
+         SELECT count(*) FROM gone
+       $$""",
+    "REVOKE ALL ON FUNCTION forget_audit_records(uuid, timestamptz, integer) FROM PUBLIC",
+    f"GRANT EXECUTE ON FUNCTION forget_audit_records(uuid, timestamptz, integer) TO {SYSTEM_ROLE}",
+    # A bundle is of an incident or of audit records.
+    "ALTER TABLE evidence_bundles ADD COLUMN kind text NOT NULL DEFAULT 'incident'",
+    "ALTER TABLE evidence_bundles ALTER COLUMN incident_id DROP NOT NULL",
+]
+
+_UPGRADE: list[str] = [*_AUDIT]
+
+_DOWNGRADE: list[str] = [
+    "DELETE FROM evidence_bundles WHERE incident_id IS NULL",
+    "ALTER TABLE evidence_bundles ALTER COLUMN incident_id SET NOT NULL",
+    "ALTER TABLE evidence_bundles DROP COLUMN kind",
+    "DROP FUNCTION forget_audit_records(uuid, timestamptz, integer)",
+    "DROP POLICY retention ON audit_records",
+    "DROP TRIGGER audit_is_never_changed ON audit_records",
+    "DROP FUNCTION refuse_change_of_audit()",
+    "DROP TABLE audit_seals",
+    "DROP INDEX ix_audit_records_target",
+    "DROP INDEX ix_audit_records_action",
+    "DROP INDEX ix_audit_records_actor",
+    "ALTER TABLE audit_records DROP COLUMN words",
+    "DROP FUNCTION searchable(text)",
+]
 
 
 def upgrade() -> None:

@@ -24,6 +24,12 @@ UNREADABLE = {("api_keys", "secret_hash"), ("users", "password_hash"), ("users",
 ORACLE_FREE = {"tenants_slug_key", "api_keys_prefix_key", "pk_events", "uq_parked_events_position"}
 """Unique keys without the tenant that tell nothing: made by an administrator, at random, or by a sequence."""
 
+DEFINERS = {"forget_audit_records(uuid,timestamp with time zone,integer)"}
+"""Functions with their definer's rights: each leaves only what is due, and only the system role may call it."""
+
+OF_RETENTION = {"audit_records", "audit_seals"}
+"""Tables whose owner's functions delete what is due, by a policy of their own that lets nothing in."""
+
 _BOUND = "( SELECT (NULLIF(current_setting('fettle.tenant_id'::text, true), ''::text))::uuid AS \"nullif\")"
 
 _TABLES = """
@@ -53,6 +59,10 @@ WHERE nspname = 'public' AND has_schema_privilege(r, oid, 'CREATE')
 UNION ALL
 SELECT format('function %s runs with its definer''s rights', oid::regprocedure) FROM pg_proc
 WHERE pronamespace = 'public'::regnamespace AND prosecdef
+AND NOT (oid::regprocedure::text = ANY($2::text[]) AND coalesce(proconfig::text, '') LIKE '%search_path=pg_catalog%')
+UNION ALL
+SELECT format('%s may call %s', r, oid::regprocedure) FROM pg_proc, unnest(ARRAY['public', '{APP}']) r
+WHERE pronamespace = 'public'::regnamespace AND prosecdef AND has_function_privilege(r, oid, 'EXECUTE')
 UNION ALL
 SELECT format('view %s is read with its owner''s rights', relname) FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm')
@@ -103,7 +113,7 @@ async def faults(connection: Any) -> list[str]:
         if row["owner"] in {APP, SYSTEM}:
             found.append(f"{name} belongs to {row['owner']}, whom its policies would not bind")
         found += await _policy_faults(connection, name, owned[name])
-    found += [row[0] for row in await connection.fetch(_OTHER_FAULTS, sorted(APPEND_ONLY))]
+    found += [row[0] for row in await connection.fetch(_OTHER_FAULTS, sorted(APPEND_ONLY), sorted(DEFINERS))]
     for table, column in UNREADABLE:
         if await connection.fetchval("SELECT has_column_privilege($1, $2, $3, 'SELECT')", APP, table, column):
             found.append(f"{APP} may read {table}.{column}")
@@ -119,6 +129,12 @@ async def _policy_faults(connection: Any, table: str, column: str) -> list[str]:
         ("tenant_isolation", "PERMISSIVE", (APP,), "ALL", bound, bound),
         ("system_access", "PERMISSIVE", (SYSTEM,), "ALL", "true", "true"),
     }
+    if table in OF_RETENTION:
+        owner = await connection.fetchval(
+            "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = $1::regclass", table
+        )
+        if owner not in {APP, SYSTEM}:
+            wanted.add(("retention", "PERMISSIVE", (owner,), "ALL", "true", "false"))
     found = {
         (r["name"], r["permissive"], tuple(r["roles"]), r["cmd"], r["qual"], r["with_check"])
         for r in await connection.fetch(_POLICIES, table)

@@ -1,7 +1,8 @@
-"""Seals an incident when it ends."""
+"""Seals an incident when it ends, and audit records when they were made."""
 
 from uuid import UUID
 
+from fettle.evidence import audit_sealing
 from fettle.evidence.service import seal_incidents
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.events import Event
@@ -13,4 +14,7 @@ async def seal_ended(batch: TenantBatch) -> None:
     await seal_incidents(batch.platform, batch.session, batch.tenant_id, causes)
 
 
-CONSUMERS = [ConsumerSpec("evidence.seal", frozenset({"incident.resolved", "incident.closed"}), seal_ended)]
+CONSUMERS = [
+    ConsumerSpec("evidence.seal", frozenset({"incident.resolved", "incident.closed"}), seal_ended),
+    audit_sealing.CONSUMER,
+]

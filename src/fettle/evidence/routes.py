@@ -55,7 +55,10 @@ async def show_checkpoint(platform: CurrentPlatform, access: Reader, session: Te
 
 
 @router.get("/evidence/export", response_class=StreamingResponse)
-async def export_evidence(platform: CurrentPlatform, access: Reader) -> StreamingResponse:
+async def export_evidence(
+    platform: CurrentPlatform,
+    access: Annotated[Access, Depends(require("evidence:read", reads="evidence.exported"))],
+) -> StreamingResponse:
     """Export the whole chain as JSON lines; `fettle evidence verify` checks it offline."""
     return StreamingResponse(
         service.export_lines(platform, access.tenant_id),
@@ -75,6 +78,7 @@ def _item(row: dict[str, Any]) -> dict[str, Any]:
     bundle = row["bundle"]
     return {
         "id": row["id"],
+        "kind": row["kind"],
         "incident_id": row["incident_id"],
         "sequence": row["sequence"],
         "hash": bundle["hash"],

@@ -1,17 +1,18 @@
 """The API's words for evidence."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class BundleItem(BaseModel):
     """A bundle in a list."""
 
     id: UUID
-    incident_id: UUID
+    kind: Literal["incident", "audit"] = Field(description="What it vouches for.")
+    incident_id: UUID | None = Field(description="None for a bundle of audit records.")
     sequence: int
     hash: str
     previous_hash: str

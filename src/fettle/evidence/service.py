@@ -145,7 +145,7 @@ async def list_bundles(
     """Read bundles, newest first, from the one before the given sequence."""
     connection = await driver(session)
     rows = await connection.fetch(
-        "SELECT id, sequence, incident_id, bundle, sealed_at FROM evidence_bundles WHERE tenant_id = $1 "
+        "SELECT id, sequence, kind, incident_id, bundle, sealed_at FROM evidence_bundles WHERE tenant_id = $1 "
         "AND ($2::uuid IS NULL OR incident_id = $2) AND ($3::bigint IS NULL OR sequence < $3) "
         "ORDER BY sequence DESC LIMIT $4",
         tenant_id,
@@ -164,7 +164,8 @@ async def one_bundle(session: AsyncSession, tenant_id: UUID, bundle_id: UUID) ->
     """
     connection = await driver(session)
     row = await connection.fetchrow(
-        "SELECT id, sequence, incident_id, bundle, sealed_at FROM evidence_bundles WHERE tenant_id = $1 AND id = $2",
+        "SELECT id, sequence, kind, incident_id, bundle, sealed_at FROM evidence_bundles "
+        "WHERE tenant_id = $1 AND id = $2",
         tenant_id,
         bundle_id,
     )

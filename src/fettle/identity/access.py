@@ -8,7 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import Headers
 
-from fettle.identity.audit import Who, watched
+from fettle.identity.audit import Entry, Who, record_read, watched
 from fettle.identity.authentication import (
     Access,
     Caller,
@@ -41,7 +41,7 @@ _bearer = HTTPBearer(
 )
 
 
-def platform_of(request: Request) -> Platform:
+async def platform_of(request: Request) -> Platform:
     """Return the process's parts."""
     platform = request.app.state.platform
     if not isinstance(platform, Platform):
@@ -52,7 +52,7 @@ def platform_of(request: Request) -> Platform:
 CurrentPlatform = Annotated[Platform, Depends(platform_of)]
 
 
-def bearer_token(
+async def bearer_token(
     request: Request,
     _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
 ) -> str:
@@ -108,29 +108,39 @@ class RequiredPermission:
 
     Args:
         permission: One of `PERMISSIONS`; anything else stops the start.
+        reads: What the audit calls the read, ``noun.listed`` or ``noun.exported``, where it is a sensitive one.
     """
 
-    def __init__(self, permission: str) -> None:
+    def __init__(self, permission: str, reads: str | None = None) -> None:
         if permission not in PERMISSIONS:
             raise ValueError(f"{permission} is not listed in identity/permissions.py")
         self.permission = permission
+        self.reads = reads
 
-    async def __call__(self, access: CurrentAccess) -> Access:
-        """Return the access where it holds the permission."""
+    async def __call__(self, request: Request, platform: CurrentPlatform, access: CurrentAccess) -> Access:
+        """Return the access where it holds the permission; a sensitive read is in the audit before its answer."""
         access.check(self.permission)
+        if self.reads is not None:
+            kind = self.reads.partition(".")[0]
+            target = (kind, next(iter(request.path_params.values()), None))
+            who = Who(access.actor, address_of(request))
+            asked = {name: value for name, value in request.query_params.items() if name != "cursor"}
+            entry = Entry(who, self.reads, target, after={"asked": asked} if asked else None)
+            await record_read(platform, access.tenant_id, entry)
         return access
 
 
-def require(permission: str) -> RequiredPermission:
+def require(permission: str, *, reads: str | None = None) -> RequiredPermission:
     """Return the dependency of a route that needs a permission.
 
     Args:
         permission: One of `PERMISSIONS`.
+        reads: Of a sensitive read, what the audit calls it, such as ``secrets.listed``.
     """
-    return RequiredPermission(permission)
+    return RequiredPermission(permission, reads)
 
 
-def who_calls(request: Request, access: CurrentAccess) -> Who:
+async def who_calls(request: Request, access: CurrentAccess) -> Who:
     """Return the caller as the audit names them."""
     return Who(access.actor, address_of(request))
 

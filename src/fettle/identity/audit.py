@@ -1,24 +1,34 @@
-"""Who changed what, when and from where: added in the change's own transaction and never changed."""
+"""Who changed what, and who read what is sensitive: added to the audit and never changed."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.identity.models import AuditRecord
 from fettle.kernel import events
 from fettle.kernel.clock import utcnow
 from fettle.kernel.context import request_id
+from fettle.kernel.database import APPENDED, DriverConnection, driver
 from fettle.kernel.events import NewEvent
+from fettle.kernel.group_commit import GroupCommitter
 from fettle.kernel.ids import new_id
+from fettle.kernel.jsonio import dumps_str
+from fettle.kernel.platform import Platform
 from fettle.kernel.redaction import redact
 
 RECORDED: Final = "audit_recorded"
 """Key in `AsyncSession.info`: this unit of work has told the audit about itself."""
+
+_READS: Final = "identity.audit_reads"
+
+_INSERT = """
+INSERT INTO audit_records (id, tenant_id, actor, action, target_type, target_id, before, after, address, request_id,
+                           occurred_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8::text::jsonb, $9, $10, $11)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,23 @@ class Who:
 
     actor: str
     address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record to be.
+
+    Attributes:
+        target: What was changed or read: its kind and its id.
+        before: What it was, without secrets; redacted here once more.
+        after: What it is now; of a read, what was asked for.
+    """
+
+    who: Who
+    action: str
+    target: tuple[str, object | None]
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
 
 
 async def record(
@@ -55,35 +82,23 @@ async def record(
         before: What it was, without secrets; redacted here once more.
         after: What it is now.
     """
-    kind, target_id = target
-    change: dict[str, Any] = {
-        "action": action,
-        "target_type": kind,
-        "target_id": None if target_id is None else str(target_id),
-        "before": None if before is None else redact(before)[0],
-        "after": None if after is None else redact(after)[0],
-    }
-    record_id, request = new_id(), request_id.get()
-    row = {
-        "id": record_id,
-        "tenant_id": tenant_id,
-        "actor": who.actor,
-        "address": who.address,
-        "request_id": request,
-        "occurred_at": utcnow(),
-    }
-    await session.execute(insert(AuditRecord), [row | change])
+    connection = await driver(session)
+    await _add(connection, tenant_id, [Entry(who, action, target, before, after)])
     session.info[RECORDED] = True
     if tenant_id is not None:
-        event = NewEvent(
-            stream_type="audit",
-            stream_id=record_id,
-            type="audit.recorded",
-            data=change,
-            actor=who.actor,
-            request_id=request,
-        )
-        await events.append(session, tenant_id, [event])
+        session.info[APPENDED] = True
+
+
+async def record_read(platform: Platform, tenant_id: UUID, entry: Entry) -> None:
+    """Add the record of a sensitive read before its answer is made, with others that come at the same time."""
+    reads = platform.parts.get(_READS)
+    if not isinstance(reads, GroupCommitter):
+
+        async def write(batch: list[tuple[UUID, Entry]]) -> list[BaseException | None]:
+            return await _write_reads(platform, batch)
+
+        reads = platform.parts[_READS] = GroupCommitter(write)
+    await reads.submit((tenant_id, entry))
 
 
 @asynccontextmanager
@@ -94,3 +109,51 @@ async def watched(
     yield
     if not session.info.get(RECORDED):
         await record(session, who, action, tenant_id=tenant_id, target=target)
+
+
+async def _write_reads(platform: Platform, batch: list[tuple[UUID, Entry]]) -> list[BaseException | None]:
+    for tenant_id in dict.fromkeys(tenant for tenant, _ in batch):
+        async with platform.database.raw_tenant(tenant_id) as connection:
+            await _add(connection, tenant_id, [entry for tenant, entry in batch if tenant == tenant_id])
+    platform.database.poke()
+    return [None] * len(batch)
+
+
+async def _add(connection: DriverConnection, tenant_id: UUID | None, entries: Sequence[Entry]) -> None:
+    now, request = utcnow(), request_id.get()
+    ids = [new_id() for _ in entries]
+    rows = [
+        (
+            record_id, tenant_id, entry.who.actor, entry.action, entry.target[0], _text(entry.target[1]),
+            _redacted(entry.before), _redacted(entry.after), entry.who.address, request, now,
+        )
+        for record_id, entry in zip(ids, entries, strict=True)
+    ]  # fmt: skip
+    await connection.executemany(_INSERT, rows)
+    if tenant_id is None:
+        return
+    # What it was and is stands in the record alone, so that it goes with the record when its time is over.
+    told = [
+        NewEvent(
+            stream_type="audit",
+            stream_id=record_id,
+            type="audit.recorded",
+            data={
+                "action": entry.action,
+                "target_type": entry.target[0],
+                "target_id": _text(entry.target[1]),
+            },
+            actor=entry.who.actor,
+            request_id=request,
+        )
+        for record_id, entry in zip(ids, entries, strict=True)
+    ]
+    await events.append_new_streams(connection, tenant_id, told)
+
+
+def _redacted(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else dumps_str(redact(dict(value))[0])
+
+
+def _text(value: object | None) -> str | None:
+    return None if value is None else str(value)

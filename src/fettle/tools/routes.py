@@ -168,7 +168,9 @@ async def show_run(run_id: UUID, access: Reader, session: TenantSession) -> RunO
 
 
 @router.get("/secrets", tags=["tools"])
-async def list_secrets(access: ToolReader, session: TenantSession) -> SecretList:
+async def list_secrets(
+    access: Annotated[Access, Depends(require("tools:read", reads="secrets.listed"))], session: TenantSession
+) -> SecretList:
     """List the names of the tenant's secrets; their values never come back out."""
     found = await service.list_secrets(session, access.tenant_id)
     return SecretList(items=[SecretItem(name=n, updated_by=by, updated_at=at) for n, by, at in found])

@@ -1,13 +1,13 @@
-"""Incidents as CSV or JSON, a piece at a time."""
+"""Rows as files that are streamed: CSV that no spreadsheet takes for formulas, and JSON."""
 
 import csv
 import io
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Final
 
-from fettle.kernel.jsonio import dumps
+from fettle.kernel.jsonio import dumps, dumps_str
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 async def as_csv(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
@@ -36,6 +36,8 @@ async def as_json(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return dumps_str(value)
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
         return "'" + value
     return value.isoformat() if hasattr(value, "isoformat") else value
