@@ -21,6 +21,7 @@ BODIES = {
     ("post", "/api/v1/approvals/{approval_id}/reject"): {"reason": "mine now", "plan_hash": "0" * 64},
     ("patch", "/api/v1/tools/{name}"): {"enabled": False},
     ("post", "/api/v1/playbooks/{playbook_id}/dry-run"): {},
+    ("post", "/api/v1/runs/{run_id}/cancel"): {"reason": "mine now"},
     ("post", "/api/v1/runs/{run_id}/approve"): {"step": "fix", "reason": "mine now"},
     ("post", "/api/v1/runs/{run_id}/reject"): {"step": "fix", "reason": "mine now"},
     ("put", "/api/v1/secrets/{name}"): {"value": "birch's own"},

@@ -35,6 +35,7 @@ _OF_TYPE: Final[Mapping[str, str]] = {
     "step.succeeded": "action_status_update",
     "step.failed": "action_status_update",
     "playbook.completed": "action_status_update",
+    "run.stop_requested": "action_status_update",
 }
 
 EVENT_TYPES: Final = tuple(_OF_TYPE)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from fettle.tools.playbooks import Approval
 
@@ -35,6 +35,11 @@ class Outcome(StrEnum):
     FAILED = "failed"
     ROLLED_BACK = "rolled_back"
     UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+
+
+CANCEL: Final = "$cancel"
+"""The ledger's line that says that a person stopped the run: `output` has who, and why."""
 
 
 @dataclass(slots=True)

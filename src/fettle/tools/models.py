@@ -41,6 +41,7 @@ class PlaybookRun(TenantOwned, Base):
     fence: Mapped[int]
     lease_owner: Mapped[UUID | None]
     recalled: Mapped[bool]
+    cancelled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     due_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     causation_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

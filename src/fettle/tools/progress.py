@@ -11,7 +11,18 @@ from typing import Any, Final
 
 from fettle.kernel.clock import rfc3339
 from fettle.kernel.expressions import ExpressionError
-from fettle.tools.ledger import Decision, Execute, Finish, Hold, Note, Outcome, Phase, Record, State
+from fettle.tools.ledger import (
+    CANCEL,
+    Decision,
+    Execute,
+    Finish,
+    Hold,
+    Note,
+    Outcome,
+    Phase,
+    Record,
+    State,
+)
 from fettle.tools.playbooks import (
     DEFAULT_TIMEOUT_SECONDS,
     MAX_ITEMS,
@@ -79,6 +90,13 @@ class _Unknown:
 
 
 @dataclass(frozen=True, slots=True)
+class _Stopped:
+    """A person stopped the run before this step."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """A call of a tool at its place in the run."""
 
@@ -91,7 +109,7 @@ class _Plan:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
 
 
-_Status = _Done | _Busy | _Failed | _Unknown
+_Status = _Done | _Busy | _Failed | _Unknown | _Stopped
 _Environment = dict[str, Any]
 
 
@@ -115,6 +133,8 @@ class _Walk:
                 self._finish(Outcome.UNKNOWN, reason, path)
             case _Failed(path, reason):
                 self._roll_back(path, reason)
+            case _Stopped(path):
+                self._stop(path)
             case _Done():
                 self._verify(environment)
 
@@ -136,6 +156,8 @@ class _Walk:
                 self._roll_back(path, reason)
             case _Unknown(path, reason):
                 self._finish(Outcome.UNKNOWN, reason, path)
+            case _Stopped(path):
+                self._stop(path)
             case _Busy():
                 return
 
@@ -152,7 +174,20 @@ class _Walk:
             return _Failed(path, "the check still fails")
         return _Unknown(path, "the check could not tell whether it helped")
 
-    def _roll_back(self, failed_path: str, reason: str) -> None:
+    def _stop(self, path: str) -> None:
+        """End a run that a person stopped as its playbook says: steps that declare how are undone."""
+        said = self._ledger[CANCEL].output or {}
+        reason = f"stopped before {path} by {said.get('by')}: {said.get('reason')}"
+        self._roll_back(path, reason, undone=Outcome.CANCELLED, nothing_to_undo=Outcome.CANCELLED)
+
+    def _roll_back(
+        self,
+        failed_path: str,
+        reason: str,
+        *,
+        undone: Outcome = Outcome.ROLLED_BACK,
+        nothing_to_undo: Outcome = Outcome.FAILED,
+    ) -> None:
         failures: list[str] = []
         for path, step, call, environment in reversed(self._undo):
             plan = _Plan(
@@ -168,14 +203,12 @@ class _Walk:
             if isinstance(status, _Failed):
                 failures.append(path)
         if failures:
-            undone = ", ".join(failures)
+            left = ", ".join(failures)
             self._finish(
-                Outcome.FAILED, f"{reason}; what these steps did could not be undone: {undone}", failed_path
+                Outcome.FAILED, f"{reason}; what these steps did could not be undone: {left}", failed_path
             )
-        elif self._undo:
-            self._finish(Outcome.ROLLED_BACK, reason, failed_path)
         else:
-            self._finish(Outcome.FAILED, reason, failed_path)
+            self._finish(undone if self._undo else nothing_to_undo, reason, failed_path)
 
     def _sequence(self, steps: tuple[Step, ...], prefix: str, environment: _Environment) -> _Status:
         for step in steps:
@@ -245,8 +278,10 @@ class _Walk:
             self._step(step, prefix, {**environment, "steps": dict(environment["steps"])})
             for step in group.steps
         ]
-        ended = next((s for s in statuses if isinstance(s, _Unknown)), None) or next(
-            (s for s in statuses if isinstance(s, _Failed)), None
+        ended = (
+            next((s for s in statuses if isinstance(s, _Unknown)), None)
+            or next((s for s in statuses if isinstance(s, _Failed)), None)
+            or next((s for s in statuses if isinstance(s, _Stopped)), None)
         )
         if ended is not None:
             # What one of them lost cannot be won by starting more; what is under way is waited for.
@@ -278,6 +313,8 @@ class _Walk:
 
     def _wait(self, step: Step, call: Call, path: str, environment: _Environment) -> _Status:
         record = self._ledger.get(path)
+        if self._is_stopped_at(record):
+            return self._cut_short(path, step.title, record)
         if record is None:
             return self._begin_wait(step, call, path, environment)
         if record.state is not State.WAITING or record.wake_at is None:
@@ -302,6 +339,8 @@ class _Walk:
 
     def _approval(self, step: Step, approval: Approval, path: str) -> _Status:
         record = self._ledger.get(path)
+        if self._is_stopped_at(record):
+            return self._cut_short(path, step.title, record)
         if record is None:
             until = self._now + timedelta(seconds=approval.expires_seconds)
             asked = {"by": list(approval.by), "reason": approval.reason}
@@ -316,10 +355,14 @@ class _Walk:
     def _call(self, plan: _Plan, environment: _Environment) -> _Status:
         record = self._ledger.get(plan.path)
         if record is None:
+            if CANCEL in self._ledger and plan.phase is not Phase.ROLLBACK:
+                return _Stopped(plan.path)
             return self._begin_call(plan, environment)
         retryable = record.error is not None and record.error.get("retryable") is True
         if record.state is not State.FAILED or not retryable or record.attempt >= plan.attempts:
             return self._settled(record)
+        if CANCEL in self._ledger and plan.phase is not Phase.ROLLBACK:
+            return _Stopped(plan.path)
         delay = min(plan.backoff_seconds * 2 ** (record.attempt - 1), _LONGEST_BACKOFF_SECONDS)
         due = (record.ended_at or self._now) + timedelta(seconds=delay)
         if self._now < due:
@@ -360,10 +403,22 @@ class _Walk:
             case State.UNKNOWN:
                 return _Unknown(record.path, "whether a step took effect is not known; reconcile it by hand")
             case State.FAILED:
+                if CANCEL in self._ledger and (record.error or {}).get("code") == "cancelled":
+                    return _Stopped(record.path)
                 message = (record.error or {}).get("message", "it failed")
                 return _Failed(record.path, f"step {record.path}: {message}")
             case _:
                 return _Busy()
+
+    def _is_stopped_at(self, record: Record | None) -> bool:
+        """Say whether a wait that has not begun, or goes on, is not to be waited for any more."""
+        return CANCEL in self._ledger and (record is None or record.state is State.WAITING)
+
+    def _cut_short(self, path: str, title: str, record: Record | None) -> _Status:
+        if record is not None:
+            error = {"code": "cancelled", "message": "the run was stopped", "retryable": False}
+            self.decision.notes.append(Note(path, title, Phase.ACT, State.FAILED, None, error))
+        return _Stopped(path)
 
     def _wake(self, moment: datetime) -> _Status:
         if self.decision.wake_at is None or moment < self.decision.wake_at:

@@ -18,6 +18,7 @@ from fettle.tools import service
 from fettle.tools.catalogue import registry_of
 from fettle.tools.playbook_reader import load
 from fettle.tools.playbooks import Fault, PlaybookError, collect
+from fettle.tools.routes_runs import router as run_router
 from fettle.tools.schemas import (
     Changed,
     DryRunIn,
@@ -45,6 +46,7 @@ from fettle.tools.schemas import (
 )
 
 router = APIRouter(route_class=StrictRoute)
+router.include_router(run_router)
 
 ToolReader = Annotated[Access, Depends(require("tools:read"))]
 ToolWriter = Annotated[Access, Depends(require("tools:write"))]

@@ -27,7 +27,7 @@ from fettle.tools.playbooks import Bundle, PlaybookError
 from fettle.tools.progress import advance
 from fettle.tools.registry import ToolError, ToolRegistry
 from fettle.tools.remembering import Remembered
-from fettle.tools.runs import LeaseLost, Run, Write
+from fettle.tools.runs import LeaseLost, Run, Stopped, Write
 
 CAPACITY: Final = 256
 _LEASE_BATCH: Final = 128
@@ -149,6 +149,10 @@ class RunExecutor:
         """Record something with whatever else is due; returns once it is committed."""
         await self._committer.submit(write)
 
+    async def stop(self, run: Run) -> None:
+        """Let a run know that a person stopped it."""
+        await runs.stop(self._database, run)
+
     async def perform(self, run: Run, execute: Execute) -> Outcome:
         """Call a tool, unless the run may be another's by now; a database that is away is waited for."""
         caller = Caller(run.tenant_id, run.id, run.incident_id, run.incident)
@@ -269,14 +273,21 @@ class _Drive:
         now = utcnow()
         for execute, outcome in self._ended:
             self._run.ledger[execute.path] = recording.ended(execute, outcome, now)
+        before = dict(self._run.ledger)
         decision = advance(self._bundle, self._run.parameters, self._run.incident, self._run.ledger, now)
         if self._executor.is_stopping:
             decision.execute.clear()
         release_at = self._release_at(decision)
         write = recording.record(self._run, self._ended, decision, now, release_at=release_at)
-        self._ended = []
         if not write.is_empty():
-            await self._executor.submit(write)
+            try:
+                await self._executor.submit(write)
+            except Stopped:
+                # Nothing of this turn was written, so it is taken again, with what the person said.
+                self._run.ledger = before
+                await self._executor.stop(self._run)
+                return True
+        self._ended = []
         if write.change is not None:
             return False
         # What is recorded as started is done, even if the process was asked to stop meanwhile.

@@ -15,7 +15,7 @@ from fettle.kernel import events
 from fettle.kernel.database import Database, bind_tenant, driver
 from fettle.kernel.events import NewEvent
 from fettle.kernel.jsonio import dumps_str
-from fettle.tools.ledger import Record, State
+from fettle.tools.ledger import CANCEL, Record, State
 
 _LEASE = """
 WITH RECURSIVE open_tenants AS (
@@ -61,10 +61,13 @@ WHERE r.id = n.id AND r.fence = n.fence AND r.state = 'running'
 # The rows are locked before anything is written, so that a take-over comes either before all of it,
 # and then nothing is written, or after all of it.
 _WRITE = """
-WITH held AS (
-  SELECT r.id, r.fence FROM playbook_runs r JOIN unnest($2::uuid[], $3::int[]) AS n(id, fence)
+WITH found AS (
+  SELECT r.id, r.fence, r.cancelled_at IS NOT NULL AND NOT n.knows AS stopped
+  FROM playbook_runs r JOIN unnest($2::uuid[], $3::int[], $23::boolean[]) AS n(id, fence, knows)
     ON r.id = n.id AND r.fence = n.fence
   WHERE r.tenant_id = $1 AND r.state = 'running' ORDER BY r.id FOR UPDATE OF r
+), held AS (
+  SELECT id FROM found WHERE NOT stopped
 ), steps AS (
   INSERT INTO run_steps AS s (tenant_id, run_id, path, title, phase, tool, state, attempt, input, output, error,
                               started_at, ended_at, wake_at)
@@ -86,12 +89,16 @@ WITH held AS (
   JOIN held ON held.id = n.id
   WHERE r.id = n.id
 )
-SELECT id, fence FROM held
+SELECT id, fence, stopped FROM found
 """
 
 
 class LeaseLost(Exception):  # noqa: N818 - what happened, not a fault
     """Another process has the run now; nothing of what was to be written was."""
+
+
+class Stopped(Exception):  # noqa: N818 - what happened, not a fault
+    """A person stopped the run, which its executor has not taken into account; nothing was written."""
 
 
 @dataclass(slots=True)
@@ -203,7 +210,8 @@ async def write(database: Database, writes: list[Write]) -> list[BaseException |
     """Record what many runs have to record in one transaction.
 
     Returns:
-        For each write None, or `LeaseLost` where another process has the run.
+        For each write None, `LeaseLost` where another process has the run, or `Stopped` where a person
+        stopped it and its ledger here does not say so yet.
     """
     # A process that got back a run whose lease it had let lapse may still hear from its own earlier turn.
     fences: dict[UUID, int] = {}
@@ -213,19 +221,32 @@ async def write(database: Database, writes: list[Write]) -> list[BaseException |
     for item in writes:
         if item.run.fence == fences[item.run.id]:
             by_tenant[item.run.tenant_id].append(item)
-    held: set[tuple[UUID, int]] = set()
+    found: dict[tuple[UUID, int], bool] = {}
     async with database.unbound() as session:
-        for tenant_id in sorted(by_tenant):  # always in the same order, so that two writers never wait crosswise
+        for tenant_id in sorted(
+            by_tenant
+        ):  # always in the same order, so that two writers never wait crosswise
             await bind_tenant(session, tenant_id)
-            held |= await _write_tenant(session, tenant_id, by_tenant[tenant_id])
-    return [
-        None if (item.run.id, item.run.fence) in held else LeaseLost(str(item.run.id)) for item in writes
-    ]
+            found |= await _write_tenant(session, tenant_id, by_tenant[tenant_id])
+    return [_came_of(item, found.get((item.run.id, item.run.fence))) for item in writes]
+
+
+async def stop(database: Database, run: Run) -> None:
+    """Bring a run's ledger up to what a person said: it says now who stopped it, and why."""
+    async with database.raw_tenant(run.tenant_id) as connection:
+        rows = await connection.fetch(f"{_LEDGER} AND path = $2", [run.id], CANCEL)
+    run.ledger.update({row["path"]: _record(row) for row in rows})
+
+
+def _came_of(write: Write, stopped: bool | None) -> BaseException | None:
+    if stopped is None:
+        return LeaseLost(str(write.run.id))
+    return Stopped(str(write.run.id)) if stopped else None
 
 
 async def _write_tenant(
     session: AsyncSession, tenant_id: UUID, group: list[Write]
-) -> set[tuple[UUID, int]]:
+) -> dict[tuple[UUID, int], bool]:
     connection = await driver(session)
     # A step that failed and is tried again at once is one line, as it now stands; its events tell of both.
     lines = {(item.run.id, row.record.path): row for item in group for row in item.steps}
@@ -255,12 +276,13 @@ async def _write_tenant(
         [change.outcome for _, change in changes],
         [change.reason for _, change in changes],
         [change.finished_at for _, change in changes],
+        [CANCEL in item.run.ledger for item in group],
     )
-    held = {(row["id"], row["fence"]) for row in found}
-    kept = [item for item in group if (item.run.id, item.run.fence) in held]
+    stopped = {(row["id"], row["fence"]): row["stopped"] for row in found}
+    kept = [item for item in group if stopped.get((item.run.id, item.run.fence)) is False]
     await transition(session, tenant_id, [t for item in kept for t in item.transitions], if_allowed=True)
     await events.append(session, tenant_id, [event for item in kept for event in item.events])
-    return held
+    return stopped
 
 
 def _json(value: Any) -> str | None:

@@ -12,7 +12,7 @@ ToolName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a
 PlaybookId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,99}$")]
 RunState = Literal["queued", "running", "waiting", "finished"]
-RunOutcome = Literal["verified", "completed", "failed", "rolled_back", "unknown"]
+RunOutcome = Literal["verified", "completed", "failed", "rolled_back", "unknown", "cancelled"]
 
 
 class Input(BaseModel):
@@ -162,6 +162,12 @@ class RunOut(RunItem):
 
 
 RunPage = Page[RunItem]
+
+
+class StopIn(Input):
+    """Why a person stops a run; it stands in the timeline."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)]
 
 
 class SecretIn(Input):
