@@ -52,6 +52,47 @@ class PasswordChange(Input):
     )
 
 
+class TenantOut(Output):
+    """A tenant."""
+
+    id: Id
+    name: str = Field(examples=["Alder Clinic"])
+    slug: str = Field(examples=["alder-clinic"])
+    created_at: datetime
+
+
+class TenantIn(Input):
+    """A tenant to be."""
+
+    name: Text = Field(examples=["Alder Clinic"])
+    slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = Field(
+        examples=["alder-clinic"]
+    )
+
+
+class TenantOfMine(Output):
+    """A tenant and the caller's role in it."""
+
+    id: Id
+    name: str
+    slug: str
+    role: str | None = Field(description="None for an API key, whose scopes stand in its place.")
+
+
+class Me(Output):
+    """The caller."""
+
+    id: Id
+    kind: Literal["user", "api_key"]
+    email: str | None
+    name: str
+    is_platform_admin: bool
+    must_change_password: bool
+    tenants: list[TenantOfMine]
+    tenant_id: UUID | None = Field(description="The tenant that the request is about, where one is chosen.")
+    permissions: list[str] = Field(description="In that tenant; empty where none is chosen.")
+
+
 class ApiKeyOut(Output):
     """An API key, without its secret."""
 
@@ -79,3 +120,55 @@ class ApiKeyIssued(ApiKeyOut, OneTimeAnswer):
     """A new API key; its secret is shown here and never again."""
 
     secret: str
+
+
+class MemberOut(Output):
+    """A member of the tenant."""
+
+    id: Id
+    email: str
+    name: str
+    role: str
+    since: datetime
+
+
+class MemberIn(Input):
+    """A member to be."""
+
+    email: Email = Field(examples=["ann@example.org"])
+    name: Text = Field(examples=["Ann Example"])
+    role: Text = Field(examples=["operator"])
+
+
+class MemberAdded(MemberOut, OneTimeAnswer):
+    """A new member; the one-time password of a new account is shown here and never again."""
+
+    one_time_password: str | None
+
+
+class RoleChange(Input):
+    """Another role for a member."""
+
+    role: Text = Field(examples=["analyst"])
+
+
+class RoleOut(Output):
+    """A role."""
+
+    name: str
+    description: str
+    permissions: list[str]
+
+
+class PermissionOut(Output):
+    """A permission."""
+
+    name: str
+    description: str
+
+
+class RolesAndPermissions(Output):
+    """Everything that may be done, and by whom."""
+
+    roles: list[RoleOut]
+    permissions: list[PermissionOut]
