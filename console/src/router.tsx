@@ -58,15 +58,35 @@ const evidence = createRoute({
   component: lazyRouteComponent(() => import("./screens/Evidence"), "Evidence"),
 });
 
-const keys = createRoute({
+const settings = createRoute({
   getParentRoute: () => tenant,
-  path: "settings/keys",
+  path: "settings",
+  component: lazyRouteComponent(() => import("./screens/settings/SettingsLayout"), "SettingsLayout"),
+});
+
+const settingsHome = createRoute({
+  getParentRoute: () => settings,
+  path: "/",
+  beforeLoad: ({ params }) => {
+    throw redirect({ to: "/t/$tenant/settings/appearance", params, replace: true });
+  },
+});
+
+const appearance = createRoute({
+  getParentRoute: () => settings,
+  path: "appearance",
+  component: lazyRouteComponent(() => import("./screens/settings/Appearance"), "Appearance"),
+});
+
+const keys = createRoute({
+  getParentRoute: () => settings,
+  path: "keys",
   component: lazyRouteComponent(() => import("./screens/Keys"), "Keys"),
 });
 
 const routeTree = root.addChildren([
   home,
-  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, evidence, keys]),
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, evidence, settings.addChildren([settingsHome, appearance, keys])]),
 ]);
 
 export function createConsoleRouter(history?: RouterHistory) {

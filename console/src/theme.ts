@@ -58,6 +58,7 @@ export const theme = createTheme({
 export const cssVariables: CSSVariablesResolver = () => ({
   variables: {
     "--fettle-row-height": "2.75rem",
+    "--fettle-cell": "0.55rem",
     "--fettle-header-height": "3.25rem",
     "--fettle-nav-width": "13rem",
   },

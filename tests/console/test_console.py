@@ -267,7 +267,7 @@ async def test_a_break_of_the_demo_host_is_seen_healing_with_its_proof(desk, run
     await eventually(demo_tenant)
     await page.goto(f"{desk.url}/")
     await page.get_by_role("button", name="Switch").click()
-    await page.get_by_role("menuitem", name="Demo").click()
+    await page.get_by_role("option", name="Demo").click()
     await page.get_by_role("link", name="Incidents", exact=True).click()
     healed = page.get_by_role("row").filter(has_text="service/app.conf").filter(has_text="Resolved")
     await expect(healed).to_be_visible(timeout=PATIENCE_SECONDS * 1000)

@@ -47,6 +47,18 @@ export const incidentsQuery = (tenantId: string, filters: IncidentFilters) =>
     staleTime: 30_000,
   });
 
+const PALETTE_SIZE = 6;
+
+/** The few incidents that the palette offers for what is typed: a number, or words. */
+export const paletteIncidentsQuery = (tenantId: string, typed: string) =>
+  queryOptions({
+    queryKey: [...incidentListKey(tenantId), "palette", typed],
+    queryFn: ({ signal }) => {
+      const query = new URLSearchParams({ q: typed.replace(/^#/, ""), limit: String(PALETTE_SIZE) });
+      return request<Page<Incident>>("incidents", { tenantId, query, signal });
+    },
+  });
+
 export const incidentKey = (tenantId: string, id: string) => [tenantId, "incident", id] as const;
 
 export const incidentQuery = (tenantId: string, id: string) =>

@@ -1,24 +1,50 @@
-// Times, durations, shares and counts as people read them, in the zone and language of the browser.
+// Times, durations, shares and counts as people read them, in the chosen zone and the language of the browser.
+import { browserTimeZone, preferences } from "./preferences";
 
-const dateTimeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
-const shortFormat = new Intl.DateTimeFormat(undefined, {
-  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
-});
-const clockFormat = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
-});
+type DateStyle = "dateTime" | "short" | "clock" | "hour" | "day";
+
+const STYLES: Record<DateStyle, Intl.DateTimeFormatOptions> = {
+  dateTime: { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" },
+  short: { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+  clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" },
+  hour: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+  day: { month: "short", day: "numeric" },
+};
+
+/* Formats cost more to make than to use; they hold until another zone is chosen. */
+let formats = new Map<DateStyle, Intl.DateTimeFormat>();
+let formatsZone: string | null = null;
 const countFormat = new Intl.NumberFormat();
 
+function dateFormat(style: DateStyle): Intl.DateTimeFormat {
+  const zone = preferences.get().timeZone;
+  if (zone !== formatsZone) {
+    formats = new Map();
+    formatsZone = zone;
+  }
+  const known = formats.get(style);
+  if (known !== undefined) return known;
+  const made = new Intl.DateTimeFormat(undefined, { ...STYLES[style], ...(zone === null ? {} : { timeZone: zone }) });
+  formats.set(style, made);
+  return made;
+}
+
 export function dateTime(iso: string): string {
-  return dateTimeFormat.format(new Date(iso));
+  return dateFormat("dateTime").format(new Date(iso));
 }
 
 export function shortDateTime(iso: string): string {
-  return shortFormat.format(new Date(iso));
+  return dateFormat("short").format(new Date(iso));
 }
 
 export function clockTime(iso: string): string {
-  return clockFormat.format(new Date(iso));
+  return dateFormat("clock").format(new Date(iso));
+}
+
+/** A moment on the axis of a plot: the hour, or the day where one begins. */
+export function axisTime(at: Date): string {
+  const hour = dateFormat("hour").format(at);
+  return hour === "00:00" ? dateFormat("day").format(at) : hour;
 }
 
 export function count(value: number): string {
@@ -56,13 +82,10 @@ export function ago(iso: string, now: number): string {
   return `${coarse(seconds)} ago`;
 }
 
-export function timeZoneLabel(date: Date = new Date()): string {
-  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const offset = -date.getTimezoneOffset();
-  const sign = offset < 0 ? "−" : "+";
-  const hours = String(Math.floor(Math.abs(offset) / 60)).padStart(2, "0");
-  const minutes = String(Math.abs(offset) % 60).padStart(2, "0");
-  return `${name} (UTC${sign}${hours}:${minutes})`;
+export function timeZoneLabel(date: Date = new Date(), zone: string = preferences.get().timeZone ?? browserTimeZone()): string {
+  const parts = new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset" }).formatToParts(date);
+  const offset = parts.find((part) => part.type === "timeZoneName")?.value.replace("GMT", "").replace("-", "−") ?? "";
+  return `${zone} (UTC${offset === "" ? "+00:00" : offset})`;
 }
 
 /** A name from the API as words: awaiting_approval becomes "Awaiting approval". */

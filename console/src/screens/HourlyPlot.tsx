@@ -3,7 +3,7 @@ import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { shortDateTime } from "../lib/format";
+import { axisTime, shortDateTime } from "../lib/format";
 import { t } from "../texts";
 import classes from "./HourlyPlot.module.css";
 
@@ -97,12 +97,6 @@ function options(element: HTMLElement): uPlot.Options {
   };
 }
 
-const hourFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const dayFormat = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
-
 function hourLabels(_plot: uPlot, splits: number[]): string[] {
-  return splits.map((seconds) => {
-    const at = new Date(seconds * 1000);
-    return at.getHours() === 0 ? dayFormat.format(at) : hourFormat.format(at);
-  });
+  return splits.map((seconds) => axisTime(new Date(seconds * 1000)));
 }

@@ -4,6 +4,8 @@ import { Link, type ErrorComponentProps } from "@tanstack/react-router";
 import { t } from "../texts";
 import { Empty, Lines, Panel, Trouble } from "../ui/parts";
 
+const NOT_FETCHED = /dynamically imported module|module script failed|Failed to fetch/i;
+
 export function ScreenLoading() {
   return (
     <Panel>
@@ -13,7 +15,17 @@ export function ScreenLoading() {
 }
 
 export function RouteTrouble({ error, reset }: ErrorComponentProps) {
-  return <Trouble error={error instanceof Error ? error : new Error(String(error))} onRetry={reset} />;
+  const whole = error instanceof Error ? error : new Error(String(error));
+  // A screen that cannot be fetched any more belongs to a version that has been replaced since the page was opened.
+  if (NOT_FETCHED.test(whole.message)) {
+    return (
+      <Empty title={t.problem.newVersion}>
+        <p>{t.problem.newVersionText}</p>
+        <Button onClick={() => window.location.reload()}>{t.problem.reload}</Button>
+      </Empty>
+    );
+  }
+  return <Trouble error={whole} onRetry={reset} />;
 }
 
 export function NotFound() {

@@ -1,24 +1,28 @@
-// The frame around every screen: header with tenant, live state and person; menu; keyboard help; time zone.
-import { ActionIcon, AppShell, Badge, Burger, Button, Menu, NavLink, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+// The frame around every screen: header with tenant, palette, live state and person; grouped menu; banner; time zone.
+import { ActionIcon, AppShell, Badge, Burger, Button, Kbd, NavLink, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useRouterState } from "@tanstack/react-router";
-import { useEffect, type ReactNode } from "react";
+import { Fragment, lazy, Suspense, useEffect, type ReactNode } from "react";
 import { approvalsQuery } from "../api/queries";
-import { session } from "../api/session";
 import type { Me, Membership } from "../api/types";
 import { timeZoneLabel } from "../lib/format";
-import { useShortcuts } from "../lib/keyboard";
+import { useChord, useShortcuts, type Shortcuts } from "../lib/keyboard";
+import { usePreferences } from "../lib/preferences";
 import type { TenantScope } from "../lib/tenant";
 import { t } from "../texts";
-import {
-  IconApprovals, IconCheck, IconChevron, IconEvidence, IconHelp, IconIncidents, IconKey, IconMoon, IconOut, IconOverview, IconRules,
-  IconSun, IconUser,
-} from "../ui/icons";
+import { IconHelp, IconMoon, IconSearch, IconSun } from "../ui/icons";
+import { ConnectionBanner } from "./ConnectionBanner";
 import { KeyboardHelp } from "./KeyboardHelp";
 import { LiveIndicator } from "./LiveIndicator";
 import { Logo } from "./Logo";
+import { isOffered, MENU, PAGES, type Page } from "./pages";
+import { PersonMenu } from "./PersonMenu";
+import { TenantSwitcher } from "./TenantSwitcher";
+import { useRouteFocus } from "./useRouteFocus";
 import classes from "./Shell.module.css";
+
+const Palette = lazy(() => import("./Palette").then((module) => ({ default: module.Palette })));
 
 interface ShellProps {
   tenants: Membership[];
@@ -30,25 +34,26 @@ interface ShellProps {
 export function Shell({ tenants, me, current, children }: ShellProps) {
   const [menuOpen, menu] = useDisclosure(false);
   const [helpOpen, help] = useDisclosure(false);
+  const [paletteOpen, palette] = useDisclosure(false);
   const navigate = useNavigate();
   const path = useRouterState({ select: (state) => state.location.pathname });
-  const slug = current?.slug;
+  const announced = useRouteFocus();
+  const { timeZone, density } = usePreferences();
 
   const closeMenu = menu.close;
   useEffect(() => closeMenu(), [path, closeMenu]);
+  useEffect(() => {
+    document.documentElement.dataset["density"] = density;
+  }, [density]);
 
-  const open = (to: (typeof PAGES)[number]["to"]) => () => {
-    if (slug !== undefined) void navigate({ to, params: { tenant: slug } });
-  };
-  useShortcuts({
-    "?": help.open,
-    "g o": open("/t/$tenant/overview"),
-    "g i": open("/t/$tenant/incidents"),
-    "g a": open("/t/$tenant/approvals"),
-    "g r": open("/t/$tenant/rules"),
-    "g e": open("/t/$tenant/evidence"),
-    "g k": open("/t/$tenant/settings/keys"),
-  });
+  const pageKeys: Shortcuts = {};
+  for (const page of PAGES) {
+    pageKeys[page.keys] = () => {
+      if (current !== undefined && isOffered(page, current.permissions)) void navigate({ to: page.to, params: { tenant: current.slug } });
+    };
+  }
+  useShortcuts({ ...pageKeys, "?": help.open });
+  useChord("k", palette.toggle);
 
   return (
     <AppShell
@@ -63,6 +68,7 @@ export function Shell({ tenants, me, current, children }: ShellProps) {
         <Link to="/" className={classes["home"]} aria-label={t.shell.home}><Logo /></Link>
         <TenantSwitcher tenants={tenants} current={current} />
         <div className={classes["spacer"]} />
+        <PaletteButton onOpen={palette.open} />
         {current !== undefined && <LiveIndicator />}
         <ColorSchemeButton />
         <Tooltip label={t.shell.help}>
@@ -70,85 +76,97 @@ export function Shell({ tenants, me, current, children }: ShellProps) {
             <IconHelp />
           </ActionIcon>
         </Tooltip>
-        <PersonMenu me={me} />
+        <PersonMenu me={me} current={current} />
       </AppShell.Header>
       <AppShell.Navbar className={classes["navbar"]} aria-label={t.shell.menu}>
         {current !== undefined && <Pages current={current} path={path} />}
-        <div className={classes["zone"]}>
-          {t.shell.timesIn}
-          <br />
-          {timeZoneLabel()}
-        </div>
+        <Zone current={current} />
       </AppShell.Navbar>
-      <AppShell.Main id="main" tabIndex={-1} className={classes["main"]}>{children}</AppShell.Main>
+      <AppShell.Main id="main" tabIndex={-1} className={classes["main"]}>
+        {current !== undefined && <ConnectionBanner />}
+        {/* Another zone makes every time on the page anew. */}
+        <Fragment key={timeZone}>{children}</Fragment>
+      </AppShell.Main>
       <KeyboardHelp opened={helpOpen} onClose={help.close} />
+      {paletteOpen && (
+        <Suspense>
+          <Palette tenants={tenants} current={current} onClose={palette.close} onHelp={help.open} />
+        </Suspense>
+      )}
+      <p role="status" className="visually-hidden">{announced}</p>
     </AppShell>
   );
 }
-
-const PAGES = [
-  { to: "/t/$tenant/overview", label: t.nav.overview, icon: IconOverview, permission: "incidents:read" },
-  { to: "/t/$tenant/incidents", label: t.nav.incidents, icon: IconIncidents, permission: "incidents:read" },
-  { to: "/t/$tenant/approvals", label: t.nav.approvals, icon: IconApprovals, permission: "incidents:read" },
-  { to: "/t/$tenant/rules", label: t.nav.rules, icon: IconRules, permission: "rules:read" },
-  { to: "/t/$tenant/evidence", label: t.nav.evidence, icon: IconEvidence, permission: "evidence:read" },
-  { to: "/t/$tenant/settings/keys", label: t.nav.keys, icon: IconKey, permission: "keys:read" },
-] as const;
 
 function Pages({ current, path }: { current: TenantScope; path: string }) {
   const waiting = useQuery({ ...approvalsQuery(current.id, { state: "pending" }), enabled: current.permissions.has("incidents:read") });
   const waitingCount = waiting.data?.items.length ?? 0;
   return (
     <nav className={classes["pages"]} aria-label={t.shell.pages}>
-      {PAGES.filter((page) => current.permissions.has(page.permission)).map((page) => {
-        const here = path.startsWith(page.to.replace("$tenant", current.slug));
+      {MENU.map((group) => {
+        const pages = group.pages.filter((page) => isOffered(page, current.permissions));
+        if (pages.length === 0) return null;
         return (
-          <NavLink
-            key={page.to}
-            renderRoot={(props: object) => <Link to={page.to} params={{ tenant: current.slug }} {...props} />}
-            label={page.label}
-            leftSection={<page.icon />}
-            active={here}
-            aria-current={here ? "page" : undefined}
-            className={classes["page"] ?? ""}
-            rightSection={
-              page.label === t.nav.approvals && waitingCount > 0 ? (
-                <Badge size="sm" circle={waitingCount < 10} color="yellow.2" c="dark.8" aria-label={t.nav.waiting(waitingCount)}>{waitingCount}</Badge>
-              ) : undefined
-            }
-          />
+          <section key={group.name} aria-label={group.name} className={classes["menuGroup"]}>
+            <p className={classes["menuGroupName"]} aria-hidden="true">{group.name}</p>
+            {pages.map((page) => (
+              <PageLink key={page.to} page={page} slug={current.slug} path={path} waiting={page.label === t.nav.approvals ? waitingCount : 0} />
+            ))}
+          </section>
         );
       })}
     </nav>
   );
 }
 
-function TenantSwitcher({ tenants, current }: { tenants: Membership[]; current: TenantScope | undefined }) {
-  if (tenants.length === 0) return null;
-  if (tenants.length === 1 && current !== undefined) return <span className={classes["onlyTenant"]}>{current.name}</span>;
+function PageLink({ page, slug, path, waiting }: { page: Page; slug: string; path: string; waiting: number }) {
+  const here = path === page.to.replace("$tenant", slug) || path.startsWith(`${page.to.replace("$tenant", slug)}/`);
   return (
-    <Menu position="bottom-start" width="16rem">
-      <Menu.Target>
-        <Button
-          variant="default" size="xs" className={classes["tenant"] ?? ""} rightSection={<IconChevron width="0.875rem" />}
-          aria-label={t.shell.switchTenant(current?.name ?? t.shell.noTenant)}
-        >
-          {current?.name ?? t.shell.noTenant}
-        </Button>
-      </Menu.Target>
-      <Menu.Dropdown className={classes["tenants"] ?? ""}>
-        <Menu.Label>{t.shell.tenants}</Menu.Label>
-        {tenants.map((tenant) => (
-          <Menu.Item
-            key={tenant.id}
-            renderRoot={(props: object) => <Link to="/t/$tenant/overview" params={{ tenant: tenant.slug }} {...props} />}
-            rightSection={tenant.id === current?.id ? <IconCheck width="0.875rem" aria-label={t.shell.currentTenant} /> : undefined}
-          >
-            {tenant.name}
-          </Menu.Item>
-        ))}
-      </Menu.Dropdown>
-    </Menu>
+    <NavLink
+      renderRoot={(props: object) => <Link to={page.to} params={{ tenant: slug }} {...props} />}
+      label={page.label}
+      leftSection={<page.icon />}
+      active={here}
+      aria-current={here ? "page" : undefined}
+      className={classes["page"] ?? ""}
+      rightSection={
+        waiting > 0 ? (
+          <Badge size="sm" circle={waiting < 10} color="yellow.2" c="dark.8" aria-label={t.nav.waiting(waiting)}>{waiting}</Badge>
+        ) : undefined
+      }
+    />
+  );
+}
+
+function Zone({ current }: { current: TenantScope | undefined }) {
+  return (
+    <div className={classes["zone"]}>
+      {t.shell.timesIn}
+      <br />
+      {current === undefined ? (
+        timeZoneLabel()
+      ) : (
+        <Link to="/t/$tenant/settings/appearance" params={{ tenant: current.slug }} className={classes["zoneLink"]} title={t.shell.changeZone}>
+          {timeZoneLabel()}
+        </Link>
+      )}
+    </div>
+  );
+}
+
+const ON_APPLE = typeof navigator !== "undefined" && /Mac|iP(hone|ad|od)/.test(navigator.platform);
+
+function PaletteButton({ onOpen }: { onOpen: () => void }) {
+  return (
+    <>
+      <Button
+        variant="default" size="xs" className={classes["paletteButton"] ?? ""} onClick={onOpen} visibleFrom="md" leftSection={<IconSearch width="0.95rem" />}
+        rightSection={<Kbd size="xs" aria-hidden="true">{t.palette.chord(ON_APPLE)}</Kbd>} aria-keyshortcuts="Control+K Meta+K" title={t.palette.open}
+      >
+        {t.palette.short}
+      </Button>
+      <ActionIcon variant="subtle" color="gray" size="lg" onClick={onOpen} aria-label={t.palette.short} hiddenFrom="md"><IconSearch /></ActionIcon>
+    </>
   );
 }
 
@@ -158,28 +176,9 @@ function ColorSchemeButton() {
   const next = scheme === "dark" ? "light" : "dark";
   return (
     <Tooltip label={t.shell.scheme[next]}>
-      <ActionIcon variant="subtle" color="gray" size="lg" onClick={() => setColorScheme(next)} aria-label={t.shell.scheme[next]}>
+      <ActionIcon variant="subtle" color="gray" size="lg" onClick={() => setColorScheme(next)} aria-label={t.shell.scheme[next]} visibleFrom="xs">
         {scheme === "dark" ? <IconSun /> : <IconMoon />}
       </ActionIcon>
     </Tooltip>
-  );
-}
-
-function PersonMenu({ me }: { me: Me | undefined }) {
-  return (
-    <Menu position="bottom-end" width="15rem">
-      <Menu.Target>
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t.shell.person}><IconUser /></ActionIcon>
-      </Menu.Target>
-      <Menu.Dropdown>
-        {me !== undefined && (
-          <Menu.Label>
-            {me.name || me.email}
-            {me.name !== "" && <><br />{me.email}</>}
-          </Menu.Label>
-        )}
-        <Menu.Item leftSection={<IconOut />} onClick={() => void session.signOut()}>{t.shell.signOut}</Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
   );
 }

@@ -4,6 +4,7 @@ import { Outlet, useParams } from "@tanstack/react-router";
 import { useEffect, useMemo } from "react";
 import { meQuery } from "../api/queries";
 import { LiveFeed } from "../lib/liveFeed";
+import { preferences } from "../lib/preferences";
 import { rememberTenant, TenantContext, type TenantScope } from "../lib/tenant";
 import { t } from "../texts";
 import { Empty, Panel, Trouble } from "../ui/parts";
@@ -18,7 +19,9 @@ export function TenantLayout() {
   const me = useQuery({ ...meQuery(membership?.id), enabled: membership !== undefined });
 
   useEffect(() => {
-    if (membership !== undefined) rememberTenant(membership.slug);
+    if (membership === undefined) return;
+    rememberTenant(membership.slug);
+    preferences.rememberTenant(membership.slug);
   }, [membership]);
 
   const scope = useMemo<TenantScope | null>(

@@ -1,5 +1,6 @@
 // What several screens say: problems, severity, state, level.
 import { plural } from "./words";
+import { count } from "../lib/format";
 
 export const commonTexts = {
   pageTitle: (page: string) => `${page} · Fettle`,
@@ -13,13 +14,16 @@ export const commonTexts = {
     more: "Load more",
     nothing: "nothing",
     mayNot: "Your role does not let you see this.",
-    showJson: (label: string, chars: number) => `Show ${label.toLowerCase()} (${chars.toLocaleString()} characters)`,
+    showJson: (label: string, chars: number) => `Show ${label.toLowerCase()} (${count(chars)} characters)`,
   },
 
   problem: {
     unexpected: "The console failed here",
     unreachableTitle: "Fettle cannot be reached",
     unreachable: "The request did not get through. The platform may be stopped, or the network is down.",
+    newVersion: "This screen could not be fetched",
+    newVersionText: "Fettle may have been updated since this page was opened, or the network is down. Loading the page again mends both.",
+    reload: "Load the page again",
     retry: "Try again",
     requestId: "Request",
     copyRequestId: "Copy the request id",

@@ -1,6 +1,26 @@
 // Settings.
 
 export const settingsTexts = {
+  settings: {
+    title: "Settings",
+    choose: "Part of the settings",
+    groups: { you: "You", people: "People", access: "Access", organisation: "Organisation" },
+    appearance: "Appearance",
+  },
+
+  appearance: {
+    colours: "Colours",
+    scheme: { auto: "As the system", light: "Light", dark: "Dark" },
+    density: "Rows",
+    densityHelp: "How much room the rows of lists and tables take.",
+    densityName: { comfortable: "Roomy", compact: "Narrow" },
+    zone: "Time zone",
+    zoneHelp: "Every time in the console is shown in it. Exports and the API stay in UTC.",
+    zoneOfBrowser: (name: string) => `As this browser (${name})`,
+    now: (time: string) => `It is ${time} there now.`,
+    keptHere: "These choices are kept in this browser alone.",
+  },
+
   keys: {
     make: "Make a key",
     none: "There are no API keys",

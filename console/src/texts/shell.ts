@@ -17,6 +17,10 @@ export const shellTexts = {
     pages: "Pages",
     tenants: "Tenants",
     noTenant: "Choose a tenant",
+    findTenant: "Find a tenant",
+    noTenantFound: "No tenant of yours is called so.",
+    recentTenants: "Opened last",
+    changeZone: "Choose another time zone",
     currentTenant: "this one",
     switchTenant: (name: string) => `Tenant: ${name}. Switch`,
     noSuchTenant: (slug: string) => `There is no tenant “${slug}” for you`,
@@ -35,11 +39,28 @@ export const shellTexts = {
     rules: "Rules",
     evidence: "Evidence",
     keys: "API keys",
+    settings: "Settings",
+    groups: { work: "Work", automation: "Automation", proof: "Proof", settings: "Settings" },
     waiting: (n: number) => `${n} waiting`,
+  },
+
+  palette: {
+    open: "Go to a screen, an incident, a tenant, or do something",
+    short: "Go to…",
+    chord: (apple: boolean) => (apple ? "⌘ K" : "Ctrl K"),
+    placeholder: "A screen, an incident's number or words, a tenant, something to do",
+    none: "Nothing is called so. Try other words, or an incident's number.",
+    screens: "Screens",
+    actions: "Do",
+    scheme: { light: "Use light colours", dark: "Use dark colours", auto: "Use the colours of the system" },
+    density: { comfortable: "Use roomy rows", compact: "Use narrow rows" },
+    copyLink: "Copy the link to this page",
   },
 
   live: {
     name: { connecting: "Connecting", connected: "Live", reconnecting: "Reconnecting", offline: "Offline" },
+    banner: { offline: "This browser is offline.", reconnecting: "The live stream is broken and is being opened again." },
+    behindSince: (clock: string) => `What you see is how it was at ${clock}. It catches up by itself.`,
     explain: {
       connecting: "The live stream is being opened.",
       connected: "What you see changes as it happens.",
@@ -54,8 +75,7 @@ export const shellTexts = {
       {
         name: "Everywhere",
         keys: [
-          ["?", "This help"], ["g o", "Overview"], ["g i", "Incidents"], ["g a", "Approvals"], ["g r", "Rules"], ["g e", "Evidence"],
-          ["g k", "API keys"],
+          ["?", "This help"], ["Ctrl k", "Go to anything, do anything"],
         ],
       },
       { name: "List of incidents", keys: [["j", "Next incident"], ["k", "Previous incident"], ["Enter", "Open it"], ["/", "Search"]] },

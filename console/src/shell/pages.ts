@@ -1,0 +1,68 @@
+// Every screen that the menu offers, in its groups: where it is, what it needs, which keys open it.
+import { t } from "../texts";
+import {
+  IconApprovals, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
+} from "../ui/icons";
+
+interface MenuPage {
+  to: `/t/$tenant/${string}`;
+  label: string;
+  icon: typeof IconOverview;
+  /** None where everybody may see it. */
+  permission: string | null;
+  /** Two keys that open it from everywhere. */
+  keys: string;
+}
+
+interface MenuGroup {
+  name: string;
+  pages: readonly MenuPage[];
+}
+
+/* A screen stands here only when the API has it. */
+export const MENU = [
+  {
+    name: t.nav.groups.work,
+    pages: [
+      { to: "/t/$tenant/overview", label: t.nav.overview, icon: IconOverview, permission: "incidents:read", keys: "g o" },
+      { to: "/t/$tenant/incidents", label: t.nav.incidents, icon: IconIncidents, permission: "incidents:read", keys: "g i" },
+      { to: "/t/$tenant/approvals", label: t.nav.approvals, icon: IconApprovals, permission: "incidents:read", keys: "g a" },
+    ],
+  },
+  {
+    name: t.nav.groups.automation,
+    pages: [{ to: "/t/$tenant/rules", label: t.nav.rules, icon: IconRules, permission: "rules:read", keys: "g r" }],
+  },
+  {
+    name: t.nav.groups.proof,
+    pages: [{ to: "/t/$tenant/evidence", label: t.nav.evidence, icon: IconEvidence, permission: "evidence:read", keys: "g e" }],
+  },
+  {
+    name: t.nav.groups.settings,
+    pages: [{ to: "/t/$tenant/settings", label: t.nav.settings, icon: IconSettings, permission: null, keys: "g s" }],
+  },
+] as const satisfies readonly MenuGroup[];
+
+export type Page = (typeof MENU)[number]["pages"][number];
+
+export const PAGES: readonly Page[] = MENU.flatMap((group): readonly Page[] => group.pages);
+
+/* Below the settings: what the palette opens and the settings' own menu shows. */
+export const SETTINGS = [
+  {
+    name: t.settings.groups.you,
+    pages: [{ to: "/t/$tenant/settings/appearance", label: t.settings.appearance, permission: null }],
+  },
+  {
+    name: t.settings.groups.access,
+    pages: [{ to: "/t/$tenant/settings/keys", label: t.nav.keys, permission: "keys:read" }],
+  },
+] as const satisfies readonly { name: string; pages: readonly Pick<MenuPage, "to" | "label" | "permission">[] }[];
+
+export type SettingsPage = (typeof SETTINGS)[number]["pages"][number];
+
+export const SETTINGS_PAGES: readonly SettingsPage[] = SETTINGS.flatMap((group): readonly SettingsPage[] => group.pages);
+
+export function isOffered(page: { permission: string | null }, permissions: ReadonlySet<string>): boolean {
+  return page.permission === null || permissions.has(page.permission);
+}
