@@ -1,6 +1,7 @@
 // Who is signed in: the access token lives in this module's memory alone, the refresh token in a cookie no script sees.
+import type { Challenge, InvitationLook, PasskeyOptions, SignInProvider } from "./identity";
 import { ApiProblem } from "./problem";
-import type { SignIn } from "./types";
+import type { JsonObject, SignIn } from "./types";
 
 export type SessionState = "starting" | "signed-out" | "change-password" | "signed-in" | "unreachable";
 
@@ -10,6 +11,7 @@ const REFRESH_LOCK = "fettle-refresh";
 let accessToken: string | null = null;
 let expiresAt = 0;
 let state: SessionState = "starting";
+let expired = false;
 let refreshing: Promise<boolean> | null = null;
 const listeners = new Set<() => void>();
 const otherTabs = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("fettle-session");
@@ -36,10 +38,51 @@ export const session = {
     }
   },
 
-  async signIn(email: string, password: string): Promise<void> {
-    const response = await post("/api/v1/auth/login", { email, password });
-    if (!response.ok) throw await ApiProblem.from(response);
-    accept((await response.json()) as SignIn);
+  /** Whether somebody was signed in on this page and the platform ended it. */
+  hasExpired: (): boolean => expired,
+
+  /** The first half of a sign-in; a challenge where a second factor is to follow. */
+  async signIn(email: string, password: string): Promise<Challenge | null> {
+    return begun(await answerOf<SignIn | Challenge>("auth/login", { email, password }));
+  },
+
+  /** The second half: a code of the app, or a recovery code. */
+  async answerChallenge(challenge: string, method: "totp" | "recovery_code", code: string): Promise<void> {
+    accept(await answerOf<SignIn>("auth/mfa", { challenge, method, code }));
+  },
+
+  /** What a passkey is to sign: as the whole sign-in, or as the second half of one. */
+  passkeyOptions(challenge?: string): Promise<PasskeyOptions> {
+    return answerOf("auth/passkeys/options", challenge === undefined ? {} : { challenge });
+  },
+
+  async answerWithPasskey(challengeId: string, credential: JsonObject, challenge?: string): Promise<void> {
+    const body = { challenge_id: challengeId, credential, ...(challenge === undefined ? {} : { challenge }) };
+    accept(await answerOf<SignIn>("auth/passkeys/verify", body));
+  },
+
+  /** The providers that sign in people of an address's domain. */
+  async providersOf(email: string): Promise<SignInProvider[]> {
+    const response = await fetch(`/api/v1/auth/providers?${new URLSearchParams({ email }).toString()}`);
+    if (!response.ok) return [];
+    const answer = (await response.json()) as SignInProvider[] | { items: SignInProvider[] };
+    return Array.isArray(answer) ? answer : answer.items;
+  },
+
+  /** The answer is the same whether there is such an account or not. */
+  async forgotPassword(email: string): Promise<void> {
+    await answerOf("auth/password/forgot", { email });
+  },
+
+  async resetPassword(token: string, newPassword: string): Promise<void> {
+    await answerOf("auth/password/reset", { token, new_password: newPassword });
+  },
+
+  lookAtInvitation: (token: string): Promise<InvitationLook> => answerOf("auth/invitations/look", { token }),
+
+  /** Whoever has no account yet gets one with the name and the password. */
+  async acceptInvitation(token: string, account?: { name: string; password: string }): Promise<void> {
+    await answerOf("auth/invitations/accept", { token, ...account });
   },
 
   /** Replaces the password; whoever had a one-time password may go on afterwards. */
@@ -76,7 +119,10 @@ export const session = {
     if (accessToken !== null && accessToken !== refused) return accessToken;
     accessToken = null;
     if (await refresh()) return accessToken;
-    if (state !== "starting") forget();
+    if (state !== "starting") {
+      expired = state === "signed-in";
+      forget();
+    }
     return null;
   },
 };
@@ -104,7 +150,14 @@ async function exchangeCookie(): Promise<boolean> {
   return false;
 }
 
+function begun(answer: SignIn | Challenge): Challenge | null {
+  if ("mfa_required" in answer) return answer;
+  accept(answer);
+  return null;
+}
+
 function accept(signedIn: SignIn): void {
+  expired = false;
   accessToken = signedIn.access_token;
   expiresAt = Date.now() + signedIn.expires_in * 1000;
   setState(signedIn.must_change_password ? "change-password" : "signed-in");
@@ -130,4 +183,10 @@ async function post(path: string, body: object, token: string | null = null): Pr
   } catch {
     throw ApiProblem.unreachable();
   }
+}
+
+async function answerOf<Answer>(path: string, body: object): Promise<Answer> {
+  const response = await post(`/api/v1/${path}`, body);
+  if (!response.ok) throw await ApiProblem.from(response);
+  return (response.status === 204 ? undefined : await response.json().catch(() => undefined)) as Answer;
 }

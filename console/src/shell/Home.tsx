@@ -11,7 +11,7 @@ import { t } from "../texts";
 import { Command, Empty, Lines, Panel, Trouble } from "../ui/parts";
 import { useTenants } from "./tenants";
 import { Logo } from "./Logo";
-import classes from "./Door.module.css";
+import classes from "../screens/doors/Door.module.css";
 
 export function Home() {
   const { me, tenants, error, refetch } = useTenants();
