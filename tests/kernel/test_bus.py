@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import timedelta
 
+import asyncpg
 from sqlalchemy import text
 
 from fettle.kernel import bus, events
@@ -196,3 +197,151 @@ async def until(holds):
             return
         await asyncio.sleep(0.05)
     assert holds()
+
+
+async def effects_of(database, tenant, stream):
+    async with database.tenant(tenant) as session:
+        return len(await events.read_stream(session, tenant, "effect", stream))
+
+
+def effect(stream):
+    return NewEvent(stream_type="effect", stream_id=stream, type="effect.made", data={}, actor="system:test")
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_made_again(platform, database, tenant, monkeypatch):
+    stream, made = new_id(), new_id()
+    lost = 0
+    real = database.unbound
+
+    @contextlib.asynccontextmanager
+    async def unbound():
+        nonlocal lost
+        async with real() as session:
+            yield session
+        if session.info.get("test.effect") and not lost:
+            lost += 1
+            raise ConnectionResetError("the server went away after the commit and before its answer")
+
+    async def handle(batch):
+        mine = [item for item in batch.events if item.stream_id == stream]
+        if mine:
+            await batch.append([effect(made) for _ in mine])
+            batch.session.info["test.effect"] = True
+
+    monkeypatch.setattr(database, "unbound", unbound)
+    group = spec(handle)
+    async with consuming(platform, group):
+        await append(database, tenant, *(event(stream, number) for number in range(3)))
+        await until(lambda: lost == 1)
+        await append(database, tenant, event(stream, 3))
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    assert await effects_of(database, tenant, made) == 4
+
+
+async def test_transactions_that_stand_in_each_others_way_are_tried_again_as_a_whole(
+    platform, database, tenant
+):
+    streams = [new_id() for _ in range(6)]
+    sizes = []
+
+    async def handle(batch):
+        mine = [item for item in batch.events if item.stream_id in streams]
+        if mine:
+            sizes.append(len(mine))
+            if len(sizes) == 1:
+                raise asyncpg.DeadlockDetectedError("deadlock detected")
+
+    group = spec(handle)
+    await append(database, tenant, *(event(stream, 0) for stream in streams))
+    async with consuming(platform, group):
+        await until(lambda: len(sizes) >= 2)
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    assert sizes == [6, 6]
+
+
+async def test_the_one_event_that_cannot_be_handled_is_found_by_halves(platform, database, tenant):
+    streams = [new_id() for _ in range(64)]
+    handled, calls = Counter(), 0
+
+    async def handle(batch):
+        nonlocal calls
+        mine = [item.stream_id for item in batch.events if item.stream_id in streams]
+        if not mine:
+            return
+        calls += 1
+        if streams[40] in mine:
+            raise Invalid("not this one")
+        handled.update(mine)
+
+    group = spec(handle)
+    await append(database, tenant, *(event(stream, 0) for stream in streams))
+    async with consuming(platform, group):
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    assert handled == Counter(stream for stream in streams if stream != streams[40])
+    assert calls < 20
+
+
+async def test_a_handler_that_hangs_is_set_aside_and_blocks_nobody(platform, database, tenant, monkeypatch):
+    monkeypatch.setattr(bus, "_HANDLER_SECONDS", 0.2)
+    stuck, free = new_id(), new_id()
+    handled = []
+
+    async def handle(batch):
+        if any(item.stream_id == stuck for item in batch.events):
+            await asyncio.Event().wait()
+        handled.extend(item.stream_id for item in batch.events if item.stream_id == free)
+
+    group = spec(handle)
+    async with consuming(platform, group):
+        await append(database, tenant, event(stuck, 0), event(free, 0))
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+        async with database.raw_system() as connection:
+            row = await connection.fetchrow(
+                "SELECT stream_id, last_error FROM parked_events WHERE consumer_group = $1", group.group
+            )
+    assert handled == [free]
+    assert row["stream_id"] == stuck
+    assert row["last_error"] == "HandlerTooSlowError"
+
+
+async def test_a_slow_handler_keeps_its_lanes_from_a_process_that_looks_for_some(
+    platform, database, tenant, monkeypatch
+):
+    brief = platform.settings.model_copy(update={"lease_seconds": 0.4})
+    monkeypatch.setattr(platform, "settings", brief)
+    stream = new_id()
+    handled, begun, go_on = [], asyncio.Event(), asyncio.Event()
+
+    async def handle(batch):
+        mine = [item.data["number"] for item in batch.events if item.stream_id == stream]
+        if mine:
+            begun.set()
+            await go_on.wait()
+            handled.extend(mine)
+
+    group = spec(handle)
+    await append(database, tenant, event(stream, 0))
+    async with consuming(platform, group):
+        await begun.wait()
+        async with consuming(platform, group):
+            await lanes_shared(database, group.group)
+            go_on.set()
+            assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    assert handled == [0]
+
+
+async def lanes_shared(database, group):
+    """Wait until a second process had several leases' time to take lanes that nobody held."""
+    async with database.raw_system() as connection:
+        for _ in range(6):
+            before = await connection.fetchval(
+                "SELECT max(seen_at) FROM consumer_members WHERE consumer_group = $1", group
+            )
+            while before == await connection.fetchval(
+                "SELECT max(seen_at) FROM consumer_members WHERE consumer_group = $1", group
+            ):
+                await asyncio.sleep(0.02)
+        owners = await connection.fetch(
+            "SELECT DISTINCT owner FROM consumer_lanes WHERE consumer_group = $1", group
+        )
+    assert len(owners) == 1

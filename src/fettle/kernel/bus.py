@@ -16,17 +16,17 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events as store
 from fettle.kernel import metrics
-from fettle.kernel.bus_leases import LaneLeases
+from fettle.kernel.bus_leases import LaneLeases, LeaseLostError, keep_leases
 from fettle.kernel.bus_parking import Parking
 from fettle.kernel.bus_tail import Tail
 from fettle.kernel.clock import utcnow
 from fettle.kernel.context import tenant_id as tenant_context
-from fettle.kernel.database import DriverConnection, bind_tenant, driver
+from fettle.kernel.database import DriverConnection, bind_tenant, driver, is_contended, is_unreachable
 from fettle.kernel.errors import Problem
 from fettle.kernel.events import Event, NewEvent
 from fettle.kernel.ids import new_id
@@ -35,21 +35,14 @@ from fettle.kernel.platform import Platform
 _POLL_SECONDS = 0.25
 _IDLE_MOVE_SECONDS = 1.0
 
-# A server that stops or recovers says so in the middle of a statement; the statement's events are not to blame.
-_LOST = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    ConnectionError,
-)
+_HANDLER_SECONDS = 60.0
+_MOST_CONTENTIONS = 3
 
 log = structlog.get_logger("fettle.bus")
 
 
-class LeaseLostError(Exception):
-    """Another process took the lane meanwhile; whatever this one did in the transaction is undone."""
+class HandlerTooSlowError(Exception):
+    """A handler did not end; it is treated like one that failed, so that its lanes are not held for ever."""
 
 
 @dataclass(slots=True)
@@ -132,28 +125,36 @@ async def run_consumers(platform: Platform, specs: Iterable[ConsumerSpec]) -> No
     wakeup = Wakeup()
     wanted = list(specs)
     tail = Tail(platform.database, (name for spec in wanted for name in spec.types))
+    consumers = [Consumer(platform, spec, wakeup.subscribe(), tail) for spec in wanted]
     async with asyncio.TaskGroup() as group:
         group.create_task(wakeup.run(platform), name="bus-wakeup")
-        for spec in wanted:
-            consumer = Consumer(platform, spec, wakeup.subscribe(), tail)
-            group.create_task(consumer.run(), name=f"bus-{spec.group}")
+        group.create_task(keep_leases(platform.database, [c.leases for c in consumers]), name="bus-leases")
+        for consumer in consumers:
+            group.create_task(consumer.run(), name=f"bus-{consumer.group}")
 
 
 class Consumer:
-    """One process's share of one consumer group."""
+    """One process's share of one consumer group.
+
+    Attributes:
+        group: The group's name.
+        leases: The lanes that the process holds.
+    """
 
     def __init__(
         self, platform: Platform, spec: ConsumerSpec, wake: asyncio.Event, tail: Tail | None = None
     ) -> None:
         self._platform = platform
         self._spec = spec
+        self.group = spec.group
         self._wake = wake
         self._owner = new_id()
-        self._leases = LaneLeases(platform.database, spec.group, self._owner, platform.settings.lease_seconds)
+        self.leases = LaneLeases(platform.database, spec.group, self._owner, platform.settings.lease_seconds)
         self._parking = Parking(spec.group)
         self._tail = tail or Tail(platform.database, spec.types)
         self._moved_at = 0.0
         self._unsaved = False
+        self._contentions = 0
 
     async def run(self) -> None:
         """Consume until cancelled; a broken connection is waited out."""
@@ -169,7 +170,7 @@ class Consumer:
                     LeaseLostError,
                 ) as error:
                     log.warning("bus.interrupted", group=self._spec.group, error=type(error).__name__)
-                    self._leases.forget()
+                    self.leases.forget()
                     await asyncio.sleep(0.2)
                     continue
                 if not busy:
@@ -179,21 +180,21 @@ class Consumer:
                 self._wake.clear()
         finally:
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError):
-                await asyncio.shield(self._leases.release())
+                await asyncio.shield(self.leases.release())
 
     async def step(self) -> bool:
         """Handle what is due once; returns whether there may be more at once."""
-        if await self._leases.keep():
+        if await self.leases.keep():
             async with self._platform.database.raw_system() as connection:
-                await self._parking.load(connection, self._leases.lanes)
-        if not self._leases.positions:
+                await self._parking.load(connection, self.leases.lanes)
+        if not self.leases.positions:
             return False
         retried = await self._retry_parked()
-        low = min(self._leases.positions.values())
-        safe = await self._tail.advance(max(self._leases.positions.values()))
+        low = min(self.leases.positions.values())
+        safe = await self._tail.advance(max(self.leases.positions.values()))
         batch = await self._read(low, safe) if safe > low else []
         reached = batch[-1].position if len(batch) == self._spec.batch_size else safe
-        mine = [e for e in batch if e.position > self._leases.positions.get(e.lane, reached)]
+        mine = [e for e in batch if e.position > self.leases.positions.get(e.lane, reached)]
         if mine:
             await self._handle(mine, reached)
             return True
@@ -202,121 +203,133 @@ class Consumer:
 
     async def _read(self, low: int, safe: int) -> list[Event]:
         size = self._spec.batch_size
-        recent = self._tail.read(self._spec.types, self._leases.positions, low, size)
+        recent = self._tail.read(self._spec.types, self.leases.positions, low, size)
         if recent is not None:
             return recent
         async with self._platform.database.raw_system() as connection:
             rows = await connection.fetch(
                 f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 "  # noqa: S608 - a constant
                 "AND type = ANY($3) AND lane = ANY($4) ORDER BY position LIMIT $5",
-                low, safe, list(self._spec.types), list(self._leases.positions), size,
+                low, safe, list(self._spec.types), list(self.leases.positions), size,
             )  # fmt: skip
         return [store.from_row(row) for row in rows]
 
-    async def _handle(self, batch: list[Event], reached: int) -> None:
+    async def _handle(self, batch: list[Event], reached: int) -> bool:
+        """Handle events in one transaction; where that fails, in halves, down to the one that cannot be handled.
+
+        Args:
+            batch: In order.
+            reached: Up to where every held lane is read once they are handled.
+
+        Returns:
+            Whether they are; if not, they are still to be read.
+        """
         free = [e for e in batch if e.stream_id not in self._parking.blocked]
         behind = [e for e in batch if e.stream_id in self._parking.blocked]
-        targets = {lane: max(reached, at) for lane, at in self._leases.positions.items()}
+        targets = {lane: max(reached, at) for lane, at in self.leases.positions.items()}
         try:
             async with self._platform.database.unbound() as session:
                 await self._dispatch(session, free)
                 await self._parking.park_behind(session, behind)
                 await self._move(session, targets)
-        except (OSError, LeaseLostError, asyncpg.InterfaceError, InterfaceError):
-            raise
         except Exception as error:
-            if _connection_lost(error):
+            if isinstance(error, LeaseLostError) or is_unreachable(error):
                 raise
+            if is_contended(error) and self._contentions < _MOST_CONTENTIONS:
+                self._contentions += 1
+                return False
+            if len(batch) == 1:
+                await self._park(batch[0], error, targets)
+                return True
             log.info("bus.batch_split", group=self._spec.group, size=len(batch), error=_brief(error))
-            for event in batch:
-                await self._handle_alone(event)
-            async with self._platform.database.unbound() as session:
-                await self._move(session, targets)
-            free = []
-        self._leases.positions.update(targets)
+            middle = len(batch) // 2
+            first = await self._handle(batch[:middle], batch[middle - 1].position)
+            return first and await self._handle(batch[middle:], reached)
+        self._contentions = 0
+        self.leases.positions.update(targets)
         self._count(free, "handled")
+        return True
+
+    async def _park(self, event: Event, error: Exception, targets: dict[int, int]) -> None:
+        """Set an event aside whose handler failed, with those of its stream that follow."""
+        log.warning(
+            "bus.parked",
+            group=self._spec.group,
+            type=event.type,
+            event_id=str(event.id),
+            error=_brief(error),
+        )
+        async with self._platform.database.unbound() as session:
+            await self._parking.park_failed(session, event, _brief(error))
+            await self._move(session, targets)
+        self.leases.positions.update(targets)
+        self._count([event], "parked")
 
     async def _dispatch(self, session: AsyncSession, batch: list[Event]) -> None:
         by_tenant: dict[UUID, list[Event]] = defaultdict(list)
         for event in batch:
             by_tenant[event.tenant_id].append(event)
-        for tenant_id, events in by_tenant.items():
+        for tenant_id in sorted(by_tenant):  # two processes that lock rows of both never wait crosswise
             await bind_tenant(session, tenant_id)
             token = tenant_context.set(str(tenant_id))
+            given = TenantBatch(self._platform, session, tenant_id, by_tenant[tenant_id])
             try:
-                await self._spec.handle(TenantBatch(self._platform, session, tenant_id, events))
+                async with asyncio.timeout(_HANDLER_SECONDS) as limit:
+                    await self._spec.handle(given)
+            except TimeoutError:
+                if limit.expired():
+                    raise HandlerTooSlowError(f"it did not end within {_HANDLER_SECONDS:.0f} s") from None
+                raise
             finally:
                 tenant_context.reset(token)
 
-    async def _handle_alone(self, event: Event) -> None:
-        target = {event.lane: event.position}
-        if event.stream_id in self._parking.blocked:
-            async with self._platform.database.unbound() as session:
-                await self._parking.park_behind(session, [event])
-                await self._move(session, target)
-        else:
-            try:
-                async with self._platform.database.unbound() as session:
-                    await self._dispatch(session, [event])
-                    await self._move(session, target)
-                self._count([event], "handled")
-            except (LeaseLostError, OSError):
-                raise
-            except Exception as error:
-                if _connection_lost(error):
-                    raise
-                log.warning(
-                    "bus.parked",
-                    group=self._spec.group,
-                    type=event.type,
-                    event_id=str(event.id),
-                    error=_brief(error),
-                )
-                async with self._platform.database.unbound() as session:
-                    await self._parking.park_failed(session, event, _brief(error))
-                    await self._move(session, target)
-                self._count([event], "parked")
-        self._leases.positions.update(target)
-
     async def _move(self, session: AsyncSession, targets: dict[int, int]) -> None:
+        """Store how far lanes are read.
+
+        Raises:
+            LeaseLostError: A lane is another's, or was moved already, by a transaction of ours whose commit went
+                through though its answer was lost; its events must not be handled once more.
+        """
         connection = await driver(session)
         moved = await connection.execute(
-            "UPDATE consumer_lanes AS c SET position = t.position FROM unnest($1::smallint[], $2::bigint[]) "
-            "AS t(lane, position) WHERE c.consumer_group = $3 AND c.lane = t.lane AND c.owner = $4",
+            "UPDATE consumer_lanes AS c SET position = t.position "
+            "FROM unnest($1::smallint[], $2::bigint[], $5::bigint[]) AS t(lane, position, believed) "
+            "WHERE c.consumer_group = $3 AND c.lane = t.lane AND c.owner = $4 AND c.position <= t.believed",
             list(targets), list(targets.values()), self._spec.group, self._owner,
+            [self.leases.positions[lane] for lane in targets],
         )  # fmt: skip
         if int(moved.rsplit(" ", 1)[1]) != len(targets):
             raise LeaseLostError(self._spec.group)
 
     async def _move_idle(self, reached: int) -> None:
         """Note now and then that nothing up to here was for this group, so that it is not scanned again."""
-        for lane, position in self._leases.positions.items():
+        for lane, position in self.leases.positions.items():
             if reached > position:
-                self._leases.positions[lane] = reached
+                self.leases.positions[lane] = reached
                 self._unsaved = True
         now = asyncio.get_running_loop().time()
         if not self._unsaved or now - self._moved_at < _IDLE_MOVE_SECONDS:
             return
         self._moved_at = now
         async with self._platform.database.unbound() as session:
-            await self._move(session, dict(self._leases.positions))
+            await self._move(session, dict(self.leases.positions))
         self._unsaved = False
 
     async def _retry_parked(self) -> bool:
         if not self._parking.due(utcnow()):
             return False
         async with self._platform.database.raw_system() as connection:
-            due = await self._parking.read_due(connection, self._leases.lanes)
+            due = await self._parking.read_due(connection, self.leases.lanes)
         for _, stream in groupby(due, key=lambda parked: parked.event.stream_id):
             for parked in stream:
                 if not await self._retry(parked.id, parked.event, parked.attempts):
                     break
         async with self._platform.database.raw_system() as connection:
-            await self._parking.load(connection, self._leases.lanes)
+            await self._parking.load(connection, self.leases.lanes)
         return bool(due)
 
     async def _retry(self, parked_id: UUID, event: Event, attempts: int) -> bool:
-        fence = {event.lane: self._leases.positions[event.lane]}
+        fence = {event.lane: self.leases.positions[event.lane]}
         try:
             async with self._platform.database.unbound() as session:
                 await self._dispatch(session, [event])
@@ -324,10 +337,8 @@ class Consumer:
                 await self._parking.release(session, parked_id)
                 await self._move(session, fence)
             self._count([event], "handled")
-        except (LeaseLostError, OSError):
-            raise
         except Exception as error:
-            if _connection_lost(error):
+            if isinstance(error, LeaseLostError) or is_unreachable(error):
                 raise
             async with self._platform.database.unbound() as session:
                 dead = await self._parking.fail_again(session, event, parked_id, attempts + 1, _brief(error))
@@ -352,12 +363,6 @@ def _count(group: str, events: Sequence[Event], outcome: str) -> None:
         now, seconds = utcnow(), metrics.EVENT_SECONDS.labels(group)
         for event in events:
             seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
-
-
-def _connection_lost(error: BaseException) -> bool:
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated
-    return isinstance(error, _LOST)
 
 
 def _brief(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events as store
+from fettle.kernel.bus_leases import LeaseLostError
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import DriverConnection, bind_tenant, driver
 from fettle.kernel.events import Event
@@ -88,9 +89,14 @@ class Parking:
         self._next_due = due if self._next_due is None else min(due, self._next_due)
 
     async def release(self, session: AsyncSession, parked_id: UUID) -> None:
-        """Forget a parked event that was handled."""
+        """Forget a parked event that was handled.
+
+        Raises:
+            LeaseLostError: Somebody handled it before.
+        """
         connection = await driver(session)
-        await connection.execute("DELETE FROM parked_events WHERE id = $1", parked_id)
+        if await connection.execute("DELETE FROM parked_events WHERE id = $1", parked_id) != "DELETE 1":
+            raise LeaseLostError(self._group)
 
     async def fail_again(
         self, session: AsyncSession, event: Event, parked_id: UUID, attempts: int, error: str

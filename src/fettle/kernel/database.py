@@ -9,6 +9,8 @@ import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from fettle.kernel.jsonio import dumps_str
@@ -25,6 +27,15 @@ DriverConnection = asyncpg.Connection | PoolConnectionProxy
 """A bare driver connection, lent by the pool or below a session."""
 
 _LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+_TROUBLED_CLASSES = frozenset({"08", "53", "57"})
+"""SQLSTATE classes of a server that is away, out of something, or stopping; of no statement's making.
+
+PostgreSQL 18, appendix A: connection exception, insufficient resources, operator intervention.
+"""
+
+_CONTENDED = frozenset({"40001", "40P01", "55P03"})
+"""SQLSTATEs of transactions that stood in each other's way: serialization failure, deadlock, lock not available."""
 
 _BIND = text("SELECT set_config(:name, :value, true)")
 _NO_JIT = {"jit": "off", "application_name": "fettle"}
@@ -166,6 +177,29 @@ class Database:
                 self._notifier.poke()
 
 
+def is_unreachable(error: BaseException) -> bool:
+    """Say whether an error means that the database is away, and not that a statement was wrong.
+
+    Of a transaction that was ended by such an error it is not known whether it was committed.
+    """
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or (
+            error.orig is not None and is_unreachable(error.orig.__cause__ or error.orig)
+        )
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "")[:2] in _TROUBLED_CLASSES
+    if isinstance(error, asyncpg.InterfaceError):
+        return "clos" in str(error)  # "connection is closed", "the pool is closing"
+    return isinstance(error, OSError | asyncpg.InternalClientError | PoolTimeoutError)
+
+
+def is_contended(error: BaseException) -> bool:
+    """Say whether a transaction failed only because of others at the same time; done again, it may well succeed."""
+    if isinstance(error, DBAPIError):
+        return error.orig is not None and is_contended(error.orig.__cause__ or error.orig)
+    return isinstance(error, asyncpg.PostgresError) and error.sqlstate in _CONTENDED
+
+
 class Notifier:
     """Sends one NOTIFY for however many commits came since the last, outside of their transactions.
 
@@ -194,7 +228,7 @@ class Notifier:
     async def _send(self) -> None:
         while self._due.is_set():
             self._due.clear()
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*_LOST):
                 async with self._pool.acquire() as connection:
                     await connection.execute(f"NOTIFY {EVENTS_CHANNEL}")
 

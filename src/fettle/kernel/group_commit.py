@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from fettle.kernel.database import is_unreachable
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -16,7 +18,8 @@ class GroupCommitter(Generic[Item, Result]):
     Args:
         flush: Writes a batch in one transaction and returns one result for each item, in order; an
             exception in place of a result goes to that item's caller. When it raises as a whole and
-            the batch has more than one item, each is flushed alone, so that one bad item fails nobody else.
+            the batch has more than one item, each is flushed alone, so that one bad item fails nobody else;
+            unless the database went away, for then nobody knows whether the batch was committed.
         max_batch: Most items in one flush.
         lanes: Flushes under way at once; with more than one, a batch is written while another
             waits for the disk.
@@ -68,8 +71,9 @@ class GroupCommitter(Generic[Item, Result]):
         try:
             results = await self._flush([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - handed to the caller whose item it is
-            if len(batch) == 1:
-                _settle(batch[0][1], error)
+            if len(batch) == 1 or is_unreachable(error):
+                for _, future in batch:
+                    _settle(future, error)
                 return
             for entry in batch:
                 await self._flush_batch([entry])

@@ -11,13 +11,13 @@ from fastapi.exceptions import RequestValidationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Send
 
 from fettle.kernel import context
+from fettle.kernel.database import is_contended, is_unreachable
 from fettle.kernel.errors import (
     FieldError,
     Forbidden,
@@ -133,7 +133,7 @@ def as_problem(error: BaseException) -> Problem:
         return error.__cause__ if isinstance(error.__cause__, Problem) else _of_http_exception(error)
     if isinstance(error, RequestValidationError):
         return of_validation(error.errors())
-    if _is_unreachable(error):
+    if _comes_back(error):
         log.warning("dependency unreachable", error=type(error).__name__, detail=str(error)[:500])
         return Unavailable("A part that this request needs does not answer. Repeat the request in a moment.")
     if _is_bad_data(error):
@@ -184,21 +184,12 @@ def _of_http_exception(error: HTTPException) -> Problem:
     return problem
 
 
-def _is_unreachable(error: BaseException) -> bool:
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or _is_unreachable(_driver_error(error))
-    return isinstance(
-        error,
-        ConnectionError
-        | TimeoutError
-        | PoolTimeoutError
-        | RedisConnectionError
-        | RedisTimeoutError
-        | asyncpg.PostgresConnectionError
-        | asyncpg.CannotConnectNowError
-        | asyncpg.TooManyConnectionsError
-        | asyncpg.AdminShutdownError
-        | asyncpg.CrashShutdownError,
+def _comes_back(error: BaseException) -> bool:
+    """Say whether the same request may well succeed in a moment."""
+    return (
+        is_unreachable(error)
+        or is_contended(error)
+        or isinstance(error, RedisConnectionError | RedisTimeoutError)
     )
 
 
