@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from fettle.kernel.tenancy import SYSTEM_ROLE, protect
+from fettle.kernel.tenancy import APP_ROLE, SYSTEM_ROLE, protect
 
 revision = "0012_provisioning"
 down_revision = "0011_second_factor"
@@ -58,9 +58,34 @@ _AUDIT = [
     "ALTER TABLE evidence_bundles ALTER COLUMN incident_id DROP NOT NULL",
 ]
 
-_UPGRADE: list[str] = [*_AUDIT]
+_API_KEYS = [
+    """ALTER TABLE api_keys
+         ADD COLUMN rotated_at timestamptz,
+         ADD COLUMN warned_at timestamptz,
+         ADD COLUMN old_until timestamptz,
+         ADD COLUMN old_prefix text UNIQUE,
+         ADD COLUMN old_secret_hash bytea CHECK (length(old_secret_hash) = 32)""",
+    # No role of a request can read a secret's hash, so the row itself remembers the one that it had.
+    """CREATE FUNCTION remember_old_secret() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN
+         NEW.old_prefix := OLD.prefix;
+         NEW.old_secret_hash := OLD.secret_hash;
+         RETURN NEW;
+       END $$""",
+    """CREATE TRIGGER old_secret_is_remembered BEFORE UPDATE OF secret_hash ON api_keys
+       FOR EACH ROW EXECUTE FUNCTION remember_old_secret()""",
+    f"GRANT SELECT (rotated_at, old_until) ON api_keys TO {APP_ROLE}",
+    f"GRANT UPDATE (name, scopes, prefix, secret_hash, rotated_at, old_until) ON api_keys TO {APP_ROLE}",
+]
+
+_UPGRADE: list[str] = [*_AUDIT, *_API_KEYS]
 
 _DOWNGRADE: list[str] = [
+    "DROP TRIGGER old_secret_is_remembered ON api_keys",
+    "DROP FUNCTION remember_old_secret()",
+    """ALTER TABLE api_keys DROP COLUMN old_secret_hash, DROP COLUMN old_prefix, DROP COLUMN old_until,
+         DROP COLUMN warned_at, DROP COLUMN rotated_at""",
+    f"REVOKE UPDATE (name, scopes, prefix, secret_hash) ON api_keys FROM {APP_ROLE}",
     "DELETE FROM evidence_bundles WHERE incident_id IS NULL",
     "ALTER TABLE evidence_bundles ALTER COLUMN incident_id SET NOT NULL",
     "ALTER TABLE evidence_bundles DROP COLUMN kind",

@@ -214,18 +214,6 @@ async def test_the_secret_is_shown_once_and_kept_nowhere(client, platform, admin
             assert secret not in stored
 
 
-async def test_use_is_noted_lazily(client, platform, admin):
-    key = await make_key(client, admin)
-    await client.get("/api/v1/me", headers=with_key(key))
-    used = "SELECT last_used_at FROM api_keys WHERE prefix = $1"
-    async with platform.database.raw_system() as connection:
-        first = await connection.fetchval(used, key["prefix"])
-        await authenticator(platform).revoke(f"key:{key['id']}")
-        await client.get("/api/v1/me", headers=with_key(key))
-        assert first is not None
-        assert await connection.fetchval(used, key["prefix"]) == first
-
-
 async def test_a_changed_role_and_an_ended_membership_work_at_once(
     client, make_person, bearer, admin, tenant
 ):

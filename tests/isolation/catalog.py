@@ -19,9 +19,20 @@ PLATFORM_TABLES = {
 """Tables of the installation: a new table without tenant_id must be put here by hand, and be thought about."""
 
 APPEND_ONLY = {"events", "audit_records"}
-UNREADABLE = {("api_keys", "secret_hash"), ("users", "password_hash"), ("users", "is_platform_admin")}
+UNREADABLE = {
+    ("api_keys", "secret_hash"),
+    ("api_keys", "old_secret_hash"),
+    ("users", "password_hash"),
+    ("users", "is_platform_admin"),
+}
 
-ORACLE_FREE = {"tenants_slug_key", "api_keys_prefix_key", "pk_events", "uq_parked_events_position"}
+ORACLE_FREE = {
+    "tenants_slug_key",
+    "api_keys_prefix_key",
+    "api_keys_old_prefix_key",
+    "pk_events",
+    "uq_parked_events_position",
+}
 """Unique keys without the tenant that tell nothing: made by an administrator, at random, or by a sequence."""
 
 DEFINERS = {"forget_audit_records(uuid,timestamp with time zone,integer)"}

@@ -11,6 +11,8 @@ from tests.populated import CANARY, RULE, SHARED, Alder, populate
 METHODS = ("get", "post", "put", "patch", "delete")
 
 BODIES = {
+    ("patch", "/api/v1/api-keys/{key_id}"): {"name": "mine now"},
+    ("post", "/api/v1/api-keys/{key_id}/rotate"): {"overlap_hours": 1},
     ("patch", "/api/v1/users/{user_id}"): {"role": "viewer"},
     ("post", "/api/v1/packs/{pack_id}/activate"): {"version": "1.0.0"},
     ("post", "/api/v1/incidents/{incident_id}/resolve"): {"reason": "mine now"},

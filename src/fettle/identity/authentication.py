@@ -7,13 +7,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import structlog
 from redis.exceptions import RedisError
 
+from fettle.identity.key_use import KeyUse
 from fettle.identity.permissions import KEY_SCOPES, PERMISSIONS, permissions_of
 from fettle.identity.signing_keys import SigningKeys
 from fettle.identity.tokens import (
@@ -21,7 +22,6 @@ from fettle.identity.tokens import (
     is_api_key,
     read_access_token,
     read_api_key,
-    same_secret,
 )
 from fettle.kernel.clock import utcnow
 from fettle.kernel.errors import FieldError, Forbidden, Invalid, NotFound, Unauthenticated
@@ -33,8 +33,6 @@ _CACHE_ENTRIES: Final = 20_000
 _REVOCATIONS: Final = "fettle:identity:revoked"
 _LISTEN_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 1.0
-_USE_NOTED_EVERY: Final = timedelta(minutes=1)
-_NO_SECRET: Final = bytes(32)
 
 _log = structlog.get_logger(__name__)
 
@@ -135,6 +133,7 @@ class Authenticator:
 
     def __init__(self, platform: Platform) -> None:
         self.keys = SigningKeys(platform)
+        self._key_use = KeyUse(platform)
         self._platform = platform
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._revocations_seen = 0
@@ -188,7 +187,8 @@ class Authenticator:
                 _log.warning("revocation not published", subjects=subjects)
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and write down what is still to be noted."""
+        await self._key_use.close()
         if self._listener is not None:
             self._listener.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -226,31 +226,15 @@ class Authenticator:
             raise Unauthenticated("The token is not valid, or not any more. Sign in again.") from None
 
     async def _holder_of_key(self, token: str) -> Caller:
-        parts = read_api_key(token)
-        now = utcnow()
-        async with self._platform.database.raw_system() as connection:
-            row = await connection.fetchrow(
-                "SELECT id, tenant_id, secret_hash, scopes, expires_at, revoked_at, last_used_at "
-                "FROM api_keys WHERE prefix = $1",
-                parts.prefix,
-            )
-            right = same_secret(row["secret_hash"] if row else _NO_SECRET, parts.secret_hash)
-            if row is None or not right:
-                raise TokenRefused("no such API key")
-            if row["revoked_at"] is not None or (row["expires_at"] is not None and row["expires_at"] <= now):
-                raise TokenRefused("API key revoked or expired")
-            if row["last_used_at"] is None or now - row["last_used_at"] > _USE_NOTED_EVERY:
-                await connection.execute(
-                    "UPDATE api_keys SET last_used_at = $2 WHERE id = $1", row["id"], now
-                )
+        holder = await self._key_use.holder(read_api_key(token))
         return Caller(
             user_id=None,
-            api_key_id=row["id"],
+            api_key_id=holder.id,
             session_id=None,
             is_platform_admin=False,
             must_change_password=False,
-            rights={row["tenant_id"]: frozenset(row["scopes"]) & KEY_SCOPES},
-            good_until=row["expires_at"],
+            rights={holder.tenant_id: frozenset(holder.scopes) & KEY_SCOPES},
+            good_until=holder.good_until,
         )
 
     async def _holder_of_access_token(self, token: str) -> Caller:

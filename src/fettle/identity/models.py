@@ -67,6 +67,9 @@ class ApiKey(TenantOwned, Base):
     expires_at: Mapped[datetime | None] = mapped_column(_MOMENT)
     last_used_at: Mapped[datetime | None] = mapped_column(_MOMENT)
     revoked_at: Mapped[datetime | None] = mapped_column(_MOMENT)
+    rotated_at: Mapped[datetime | None] = mapped_column(_MOMENT)
+    old_until: Mapped[datetime | None] = mapped_column(_MOMENT)
+    warned_at: Mapped[datetime | None] = mapped_column(_MOMENT, deferred=True)
 
 
 class RefreshSession(Base):

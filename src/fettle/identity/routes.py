@@ -1,4 +1,4 @@
-"""Signing in, who one is, tenants, members and API keys, over HTTP."""
+"""Signing in, who one is, tenants and members, over HTTP."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import select
 
-from fettle.identity import members, routes_audit, schemas, sign_in, tenants
+from fettle.identity import members, routes_api_keys, routes_audit, schemas, sign_in, tenants
 from fettle.identity.access import (
     TENANT_HEADER,
     Access,
@@ -18,7 +18,6 @@ from fettle.identity.access import (
     address_of,
     require,
 )
-from fettle.identity.api_keys import create_api_key, list_api_keys, revoke_api_key
 from fettle.identity.audit import Who
 from fettle.identity.authentication import Caller, authenticator
 from fettle.identity.cookies import (
@@ -35,6 +34,7 @@ from fettle.kernel.http.routes import StrictRoute
 from fettle.kernel.platform import Platform
 
 router = APIRouter(route_class=StrictRoute)
+router.include_router(routes_api_keys.router)
 router.include_router(routes_audit.router)
 
 _MOST_TENANTS_OF_ME = 200
@@ -204,44 +204,6 @@ async def remove_user(
 ) -> None:
     """End a membership; the account stays."""
     await members.remove_member(platform, access, who, user_id)
-
-
-@router.get("/api-keys", tags=["api-keys"])
-async def list_keys(
-    access: Annotated[Access, Depends(require("keys:read", reads="api_keys.listed"))],
-    session: TenantSession,
-    paging: Paging,
-) -> Page[schemas.ApiKeyOut]:
-    """The tenant's API keys, newest first, without their secrets."""
-    rows = await list_api_keys(session, access.tenant_id, after=_after(paging), limit=paging.limit + 1)
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.ApiKeyOut.model_validate(row) for row in page], next_cursor=cursor)
-
-
-@router.post("/api-keys", tags=["api-keys"], status_code=201)
-async def create_key(
-    body: schemas.ApiKeyIn,
-    session: TenantSession,
-    access: Annotated[Access, Depends(require("keys:write"))],
-    who: CurrentWho,
-) -> schemas.ApiKeyIssued:
-    """Make an API key; its secret is in this answer and nowhere else."""
-    issued = await create_api_key(
-        session, access, who, name=body.name, scopes=body.scopes, expires_at=body.expires_at
-    )
-    shown = schemas.ApiKeyOut.model_validate(issued.key).model_dump()
-    return schemas.ApiKeyIssued(**shown, secret=issued.text)
-
-
-@router.delete("/api-keys/{key_id}", tags=["api-keys"], status_code=204)
-async def revoke_key(
-    key_id: UUID,
-    platform: CurrentPlatform,
-    access: Annotated[Access, Depends(require("keys:write"))],
-    who: CurrentWho,
-) -> None:
-    """Revoke an API key for good; it stops working at once."""
-    await revoke_api_key(platform, access, key_id, who)
 
 
 def _hand_over(

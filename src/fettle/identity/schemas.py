@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from fettle.identity.passwords import MAX_CHARS
 from fettle.kernel.http.idempotency import OneTimeAnswer
@@ -93,33 +93,7 @@ class Me(Output):
     permissions: list[str] = Field(description="In that tenant; empty where none is chosen.")
 
 
-class ApiKeyOut(Output):
-    """An API key, without its secret."""
 
-    id: Id
-    name: str = Field(examples=["monitoring"])
-    prefix: str = Field(description="Public part by which the key is recognised.", examples=["k3v9x0q2m7ab"])
-    scopes: list[str]
-    created_by: str
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None = Field(description="To the minute.")
-
-
-class ApiKeyIn(Input):
-    """An API key to be."""
-
-    name: Text = Field(examples=["monitoring"])
-    scopes: Annotated[list[Text], Field(min_length=1, max_length=100)] = Field(
-        description="Permissions, of those that the caller has.", examples=[["exceptions:write"]]
-    )
-    expires_at: AwareDatetime | None = Field(None, examples=["2027-12-31T00:00:00Z"])
-
-
-class ApiKeyIssued(ApiKeyOut, OneTimeAnswer):
-    """A new API key; its secret is shown here and never again."""
-
-    secret: str
 
 
 class MemberOut(Output):

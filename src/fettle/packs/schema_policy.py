@@ -178,6 +178,7 @@ def _retention() -> Schema:
             "incidents_days": {**days, "description": "Closed incidents."},
             "exceptions_days": {**days, "description": "Exceptions."},
             "evidence_days": {**days, "description": "Evidence bundles."},
+            "audit_days": {**days, "minimum": 30, "description": "Audit records, once they are sealed."},
         }
     )
 
