@@ -18,6 +18,8 @@ RULE = {
     "reason": CANARY,
 }
 
+PLAYBOOK = f"id: PB-OWN\ntitle: {CANARY}\nsteps:\n  - id: nothing\n    tool: noop\n"
+
 
 @dataclass
 class Alder:
@@ -47,6 +49,8 @@ async def populate(api) -> Alder:
     person = {"email": f"{uuid4().hex}@example.org", "name": CANARY, "role": "viewer"}
     member = await command(api, "POST", "/users", person, api.owner(api.alder))
     rule = await command(api, "POST", "/rules", RULE)
+    await command(api, "POST", "/playbooks", {"yaml": PLAYBOOK})
+    await command(api, "POST", "/packs/compliance-it/test", {})
     host = await command(api, "POST", "/hosts", {"name": CANARY, "platform": "linux"})
     await command(api, "PUT", "/secrets/chosen-by-both", {"value": "alder's own"})
     mine.put(
@@ -80,8 +84,7 @@ async def populate(api) -> Alder:
     await command(api, "POST", f"{incident}/resolve", {"reason": CANARY})
     sealed = await api.eventually("/api/v1/evidence", headers, lambda answer: bool(answer["items"]))
     mine.put(bundle_id=sealed["items"][0]["id"])
-    playbooks = (await api.client.get("/api/v1/playbooks", headers=headers)).json()["items"]
-    mine.put(pack_id="compliance-it", playbook_id=playbooks[0]["id"], name="chosen-by-both")
+    mine.put(pack_id="compliance-it", playbook_id="PB-OWN", name="chosen-by-both")
     mine.put(letter_id=await _dead_letter(api))
     await api.settle()
     return mine

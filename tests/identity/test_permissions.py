@@ -15,6 +15,7 @@ MATRIX = {
     "rules:write": "111.....",
     "playbooks:read": "1111111.",
     "playbooks:run": "1111....",
+    "playbooks:write": "111.....",
     "tools:read": "1111111.",
     "tools:write": "111.....",
     "packs:read": "1111111.",

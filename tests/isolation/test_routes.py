@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from tests.isolation.catalog import tenant_tables
-from tests.populated import CANARY, RULE, SHARED, Alder, populate
+from tests.populated import CANARY, PLAYBOOK, RULE, SHARED, Alder, populate
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -18,11 +18,17 @@ BODIES = {
     ("post", "/api/v1/incidents/{incident_id}/resolve"): {"reason": "mine now"},
     ("post", "/api/v1/incidents/{incident_id}/close"): {"reason": "mine now"},
     ("post", "/api/v1/incidents/{incident_id}/reopen"): {"reason": "mine now"},
+    ("patch", "/api/v1/rules/{rule_id}"): {"enabled": False, "version": 1},
+    ("post", "/api/v1/rules/{rule_id}/restore"): {"to": 1, "version": 1},
     ("put", "/api/v1/rules/{rule_id}"): {**RULE, "title": "mine now", "version": 1},
     ("post", "/api/v1/approvals/{approval_id}/approve"): {"reason": "mine now", "plan_hash": "0" * 64},
     ("post", "/api/v1/approvals/{approval_id}/reject"): {"reason": "mine now", "plan_hash": "0" * 64},
     ("patch", "/api/v1/tools/{name}"): {"enabled": False},
     ("post", "/api/v1/playbooks/{playbook_id}/dry-run"): {},
+    ("post", "/api/v1/playbooks/{playbook_id}/restore"): {"to": 1, "version": 1},
+    ("put", "/api/v1/playbooks/{playbook_id}"): {"yaml": PLAYBOOK, "version": 1},
+    ("post", "/api/v1/playbooks/{playbook_id}/run"): {"incident_id": str(uuid4()), "reason": "mine now"},
+    ("post", "/api/v1/tools/{name}/test"): {"input": {}},
     ("post", "/api/v1/runs/{run_id}/cancel"): {"reason": "mine now"},
     ("post", "/api/v1/runs/{run_id}/approve"): {"step": "fix", "reason": "mine now"},
     ("post", "/api/v1/runs/{run_id}/reject"): {"step": "fix", "reason": "mine now"},
@@ -30,6 +36,7 @@ BODIES = {
 }
 QUERIES = {
     ("delete", "/api/v1/rules/{rule_id}"): {"version": 1},
+    ("delete", "/api/v1/playbooks/{playbook_id}"): {"version": 1},
     ("get", "/api/v1/packs/{pack_id}/diff"): {"from": "1.0.0", "to": "1.0.0"},
 }
 

@@ -1,11 +1,13 @@
 """What a tenant's Policy Pack lets a plan do: how much by itself, and with which tools; pure."""
 
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fettle.healing.plans import Plan
 from fettle.healing.rules import Rule
+from fettle.packs.tool_policy import fits, refused_tools
+
+__all__ = ["ACT", "APPROVE", "LEVELS", "OBSERVE", "SUGGEST", "autonomy", "refused_tools"]
 
 OBSERVE: Final = "observe"
 SUGGEST: Final = "suggest"
@@ -32,27 +34,9 @@ def autonomy(policy: Mapping[str, Any], incident: Mapping[str, Any], rule: Rule,
     }
     for override in policy.get("overrides") or ():
         match = override["match"]
-        if match and all(_fits(facts.get(name), wanted) for name, wanted in match.items()):
+        if match and all(fits(facts.get(name), wanted) for name, wanted in match.items()):
             return _known(override.get("autonomy"))
     return _known(policy.get("autonomy"))
-
-
-def refused_tools(policy: Mapping[str, Any], tools: Iterable[str]) -> list[str]:
-    """Return the tools that the policy does not let a plan call; a denial counts before a permission."""
-    allowed = policy.get("allowed_tools")
-    denied = policy.get("denied_tools") or ()
-    return sorted(
-        tool for tool in tools if _fits(tool, denied) or (allowed is not None and not _fits(tool, allowed))
-    )
-
-
-def _fits(value: str | None, patterns: Iterable[str]) -> bool:
-    return value is not None and any(fnmatchcase(value.lower(), _literal(pattern)) for pattern in patterns)
-
-
-def _literal(pattern: str) -> str:
-    """Return a pattern in which only `*` is special."""
-    return pattern.lower().replace("[", "[[]").replace("?", "[?]")
 
 
 def _known(level: Any) -> str:

@@ -127,7 +127,7 @@ def _playbook(rule: Rule, packs: Packs) -> dict[str, Any]:
         document = packs.playbooks.get(rule.playbook_id)
         if document is None:
             raise PlanError(
-                f"There is no playbook {rule.playbook_id} in the active packs; the rule names it."
+                f"There is no playbook {rule.playbook_id}, in a pack or of your own; the rule names it."
             )
         return _plain(document)
     if rule.action == "notify":

@@ -1,14 +1,15 @@
 """HTTP of rules and approvals."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
 from fastapi import APIRouter, Depends, Path, Query
 
-from fettle.healing import approvals, service
+from fettle.healing import approvals, routes_authoring, service
 from fettle.healing.approvals import Verdict, may_decide
-from fettle.healing.dry_run import DAYS, dry_run
+from fettle.healing.dry_run import DAYS, dry_run, one_incident
 from fettle.healing.rule_sets import rule_sets
 from fettle.healing.rules import Rule, RuleExplanation, RuleSet
 from fettle.healing.schemas import (
@@ -16,6 +17,7 @@ from fettle.healing.schemas import (
     ApprovalOut,
     ApprovalPage,
     ApprovalState,
+    DryRunDay,
     DryRunIn,
     DryRunOut,
     ExplainIn,
@@ -31,12 +33,14 @@ from fettle.healing.schemas import (
     Version,
 )
 from fettle.healing.service import StoredRule
-from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
-from fettle.kernel.errors import NotFound
+from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
+from fettle.identity.audit import record
+from fettle.kernel.errors import Invalid, NotFound
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 
 router = APIRouter(route_class=StrictRoute)
+router.include_router(routes_authoring.router)
 
 RuleReader = Annotated[Access, Depends(require("rules:read"))]
 RuleWriter = Annotated[Access, Depends(require("rules:write"))]
@@ -74,9 +78,12 @@ async def list_rules(
 
 
 @router.post("/rules", status_code=202, tags=["rules"])
-async def create_rule(body: RuleBody, access: RuleWriter, session: TenantSession) -> RuleAccepted:
+async def create_rule(
+    body: RuleBody, access: RuleWriter, session: TenantSession, who: CurrentWho
+) -> RuleAccepted:
     """Add a rule of the tenant's own; with the id of a pack's rule it takes that one's place."""
     version = await service.create_rule(session, access.tenant_id, body.document(), actor=access.actor)
+    await _audit(session, access, who, "rule.created", body.id, after=body.document())
     return RuleAccepted(id=body.id, href=f"/api/v1/rules/{body.id}", version=version)
 
 
@@ -85,10 +92,20 @@ async def explain_rules(
     body: ExplainIn, platform: CurrentPlatform, access: RuleReader, session: TenantSession
 ) -> ExplainOut:
     """Say which rule wins for an incident, and why others do not; changes nothing."""
-    rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
-    explained = rules.rules.explain(body.incident)
+    if (body.incident is None) is (body.incident_id is None):
+        raise Invalid("Give an incident or an incident_id, one of the two.")
+    compiled, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
+    incident: Mapping[str, Any] = body.incident or {}
+    if body.incident_id is not None:
+        incident = await one_incident(session, access.tenant_id, body.incident_id)
+    rules = compiled.rules
+    if body.rule is not None:
+        tried = service.checked(body.rule.document())
+        rules = RuleSet([*(rule for rule in rules.rules if rule.id != tried.id), tried])
+    explained = rules.explain(incident)
     winner = next((one.rule_id for one in explained if one.winner), None)
-    best = sorted(explained, key=_distance)[:_EXPLAINED]
+    wanted = body.rule.id if body.rule is not None else None
+    best = sorted(explained, key=lambda one: (one.rule_id != wanted, *_distance(one)))[:_EXPLAINED]
     return ExplainOut(
         winner=winner,
         considered=len(explained),
@@ -119,21 +136,31 @@ async def show_rule(
 
 @router.put("/rules/{rule_id}", status_code=202, tags=["rules"])
 async def change_rule(
-    rule_id: NamedRule, body: RuleChange, access: RuleWriter, session: TenantSession
+    rule_id: NamedRule, body: RuleChange, access: RuleWriter, session: TenantSession, who: CurrentWho
 ) -> RuleAccepted:
     """Replace a rule of the tenant's own, unless somebody changed it meanwhile."""
+    before = await service.read_own(session, access.tenant_id, rule_id)
     version = await service.change_rule(
         session, access.tenant_id, rule_id, body.document(), version=body.version, actor=access.actor
+    )
+    await _audit(
+        session, access, who, "rule.changed", rule_id, before=before.rule.document, after=body.document()
     )
     return RuleAccepted(id=rule_id, href=f"/api/v1/rules/{rule_id}", version=version)
 
 
 @router.delete("/rules/{rule_id}", status_code=202, tags=["rules"])
 async def delete_rule(
-    rule_id: NamedRule, version: Annotated[Version, Query()], access: RuleWriter, session: TenantSession
+    rule_id: NamedRule,
+    version: Annotated[Version, Query()],
+    access: RuleWriter,
+    session: TenantSession,
+    who: CurrentWho,
 ) -> RuleAccepted:
     """Delete a rule of the tenant's own; the pack's rule of the same id, if any, holds again."""
+    before = await service.read_own(session, access.tenant_id, rule_id)
     await service.delete_rule(session, access.tenant_id, rule_id, version=version, actor=access.actor)
+    await _audit(session, access, who, "rule.deleted", rule_id, before=before.rule.document)
     return RuleAccepted(id=rule_id, href=f"/api/v1/rules/{rule_id}")
 
 
@@ -192,6 +219,21 @@ async def reject(
     return ApprovalAccepted(id=approval_id, href=f"/api/v1/approvals/{approval_id}")
 
 
+async def _audit(
+    session: TenantSession,
+    access: Access,
+    who: CurrentWho,
+    action: str,
+    rule_id: str,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    await record(
+        session, who, action, tenant_id=access.tenant_id, target=("rule", rule_id), before=before, after=after
+    )
+
+
 def _verdict(body: VerdictIn, access: Access) -> Verdict:
     return Verdict(body.plan_hash, body.reason, access.actor, access.permissions)
 
@@ -207,6 +249,10 @@ async def _tried(session: TenantSession, access: Access, rule: Rule, current: Ru
         instead_of=found.instead_of,
         truncated=found.truncated,
         examples=found.examples,
+        by_day=[
+            DryRunDay(day=day, considered=counts[0], matched=counts[1], won=counts[2])
+            for day, counts in sorted(found.by_day.items())
+        ],
     )
 
 

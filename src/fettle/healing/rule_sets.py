@@ -1,8 +1,9 @@
-"""The compiled rules of each tenant: compiled once for a version of its packs and own rules, then swapped."""
+"""The compiled rules of each tenant: compiled once for a version of its packs, own rules and playbooks."""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,12 +16,33 @@ from fettle.kernel.database import driver
 from fettle.kernel.platform import Platform
 from fettle.packs.active import ActivePacks, PackSet
 from fettle.packs.service import active_packs
+from fettle.tools.own_playbooks import merged
 
 _PART: Final = "healing.rule_sets"
 _KEPT: Final = 512
 _DRAFTS_KEPT: Final = 20_000
 
+_VERSIONS: Final = """
+SELECT (SELECT version FROM rule_sets WHERE tenant_id = $1) AS rules,
+       (SELECT version FROM playbook_sets WHERE tenant_id = $1) AS playbooks
+"""
+
 log = structlog.get_logger("fettle.healing")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What plans are made of: the packs' runbooks and types, and every playbook, the tenant's own first."""
+
+    packs: ActivePacks
+    playbooks: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def runbooks(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.packs.runbooks
+
+    def exception_type(self, check_type: str) -> Any:
+        return self.packs.exception_type(check_type)
 
 
 class CompiledRules:
@@ -30,9 +52,11 @@ class CompiledRules:
         rules: The set.
     """
 
-    def __init__(self, rules: RuleSet, packs: PackSet) -> None:
+    def __init__(
+        self, rules: RuleSet, packs: PackSet, playbooks: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         self.rules = rules
-        self._packs = packs
+        self._parts = _Parts(ActivePacks(packs), merged(packs.playbooks, playbooks or {}))
         self._drafts: dict[tuple[str, str], PlanDraft | PlanError] = {}
 
     def draft(self, rule: Rule, check_type: str) -> PlanDraft | PlanError:
@@ -41,7 +65,7 @@ class CompiledRules:
         found = self._drafts.get(name)
         if found is None:
             try:
-                found = draft(rule, check_type, ActivePacks(self._packs))
+                found = draft(rule, check_type, self._parts)
             except PlanError as error:
                 found = error
             if len(self._drafts) >= _DRAFTS_KEPT:
@@ -68,13 +92,18 @@ class RuleSets:
         """
         packs = await active_packs(platform, tenant_id)
         connection = await driver(session)
-        version = await connection.fetchval("SELECT version FROM rule_sets WHERE tenant_id = $1", tenant_id)
-        name = (packs.packs.version, *((tenant_id, version) if version else ()))
+        row = await connection.fetchrow(_VERSIONS, tenant_id)
+        own = (row["rules"], row["playbooks"]) if row is not None else (None, None)
+        name = (packs.packs.version, *((tenant_id, *own) if any(own) else ()))
         found = self._compiled.get(name)
         if found is None:
             rows = await connection.fetch("SELECT document FROM rules WHERE tenant_id = $1", tenant_id)
-            own = [row["document"] for row in rows]
-            found = CompiledRules(await asyncio.to_thread(compile_rules, packs.rules, own), packs.packs)
+            documents = [row["document"] for row in rows]
+            rows = await connection.fetch(
+                "SELECT id, document FROM playbooks WHERE tenant_id = $1", tenant_id
+            )
+            compiled = await asyncio.to_thread(compile_rules, packs.rules, documents)
+            found = CompiledRules(compiled, packs.packs, {row["id"]: row["document"] for row in rows})
             self._compiled[name] = found
             while len(self._compiled) > _KEPT:
                 self._compiled.popitem(last=False)

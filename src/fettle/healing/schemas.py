@@ -118,8 +118,92 @@ class RuleAccepted(BaseModel):
     version: int | None = None
 
 
+class RuleSwitch(Input):
+    """Whether a rule may decide."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False, "version": None}]})
+
+    enabled: bool
+    version: Annotated[
+        Version | None, Field(description="The version of the tenant's own that was read; null: a pack's.")
+    ] = None
+
+
+class RuleRestore(Input):
+    """Which version to go back to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": 1, "version": 2}]})
+
+    to: Version
+    version: Annotated[
+        Version | None, Field(description="The version that was read; null: it is deleted.")
+    ] = None
+
+
+class RuleFieldChange(BaseModel):
+    """One value that a version changed."""
+
+    pointer: str
+    kind: Literal["added", "removed", "changed"]
+    before: Any
+    after: Any
+
+
+class PastRuleOut(BaseModel):
+    """What a tenant's rule was in one version."""
+
+    version: int
+    rule: dict[str, Any] | None = Field(description="null: it was deleted then.")
+    changes: list[RuleFieldChange] = Field(description="What it changed in the version before it.")
+    changed_by: str
+    changed_at: datetime
+
+
+class RuleHistory(BaseModel):
+    """The versions of a tenant's rule, newest first."""
+
+    items: list[PastRuleOut]
+    next_cursor: str | None
+
+
+class KnownField(BaseModel):
+    """A field that conditions can look at, as the tenant's packs and rules know it."""
+
+    name: str
+    title: str
+    values: list[Any] = Field(description="Values that are known of it, to choose from.")
+    used_by: int = Field(description="How many rules look at it.")
+
+
+class OperatorOut(BaseModel):
+    """An operator of conditions."""
+
+    name: str
+    title: str
+    value: Literal["any", "text", "number", "list", "pair", "none"]
+
+
+class Runnable(BaseModel):
+    """Something that a rule can run."""
+
+    id: str
+    title: str
+    pack_id: str | None
+    parameters: dict[str, Any]
+
+
+class RuleSchema(BaseModel):
+    """What a rule is made of for this tenant."""
+
+    rule_schema: dict[str, Any] = Field(description="JSON Schema of a rule of the tenant's own.")
+    fields: list[KnownField]
+    operators: list[OperatorOut]
+    runbooks: list[Runnable]
+    playbooks: list[Runnable]
+
+
 class ExplainIn(Input):
-    """An incident, real or made up, to try the rules on."""
+    """An incident, real or made up, to try the rules on, and a rule that is not stored yet where one is given."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -127,7 +211,9 @@ class ExplainIn(Input):
         }
     )
 
-    incident: dict[str, JsonValue]
+    incident: dict[str, JsonValue] | None = None
+    incident_id: Annotated[UUID | None, Field(strict=False, description="Instead of an incident.")] = None
+    rule: Annotated[RuleBody | None, Field(description="Tried in the place of the one with its id.")] = None
 
 
 class ConditionOut(BaseModel):
@@ -173,6 +259,15 @@ class DryRunIn(Input):
     rule: RuleBody
 
 
+class DryRunDay(BaseModel):
+    """A day of a dry-run, in UTC."""
+
+    day: str
+    considered: int
+    matched: int
+    won: int
+
+
 class DryRunOut(BaseModel):
     """What a rule would have done in the last 30 days."""
 
@@ -186,6 +281,92 @@ class DryRunOut(BaseModel):
     instead_of: dict[str, int]
     truncated: bool
     examples: list[dict[str, Any]]
+    by_day: list[DryRunDay]
+
+
+class MatchIn(DryRunIn):
+    """A rule, and which page of its matches."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str | None, Field(max_length=1_024)] = None
+
+
+class MatchOut(BaseModel):
+    """An incident of the last 30 days for which a rule's conditions hold."""
+
+    id: UUID
+    number: int
+    title: str
+    severity: str
+    state: str
+    check_type: str
+    host: str | None
+    opened_at: datetime
+    decided_by: str | None = Field(description="The rule that decided it then.")
+    wins: bool = Field(description="Whether the rule would decide it among today's.")
+    instead_of: str | None = Field(description="The rule that would decide it today without this one.")
+
+
+class MatchPage(BaseModel):
+    """Matches, newest first; a page may be short and not the last."""
+
+    items: list[MatchOut]
+    next_cursor: str | None
+
+
+class RunByHandIn(Input):
+    """A playbook to be run on an incident."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"incident_id": "0192a1b2-0000-7000-8000-000000000000", "reason": "As agreed."}]
+        }
+    )
+
+    incident_id: Annotated[UUID, Field(strict=False)]
+    parameters: Annotated[dict[str, JsonValue], Field(max_length=100)] = Field(default_factory=dict)
+    reason: Why
+
+
+class RunByHandOut(BaseModel):
+    """What policy and gate made of it."""
+
+    id: UUID = Field(description="The run, or the approval that it waits for.")
+    status: Literal["accepted"] = "accepted"
+    href: str
+    decision: Literal["started", "approval_requested"]
+    detail: str
+
+
+class PolicyPreviewIn(Input):
+    """A policy to compare with the one that holds."""
+
+    policy: dict[str, JsonValue]
+
+
+class PolicyEffect(BaseModel):
+    """An incident that another policy would have treated otherwise."""
+
+    id: UUID
+    number: int
+    title: str
+    severity: str
+    host: str | None
+    rule_id: str
+    before: str
+    after: str
+
+
+class PolicyPreviewOut(BaseModel):
+    """What another policy would have changed in the last 30 days; as of today's rules and packs."""
+
+    days: int
+    considered: int = Field(description="Incidents that a rule would act on.")
+    truncated: bool
+    before: dict[str, int] = Field(description="By act, approve, suggest, observe and refused.")
+    after: dict[str, int]
+    changed: int
+    examples: list[PolicyEffect]
 
 
 class ApprovalOut(BaseModel):

@@ -19,6 +19,13 @@ from fettle.kernel.jsonio import dumps_str
 MAX_RULES: Final = 20_000
 """Most rules of a tenant's own."""
 
+RESERVED_IDS: Final = frozenset({"schema", "explain", "dry-run"})
+OWN_FIELDS: Final = (
+    "id", "title", "description", "priority", "enabled", "conditions", "action", "runbook_id", "playbook_id",
+    "parameters", "reason", "cooldown_seconds", "max_attempts",
+)  # fmt: skip
+"""What a tenant says of a rule of its own."""
+
 _INSERT: Final = """
 INSERT INTO rules (tenant_id, id, version, document, updated_by)
 SELECT $1, $2, 1 + coalesce((SELECT max(version) FROM rule_versions WHERE tenant_id = $1 AND rule_id = $2), 0),
@@ -142,6 +149,99 @@ async def delete_rule(
     await _note(session, tenant_id, rule_id, "rule.deleted", deleted + 1, None, actor)
 
 
+async def set_enabled(
+    session: AsyncSession,
+    tenant_id: UUID,
+    rule: Rule,
+    *,
+    enabled: bool,
+    version: int | None,
+    actor: str,
+    of_packs: Mapping[str, Mapping[str, Any]],
+) -> int | None:
+    """Switch a rule on or off; a pack's by a copy of the tenant's own, which is removed where it says nothing else.
+
+    Args:
+        session: With the tenant bound.
+        tenant_id: Whose rule.
+        rule: As it holds now.
+        enabled: What it shall be.
+        version: The version of the tenant's own that was read, None for a pack's.
+        actor: Who does it.
+        of_packs: The packs' rules by id.
+
+    Returns:
+        The version of the tenant's own rule, None where the pack's holds.
+
+    Raises:
+        Conflict: Somebody changed it meanwhile.
+    """
+    own = (await list_own(session, tenant_id)).get(rule.id)
+    if (own.version if own is not None else None) != version:
+        raise Conflict("The rule was changed meanwhile. Look at it again.")
+    if rule.enabled is enabled:
+        return version
+    document = {**own_form(rule.document), "enabled": enabled}
+    if own is None:
+        return await create_rule(session, tenant_id, document, actor=actor)
+    packed = of_packs.get(rule.id)
+    if packed is not None and {"enabled": True, **own_form(packed)} == document:
+        await delete_rule(session, tenant_id, rule.id, version=own.version, actor=actor)
+        return None
+    return await change_rule(session, tenant_id, rule.id, document, version=own.version, actor=actor)
+
+
+def own_form(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a rule without what only packs say of theirs."""
+    return {name: value for name, value in document.items() if name in OWN_FIELDS}
+
+
+@dataclass(frozen=True, slots=True)
+class PastRule:
+    """What a tenant's rule was in one version; without a document it was deleted then."""
+
+    version: int
+    document: Mapping[str, Any] | None
+    before: Mapping[str, Any] | None
+    changed_by: str
+    changed_at: datetime
+
+
+async def history(
+    session: AsyncSession, tenant_id: UUID, rule_id: str, *, before: int | None, limit: int
+) -> list[PastRule]:
+    """Return the versions of a tenant's rule, newest first, each with the one before it."""
+    connection = await driver(session)
+    rows = await connection.fetch(
+        "SELECT * FROM (SELECT version, document, lag(document) OVER (ORDER BY version) AS before, changed_by, "
+        "changed_at FROM rule_versions WHERE tenant_id = $1 AND rule_id = $2) v "
+        "WHERE $3::bigint IS NULL OR version < $3 ORDER BY version DESC LIMIT $4",
+        tenant_id, rule_id, before, limit,
+    )  # fmt: skip
+    return [PastRule(**dict(row)) for row in rows]
+
+
+async def restore_rule(
+    session: AsyncSession, tenant_id: UUID, rule_id: str, *, to: int, version: int | None, actor: str
+) -> int:
+    """Let a rule be again what it was in a version, as a new one; a deleted one comes back.
+
+    Raises:
+        NotFound: The rule never had that version.
+        Conflict: It has another version by now.
+    """
+    connection = await driver(session)
+    document = await connection.fetchval(
+        "SELECT document FROM rule_versions WHERE tenant_id = $1 AND rule_id = $2 AND version = $3",
+        tenant_id, rule_id, to,
+    )  # fmt: skip
+    if document is None:
+        raise NotFound(f"The rule {rule_id} has no version {to} that could be restored.")
+    if version is None:
+        return await create_rule(session, tenant_id, document, actor=actor)
+    return await change_rule(session, tenant_id, rule_id, document, version=version, actor=actor)
+
+
 def checked(document: Mapping[str, Any]) -> Rule:
     """Return a rule of a tenant's own, compiled.
 
@@ -156,6 +256,10 @@ def checked(document: Mapping[str, Any]) -> Rule:
             f"The rule cannot be used: {error.path} {error.detail}.",
             errors=[FieldError(pointer, error.detail)],
         ) from None
+    if rule.id in RESERVED_IDS:
+        raise Invalid(
+            f"{rule.id} has a meaning of its own.", errors=[FieldError("/id", "is taken; choose another")]
+        )
     if rule.action == "execute_runbook" and rule.runbook_id is None:
         raise _lacks("runbook_id", rule.action)
     if rule.action == "run_playbook" and rule.playbook_id is None:

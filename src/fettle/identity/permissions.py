@@ -15,6 +15,7 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "rules:write": "Create, change, enable and delete rules.",
         "playbooks:read": "See playbooks and their runs, with input and output.",
         "playbooks:run": "Start a playbook or its dry-run.",
+        "playbooks:write": "Create, change and delete playbooks of the tenant's own.",
         "tools:read": "See tools and their schemas.",
         "tools:write": "Enable tools and set their secrets.",
         "packs:read": "See packs and what they hold.",
@@ -62,6 +63,7 @@ _TENANT_ADMIN = (
     | _AUDITOR
     | {
         "rules:write",
+        "playbooks:write",
         "tools:write",
         "packs:write",
         "users:write",

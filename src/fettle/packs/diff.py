@@ -103,6 +103,11 @@ def diff(before: DomainPack, after: DomainPack) -> PackDiff:
     return PackDiff(before.version, after.version, tuple(_changes(old, new, "")), sections)
 
 
+def changes(before: Any, after: Any) -> list[FieldChange]:
+    """Return what differs between two JSON values."""
+    return list(_changes(before, after, ""))
+
+
 def _section(before: DomainPack, after: DomainPack, name: str, key: str) -> SectionDiff:
     old = {item[key]: item for item in before.section(name)}
     new = {item[key]: item for item in after.section(name)}

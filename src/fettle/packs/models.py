@@ -1,4 +1,4 @@
-"""Tables of packs: installed versions, each tenant's activations with their history, each tenant's policies."""
+"""Tables of packs: installed versions, each tenant's activations, test results and policies."""
 
 from datetime import datetime
 from typing import Any
@@ -57,3 +57,18 @@ class PolicyVersion(TenantOwned, Base):
     content: Mapped[dict[str, Any]] = mapped_column(JSONB)
     changed_by: Mapped[str] = mapped_column(Text)
     changed_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
+
+
+class PackTestRun(TenantOwned, Base):
+    """How a version's own test cases came out once."""
+
+    __tablename__ = "pack_test_runs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    pack_id: Mapped[str] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(Text)
+    passed: Mapped[bool]
+    report: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    ran_by: Mapped[str] = mapped_column(Text)
+    ran_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)

@@ -1,19 +1,20 @@
 """A tenant's Policy Pack: its versions, and what is wrong with a new one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import select, text
+from sqlalchemy import BigInteger, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events
-from fettle.kernel.errors import Conflict, FieldError, Invalid
+from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
 from fettle.kernel.events import NewEvent
 from fettle.packs.loading import policy_findings
 from fettle.packs.models import PolicyVersion
-from fettle.packs.yaml_reader import pointer
+from fettle.packs.shipped import default_policy
+from fettle.packs.yaml_reader import Path, pointer
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('fettle.policy.' || :tenant, 0))")
 
@@ -54,7 +55,7 @@ async def put_policy(
         Invalid: It is no Policy Pack.
         Conflict: Somebody else changed it meanwhile.
     """
-    _refuse_invalid(policy)
+    refuse_invalid(policy)
     await session.execute(_LOCK, {"tenant": str(tenant_id)})
     before = await current_policy(session, tenant_id)
     version = before.version if before else 0
@@ -78,17 +79,69 @@ async def put_policy(
     return version + 1
 
 
-def _refuse_invalid(policy: Mapping[str, Any]) -> None:
+async def past_policies(
+    session: AsyncSession, tenant_id: UUID, *, before: int | None, limit: int
+) -> Sequence[PolicyVersion]:
+    """Return the versions of a tenant's policy, newest first."""
+    wanted = select(PolicyVersion).where(PolicyVersion.tenant_id == tenant_id)
+    if before is not None:
+        wanted = wanted.where(PolicyVersion.version < literal(before, BigInteger))
+    return (await session.scalars(wanted.order_by(PolicyVersion.version.desc()).limit(limit))).all()
+
+
+async def restore_policy(
+    session: AsyncSession,
+    tenant_id: UUID,
+    to: int,
+    *,
+    actor: str,
+    expected_version: int,
+    request_id: str | None = None,
+) -> int:
+    """Let the policy be again what it was in a version, as a new one; version 0 is the installation's default.
+
+    Raises:
+        NotFound: There was no such version.
+        Invalid: It would not be accepted any more.
+        Conflict: Somebody else changed the policy meanwhile.
+    """
+    content: Mapping[str, Any] = default_policy()
+    if to > 0:
+        row = await session.get(PolicyVersion, (tenant_id, to))
+        if row is None:
+            raise NotFound(f"The policy has no version {to}.")
+        content = row.content
+    return await put_policy(
+        session, tenant_id, content, actor=actor, expected_version=expected_version, request_id=request_id
+    )
+
+
+def policy_problems(policy: Any) -> Iterator[tuple[Path, str, str]]:
+    """Yield everything that is wrong with a Policy Pack: path, message and fix."""
+    wrong = False
+    for found in policy_findings(policy):
+        wrong = True
+        yield found
+    if wrong:
+        return
+    for index, window in enumerate(policy.get("maintenance_windows", ())):
+        try:
+            ZoneInfo(window["timezone"])
+        except (ZoneInfoNotFoundError, ValueError):
+            message = f"'{window['timezone']}' is no time zone."
+            fix = "Write its IANA name, such as Europe/Berlin."
+            yield ("maintenance_windows", index, "timezone"), message, fix
+
+
+def refuse_invalid(policy: Mapping[str, Any]) -> None:
+    """Refuse what is no Policy Pack.
+
+    Raises:
+        Invalid: With the pointer of everything that is wrong.
+    """
     errors = [
         FieldError(f"/policy{pointer(path)}", f"{message} {fix}")
-        for path, message, fix in policy_findings(policy)
+        for path, message, fix in policy_problems(policy)
     ]
-    if not errors:
-        for index, window in enumerate(policy.get("maintenance_windows", ())):
-            try:
-                ZoneInfo(window["timezone"])
-            except (ZoneInfoNotFoundError, ValueError):
-                fault = f"'{window['timezone']}' is no time zone. Write its IANA name, such as Europe/Berlin."
-                errors.append(FieldError(f"/policy/maintenance_windows/{index}/timezone", fault))
     if errors:
         raise Invalid("The policy is not valid.", errors=errors[:100])

@@ -1,17 +1,19 @@
-"""HTTP of packs and policies."""
+"""HTTP of packs."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
+from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
+from fettle.identity.audit import record
 from fettle.kernel import context, events
 from fettle.kernel.errors import NotFound
 from fettle.kernel.events import NewEvent
 from fettle.kernel.http.routes import StrictRoute
-from fettle.packs import activation, catalogue, policies
+from fettle.packs import activation, catalogue, routes_policy, test_results
 from fettle.packs.catalogue import Effective, load_version, pack_stream, versions
 from fettle.packs.diff import diff
 from fettle.packs.loading import DomainPack
@@ -26,18 +28,17 @@ from fettle.packs.schemas import (
     PackItem,
     PackList,
     PackOut,
-    PolicyIn,
-    PolicyList,
-    PolicyOut,
     TestReport,
+    TestRunItem,
+    TestRunList,
     Version,
     VersionItem,
     VersionList,
 )
-from fettle.packs.shipped import default_policy, shipped_policies
 from fettle.packs.testing import run_tests
 
 router = APIRouter(route_class=StrictRoute, tags=["packs"])
+router.include_router(routes_policy.router)
 
 Reader = Annotated[Access, Depends(require("packs:read"))]
 Writer = Annotated[Access, Depends(require("packs:write"))]
@@ -146,30 +147,40 @@ async def install_pack(
 
 @router.post("/packs/{pack_id}/activate", status_code=202)
 async def activate_pack(
-    pack_id: InPath, body: Activation, access: Writer, session: TenantSession
+    pack_id: InPath, body: Activation, access: Writer, session: TenantSession, who: CurrentWho
 ) -> Accepted:
     """Work with a version of a pack from now on; everything in it changes at once."""
+    before = await _version(session, access.tenant_id, pack_id)
     choice = await activation.activate(
         session, access.tenant_id, pack_id, body.version, actor=access.actor, request_id=_request_id()
     )
+    await _audit(session, access, who, "pack.activated", pack_id, before)
     return _chosen(pack_id, choice)
 
 
 @router.post("/packs/{pack_id}/deactivate", status_code=202)
-async def deactivate_pack(pack_id: InPath, access: Writer, session: TenantSession) -> Accepted:
+async def deactivate_pack(
+    pack_id: InPath, access: Writer, session: TenantSession, who: CurrentWho
+) -> Accepted:
     """Work without a pack from now on."""
+    before = await _version(session, access.tenant_id, pack_id)
     choice = await activation.deactivate(
         session, access.tenant_id, pack_id, actor=access.actor, request_id=_request_id()
     )
+    await _audit(session, access, who, "pack.deactivated", pack_id, before)
     return _chosen(pack_id, choice)
 
 
 @router.post("/packs/{pack_id}/rollback", status_code=202)
-async def roll_back_pack(pack_id: InPath, access: Writer, session: TenantSession) -> Accepted:
+async def roll_back_pack(
+    pack_id: InPath, access: Writer, session: TenantSession, who: CurrentWho
+) -> Accepted:
     """Go back to what held before the tenant's last choice; again, one step further back."""
+    before = await _version(session, access.tenant_id, pack_id)
     choice = await activation.rollback(
         session, access.tenant_id, pack_id, actor=access.actor, request_id=_request_id()
     )
+    await _audit(session, access, who, "pack.rolled_back", pack_id, before)
     return _chosen(pack_id, choice)
 
 
@@ -177,11 +188,37 @@ async def roll_back_pack(pack_id: InPath, access: Writer, session: TenantSession
 async def run_pack_tests(
     pack_id: InPath, access: Reader, session: TenantSession, version: WantedVersion = None
 ) -> TestReport:
-    """Run a version's own test cases; nothing is changed by it."""
+    """Run a version's own test cases and keep how they came out; nothing else is changed by it."""
     newest, active = await _find(session, access.tenant_id, pack_id)
     pack = await load_version(session, pack_id, version) if version else await _shown(session, newest, active)
-    report = run_tests(pack)
+    report = await asyncio.to_thread(run_tests, pack)
+    await test_results.keep(session, access.tenant_id, pack, report, actor=access.actor)
     return TestReport(version=pack.version, **report.document())
+
+
+@router.get("/packs/{pack_id}/tests")
+async def list_pack_tests(
+    pack_id: InPath,
+    access: Reader,
+    session: TenantSession,
+    version: Annotated[Version | None, Query(description="Of this version.")] = None,
+) -> TestRunList:
+    """List how a pack's own test cases came out for this tenant, newest first."""
+    await _find(session, access.tenant_id, pack_id)
+    rows = await test_results.listed(session, access.tenant_id, pack_id, version)
+    return TestRunList(
+        items=[
+            TestRunItem(
+                id=row.id,
+                version=row.version,
+                digest=row.digest,
+                ran_by=row.ran_by,
+                ran_at=row.ran_at,
+                **row.report,
+            )
+            for row in rows
+        ]
+    )
 
 
 @router.get("/packs/{pack_id}/diff")
@@ -197,35 +234,24 @@ async def compare_versions(
     return compared.document()
 
 
-@router.get("/policy")
-async def show_policy(access: Reader, session: TenantSession) -> PolicyOut:
-    """Show the policy that holds."""
-    row = await policies.current_policy(session, access.tenant_id)
-    if row is None:
-        return PolicyOut(version=0, policy=dict(default_policy()), changed_by=None, changed_at=None)
-    return PolicyOut(
-        version=row.version, policy=row.content, changed_by=row.changed_by, changed_at=row.changed_at
-    )
+async def _version(session: TenantSession, tenant_id: UUID, pack_id: str) -> str | None:
+    found = await activation.effective(session, tenant_id)
+    return next((item.version for item in found if item.pack_id == pack_id), None)
 
 
-@router.get("/policy/templates")
-async def list_policies(access: Reader) -> PolicyList:  # noqa: ARG001 - asked for its permission
-    """List the policies that come with Fettle, to begin with."""
-    return PolicyList(items=[dict(policy) for policy in shipped_policies()])
-
-
-@router.put("/policy", status_code=202)
-async def change_policy(body: PolicyIn, access: Writer, session: TenantSession) -> Accepted:
-    """Replace the policy; the new one holds for every decision from now on."""
-    version = await policies.put_policy(
+async def _audit(
+    session: TenantSession, access: Access, who: CurrentWho, action: str, pack_id: str, before: str | None
+) -> None:
+    after = await _version(session, access.tenant_id, pack_id)
+    await record(
         session,
-        access.tenant_id,
-        body.policy,
-        actor=access.actor,
-        expected_version=body.expected_version,
-        request_id=_request_id(),
+        who,
+        action,
+        tenant_id=access.tenant_id,
+        target=("pack", pack_id),
+        before={"version": before},
+        after={"version": after},
     )
-    return Accepted(id=str(version), href="/api/v1/policy")
 
 
 def _request_id() -> str | None:

@@ -120,6 +120,94 @@ class TestReport(BaseModel):
     untested_rules: list[str]
 
 
+class TestRunItem(TestReport):
+    """How a version's own test cases came out once."""
+
+    id: UUID
+    digest: str
+    ran_by: str
+    ran_at: datetime
+
+
+class TestRunList(BaseModel):
+    """How a pack's own test cases came out, newest first."""
+
+    items: list[TestRunItem]
+    next_cursor: None = None
+
+
+class FieldChangeOut(BaseModel):
+    """One value that differs between two versions."""
+
+    pointer: str
+    kind: Literal["added", "removed", "changed"]
+    before: Any
+    after: Any
+
+
+class PastPolicy(BaseModel):
+    """What the policy was in one version."""
+
+    version: int
+    policy: dict[str, Any]
+    yaml: str
+    changes: list[FieldChangeOut] = Field(description="What it changed in the version before it.")
+    changed_by: str
+    changed_at: datetime
+
+
+class PolicyHistory(BaseModel):
+    """The versions of the policy, newest first."""
+
+    items: list[PastPolicy]
+    next_cursor: str | None
+
+
+class PolicyText(BaseModel):
+    """A Policy Pack as YAML."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [
+                {"yaml": "id: ours\nversion: 1.0.0\nschema_version: 1\ntitle: Ours\nautonomy: approve\n"}
+            ]
+        },
+    )
+
+    yaml: Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
+
+
+class PolicyProblem(BaseModel):
+    """One thing that is wrong with a policy, and what to do."""
+
+    line: int
+    pointer: str
+    message: str
+    fix: str
+    level: Literal["error", "warning"]
+
+
+class PolicyCheck(BaseModel):
+    """What came of reading a policy."""
+
+    valid: bool
+    problems: list[PolicyProblem]
+    policy: dict[str, Any] | None = Field(description="What was read, as far as it could be.")
+
+
+class PolicyRestore(BaseModel):
+    """Which version to go back to."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"to": 1, "expected_version": 2}]}
+    )
+
+    to: Annotated[int, Field(ge=0, le=2**31 - 1, description="0: the installation's default.")]
+    expected_version: Annotated[int, Field(ge=0, le=2**31 - 1, description="The version that was read.")]
+
+
 class PolicyIn(BaseModel):
     """A whole Policy Pack."""
 
@@ -147,6 +235,7 @@ class PolicyOut(BaseModel):
 
     version: int = Field(description="0: the tenant has chosen none, and the installation's default holds.")
     policy: dict[str, Any]
+    yaml: str
     changed_by: str | None
     changed_at: datetime | None
 

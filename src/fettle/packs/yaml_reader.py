@@ -84,6 +84,11 @@ def read_yaml(file: str, data: bytes) -> Document:
     return _Reader(file, text).read()
 
 
+def is_read_as_text(text: str) -> bool:
+    """Say whether a plain scalar, without quotes, is read as the text that it is."""
+    return text not in _WORDS and not any(form.match(text) for form in (_INT, _LEADING_ZERO, _FLOAT))
+
+
 class _Reader:
     """Builds values from the parser's events, so that nothing is built before it was looked at."""
 

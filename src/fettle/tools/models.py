@@ -1,10 +1,10 @@
-"""Tables of tools: runs of playbooks, their ledger of steps, and each tenant's tools and secrets."""
+"""Tables of tools: playbooks of tenants' own, runs, their ledger of steps, and each tenant's tools and secrets."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, LargeBinary, Text
+from sqlalchemy import BigInteger, DateTime, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -91,3 +91,40 @@ class TenantSecret(TenantOwned, Base):
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     updated_by: Mapped[str] = mapped_column(Text)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class TenantPlaybook(TenantOwned, Base):
+    """A playbook of the tenant's own; one with the id of a pack's playbook stands in its place."""
+
+    __tablename__ = "playbooks"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int]
+    source: Mapped[str] = mapped_column(Text)
+    document: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    updated_by: Mapped[str] = mapped_column(Text)
+
+
+class PlaybookVersion(TenantOwned, Base):
+    """What a tenant's playbook was in one version; without a source it was deleted then."""
+
+    __tablename__ = "playbook_versions"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    playbook_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str | None] = mapped_column(Text)
+    changed_by: Mapped[str] = mapped_column(Text)
+    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+
+
+class PlaybookSetVersion(TenantOwned, Base):
+    """Counts the changes of a tenant's playbooks."""
+
+    __tablename__ = "playbook_sets"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)

@@ -12,6 +12,8 @@ from fettle.kernel.jsonio import escape_pointer
 MAX_STEPS: Final = 200
 MAX_ITEMS: Final = 1_000
 MAX_NESTING: Final = 5
+MAX_STEPS_IN_ALL: Final = 2_000
+"""Most steps of a playbook with those of all that it calls, however often it calls them."""
 MAX_ATTEMPTS: Final = 10
 DEFAULT_TIMEOUT_SECONDS: Final = 60.0
 DEFAULT_APPROVAL_SECONDS: Final = 3_600.0
@@ -139,27 +141,55 @@ def collect(document: Mapping[str, Any], library: Mapping[str, Mapping[str, Any]
     Raises:
         PlaybookError: One is missing, they call each other in a circle, or nest too deeply.
     """
-    needed: dict[str, Mapping[str, Any]] = {}
-    _collect(document, library, needed, (str(document.get("id", "")),))
-    return {"playbook": dict(document), "library": {key: dict(value) for key, value in needed.items()}}
+    collector = _Collector(library)
+    if collector.walk(document, (str(document.get("id", "")),)) > MAX_STEPS_IN_ALL:
+        detail = f"runs more than {MAX_STEPS_IN_ALL} steps with the playbooks that it calls; call fewer"
+        raise PlaybookError([Fault("/steps", detail)])
+    return {
+        "playbook": dict(document),
+        "library": {key: dict(value) for key, value in collector.needed.items()},
+    }
 
 
-def _collect(
-    document: Mapping[str, Any],
-    library: Mapping[str, Mapping[str, Any]],
-    needed: dict[str, Mapping[str, Any]],
-    above: tuple[str, ...],
-) -> None:
-    for name, pointer in called_playbooks(document):
-        if name in above:
-            circle = " -> ".join((*above[above.index(name) :], name))
-            raise PlaybookError([Fault(pointer, f"playbooks call each other in a circle: {circle}")])
-        if len(above) >= MAX_NESTING:
-            raise PlaybookError([Fault(pointer, f"playbooks nest deeper than {MAX_NESTING}; flatten them")])
-        if name not in library:
-            raise PlaybookError([Fault(pointer, f"there is no playbook {name}; add it, or name another")])
-        needed[name] = library[name]
-        _collect(library[name], library, needed, (*above, name))
+class _Collector:
+    """Walks through the playbooks that one calls; each is looked at once for each depth, however often it is called."""
+
+    def __init__(self, library: Mapping[str, Mapping[str, Any]]) -> None:
+        self.needed: dict[str, Mapping[str, Any]] = {}
+        self._library = library
+        self._sizes: dict[tuple[str, int], int] = {}
+
+    def walk(self, document: Mapping[str, Any], above: tuple[str, ...]) -> int:
+        """Return how many steps a playbook has with those of the playbooks that it calls."""
+        size = _count_steps(document)
+        for name, pointer in called_playbooks(document):
+            if name in above:
+                circle = " -> ".join((*above[above.index(name) :], name))
+                raise PlaybookError([Fault(pointer, f"playbooks call each other in a circle: {circle}")])
+            if len(above) >= MAX_NESTING:
+                raise PlaybookError(
+                    [Fault(pointer, f"playbooks nest deeper than {MAX_NESTING}; flatten them")]
+                )
+            if name not in self._library:
+                raise PlaybookError([Fault(pointer, f"there is no playbook {name}; add it, or name another")])
+            self.needed[name] = self._library[name]
+            known = (name, len(above))
+            if known not in self._sizes:
+                # A circle that is not seen from here nests without end, and so is found by its depth.
+                self._sizes[known] = self.walk(self._library[name], (*above, name))
+            size += self._sizes[known]
+        return size
+
+
+def _count_steps(document: Mapping[str, Any]) -> int:
+    pending = _list(document.get("steps")).copy()
+    count = 0
+    while pending:
+        step = pending.pop()
+        count += 1
+        if isinstance(step, Mapping):
+            pending.extend(_list(step.get("parallel")))
+    return count
 
 
 def called_playbooks(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

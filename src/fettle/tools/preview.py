@@ -19,6 +19,8 @@ from fettle.tools.playbooks import (
 from fettle.tools.progress import VERIFY
 
 _SHOWN_ITEMS: Final = 20
+MOST_SHOWN: Final = 1_000
+"""Most steps that are shown; loops within loops would make more of them than anybody reads."""
 _LATER: Final = frozenset({"steps", "output", "input"})
 
 
@@ -80,6 +82,8 @@ class _Preview:
             self._shown.append(shown)
 
     def _step(self, step: Step, prefix: str, environment: dict[str, Any], *, known: bool) -> None:
+        if len(self._shown) >= MOST_SHOWN:
+            return
         path = prefix + step.id
         runs, error = self._condition(step, environment, known=known)
         items, later = [None], False

@@ -136,6 +136,19 @@ class ToolRegistry:
         if faults:
             raise ToolError("input", f"the input does not fit {name}: {_listed(faults)}")
 
+    def faults(self, name: str, value: Any) -> list[tuple[str, str]]:
+        """Return what is wrong with an input whose secrets are still references: JSON pointer and reason.
+
+        Raises:
+            ToolError: There is no such tool.
+        """
+        plain, pointers = without_references(value)
+        found = [
+            (_pointer(error.instance_path), error.message[:_SHOWN])
+            for error in self._entry(name, None).accepts.iter_errors(plain)
+        ]
+        return [(place, detail) for place, detail in found if not _below(place, pointers)]
+
     async def call(self, name: str, version: str | None, call: ToolCall) -> dict[str, Any]:
         """Call a tool and check what it returns.
 

@@ -7,12 +7,28 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from fettle.kernel.http.pages import Page
+from fettle.tools.drafts import LONGEST_SOURCE
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=100)]
 PlaybookId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,99}$")]
 RunState = Literal["queued", "running", "waiting", "finished"]
 RunOutcome = Literal["verified", "completed", "failed", "rolled_back", "unknown", "cancelled"]
+
+
+PlaybookYaml = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST_SOURCE),
+    Field(description="The playbook as YAML."),
+]
+StoredVersion = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+_PLAYBOOK_EXAMPLE = """id: PB-OURS
+title: Look whether it is in order again
+steps:
+  - id: look
+    tool: noop
+"""
 
 
 class Input(BaseModel):
@@ -48,7 +64,7 @@ class ToolChange(Input):
 
 
 class PlaybookItem(BaseModel):
-    """A playbook of the tenant's active packs."""
+    """A playbook that the tenant can run."""
 
     id: str
     version: int
@@ -60,10 +76,16 @@ class PlaybookItem(BaseModel):
     steps: int
     tools: list[str]
     verifies: bool
+    source: Literal["pack", "tenant"] = Field("pack", description="Whose it is.")
+    replaces_pack: bool = Field(
+        default=False, description="A tenant's own, in the place of a pack's with the same id."
+    )
+    updated_at: datetime | None = None
+    updated_by: str | None = None
 
 
 class PlaybookList(BaseModel):
-    """Every playbook of the tenant's active packs."""
+    """Every playbook that the tenant can run, its own and those of its active packs."""
 
     items: list[PlaybookItem]
 
@@ -79,6 +101,7 @@ class PlaybookOut(PlaybookItem):
     """A playbook in full."""
 
     definition: dict[str, Any]
+    yaml: str = Field(description="As its author wrote it; for a pack's, the same as its definition.")
     faults: list[FaultOut]
 
 
@@ -88,6 +111,100 @@ class DryRunIn(Input):
     parameters: Annotated[dict[str, JsonValue], Field(max_length=100)] = Field(default_factory=dict)
     incident_id: Annotated[UUID | None, Field(strict=False)] = None
     incident: Annotated[dict[str, JsonValue] | None, Field(max_length=100)] = None
+
+
+class PlaybookIn(Input):
+    """A playbook of the tenant's own, as its author writes it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"yaml": _PLAYBOOK_EXAMPLE}]})
+
+    yaml: PlaybookYaml
+
+
+class PlaybookChange(PlaybookIn):
+    """A playbook as it shall be from now on."""
+
+    version: StoredVersion
+
+
+class PlaybookRestore(Input):
+    """Which version to go back to."""
+
+    to: StoredVersion
+    version: Annotated[
+        StoredVersion | None, Field(description="The version that was read; null: it is deleted.")
+    ] = None
+
+
+class DraftDryRunIn(DryRunIn):
+    """A playbook that is not stored yet, and what it would be run with."""
+
+    yaml: PlaybookYaml
+
+
+class PlaybookAccepted(BaseModel):
+    """A change of a playbook; it holds from the next decision on."""
+
+    id: str
+    status: Literal["accepted"] = "accepted"
+    href: str
+    version: int | None = None
+
+
+class DraftProblem(BaseModel):
+    """One thing that is wrong with what was written, and what to do."""
+
+    line: int
+    pointer: str
+    message: str
+    fix: str
+    level: Literal["error", "warning"]
+
+
+class PlaybookCheck(BaseModel):
+    """What came of reading a playbook."""
+
+    valid: bool
+    problems: list[DraftProblem]
+    definition: dict[str, Any] | None = Field(description="What was read, as far as it could be.")
+
+
+class PastPlaybookOut(BaseModel):
+    """What a playbook was in one version."""
+
+    version: int
+    yaml: str | None = Field(description="null: it was deleted then.")
+    before: str | None = Field(description="The version before it; null for the first.")
+    changed_by: str
+    changed_at: datetime
+
+
+PlaybookHistory = Page[PastPlaybookOut]
+
+
+class ToolTestIn(Input):
+    """What to call a tool with, to see what it does."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"input": {}, "dry_run": True}]})
+
+    input: Annotated[dict[str, JsonValue], Field(max_length=100)] = Field(default_factory=dict)
+    dry_run: Annotated[
+        bool, Field(description="Only check the input and say what would be done. false calls it really.")
+    ] = True
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 20.0
+
+
+class ToolTestOut(BaseModel):
+    """What came of calling a tool."""
+
+    tool: str
+    version: str
+    dry_run: bool
+    called: bool = Field(description="Whether the tool was asked; if not, only its input was checked.")
+    state: Literal["succeeded", "failed", "unknown"]
+    output: Any
+    error: dict[str, Any] | None
+    seconds: float
 
 
 class DryRunStep(BaseModel):

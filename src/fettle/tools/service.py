@@ -12,7 +12,6 @@ from fettle.kernel.database import driver
 from fettle.kernel.errors import FieldError, Invalid, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
-from fettle.packs.service import active_packs
 from fettle.tools.calling import Caller, perform
 from fettle.tools.catalogue import registry_of
 from fettle.tools.ledger import Execute, Phase
@@ -56,22 +55,26 @@ async def disabled(session: AsyncSession, tenant_id: UUID) -> frozenset[str]:
 async def dry_run(
     platform: Platform,
     tenant_id: UUID,
-    playbook_id: str,
+    document: Mapping[str, Any],
+    library: Mapping[str, Mapping[str, Any]],
     parameters: Mapping[str, Any],
     incident: Mapping[str, Any],
 ) -> tuple[int, list[PreviewStep]]:
     """Return a playbook's version and what it would do; tools that can say what they would do are asked.
 
+    Args:
+        platform: The process's parts.
+        tenant_id: For whom.
+        document: The playbook.
+        library: The playbooks that it may call, by id.
+        parameters: As a rule or a person would give them.
+        incident: An incident, or what stands for one.
+
     Raises:
-        NotFound: No active pack has the playbook.
         Invalid: The playbook or the parameters are not valid.
     """
-    packs = await active_packs(platform, tenant_id)
-    document = packs.playbooks.get(playbook_id)
-    if document is None:
-        raise NotFound(f"No active pack has a playbook {playbook_id}.")
     try:
-        bundle = load(collect(document, packs.playbooks))
+        bundle = load(collect(document, library))
         accepted = bundle.main.accept(parameters)
     except PlaybookError as error:
         faults = [
@@ -127,6 +130,7 @@ async def list_runs(
     incident_id: UUID | None,
     states: Sequence[str] | None,
     outcomes: Sequence[str] | None,
+    playbook_id: str | None,
     before: UUID | None,
     limit: int,
 ) -> list[asyncpg.Record]:
@@ -135,8 +139,10 @@ async def list_runs(
     return await connection.fetch(
         f"SELECT {_RUN_COLUMNS} FROM playbook_runs WHERE tenant_id = $1 "  # noqa: S608 - a constant
         "AND ($2::uuid IS NULL OR incident_id = $2) AND ($3::text[] IS NULL OR state = ANY($3)) "
-        "AND ($4::text[] IS NULL OR outcome = ANY($4)) AND ($5::uuid IS NULL OR id < $5) ORDER BY id DESC LIMIT $6",
+        "AND ($4::text[] IS NULL OR outcome = ANY($4)) AND ($5::uuid IS NULL OR id < $5) "
+        "AND ($7::text IS NULL OR playbook_id = $7) ORDER BY id DESC LIMIT $6",
         tenant_id, incident_id, list(states) if states else None, list(outcomes) if outcomes else None, before, limit,
+        playbook_id,
     )  # fmt: skip
 
 
