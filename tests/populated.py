@@ -48,6 +48,9 @@ async def populate(api) -> Alder:
     key = await command(api, "POST", "/api-keys", {"name": CANARY, "scopes": ["incidents:read"]})
     person = {"email": f"{uuid4().hex}@example.org", "name": CANARY, "role": "viewer"}
     member = await command(api, "POST", "/users", person, api.owner(api.alder))
+    partner = await _partner(api)
+    own_role = {"name": "chosen-by-both", "description": CANARY, "permissions": ["incidents:read"]}
+    await command(api, "POST", "/roles", own_role)
     rule = await command(api, "POST", "/rules", RULE)
     await command(api, "POST", "/playbooks", {"yaml": PLAYBOOK})
     await command(api, "POST", "/packs/compliance-it/test", {})
@@ -57,6 +60,8 @@ async def populate(api) -> Alder:
         tenant_id=str(api.alder.id),
         key_id=key["id"],
         user_id=member["id"],
+        account_id=member["id"],
+        partner_id=partner,
         rule_id=rule["id"],
         host_id=host["id"],
     )
@@ -88,6 +93,16 @@ async def populate(api) -> Alder:
     mine.put(letter_id=await _dead_letter(api))
     await api.settle()
     return mine
+
+
+async def _partner(api) -> str:
+    """Put alder into the care of a partner that has one person."""
+    named = {"name": CANARY, "slug": f"partner-{uuid4().hex[:12]}"}
+    partner = (await command(api, "POST", "/partners", named, api.owner()))["id"]
+    person = {"email": f"{uuid4().hex}@example.org", "name": CANARY, "role": "partner_admin"}
+    await command(api, "POST", f"/partners/{partner}/members", person, api.owner())
+    await command(api, "PATCH", f"/tenants/{api.alder.id}", {"partner_id": partner}, api.owner())
+    return str(partner)
 
 
 async def _dead_letter(api) -> str:

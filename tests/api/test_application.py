@@ -21,8 +21,14 @@ PUBLIC = {
     "/metrics",
 }
 WITHOUT_TENANT = {
+    "/api/v1/accounts",
+    "/api/v1/accounts/{account_id}",
     "/api/v1/auth/password",
     "/api/v1/me",
+    "/api/v1/partners",
+    "/api/v1/partners/{partner_id}",
+    "/api/v1/partners/{partner_id}/members",
+    "/api/v1/partners/{partner_id}/members/{user_id}",
     "/api/v1/roles",
     "/api/v1/tenants",
     "/api/v1/tenants/{tenant_id}",

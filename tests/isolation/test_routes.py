@@ -8,12 +8,27 @@ import pytest_asyncio
 from tests.isolation.catalog import tenant_tables
 from tests.populated import CANARY, PLAYBOOK, RULE, SHARED, Alder, populate
 
+OF_PLATFORM = {"tenant_id", "partner_id", "account_id"}
+"""What the platform's owner reaches whichever tenant they name."""
+LISTS_OF_PLATFORM = {f"/api/v1/{name}" for name in ("me", "tenants", "partners", "accounts")}
+"""What shows the platform's owner all that there is, whichever tenant they name."""
+
 METHODS = ("get", "post", "put", "patch", "delete")
 
 BODIES = {
     ("patch", "/api/v1/api-keys/{key_id}"): {"name": "mine now"},
     ("post", "/api/v1/api-keys/{key_id}/rotate"): {"overlap_hours": 1},
     ("patch", "/api/v1/users/{user_id}"): {"role": "viewer"},
+    ("put", "/api/v1/roles/{name}"): {"description": "mine now", "permissions": ["incidents:read"]},
+    ("patch", "/api/v1/tenants/{tenant_id}"): {"name": CANARY},
+    ("patch", "/api/v1/partners/{partner_id}"): {"name": CANARY},
+    ("post", "/api/v1/partners/{partner_id}/members"): {
+        "email": "new@example.org",
+        "name": "New",
+        "role": "viewer",
+    },
+    ("patch", "/api/v1/partners/{partner_id}/members/{user_id}"): {"role": "partner_admin"},
+    ("patch", "/api/v1/accounts/{account_id}"): {"disabled": False},
     ("post", "/api/v1/packs/{pack_id}/activate"): {"version": "1.0.0"},
     ("post", "/api/v1/incidents/{incident_id}/resolve"): {"reason": "mine now"},
     ("post", "/api/v1/incidents/{incident_id}/close"): {"reason": "mine now"},
@@ -99,6 +114,9 @@ async def test_no_operation_on_an_object_of_another_tenant_does_anything(api_at_
         body = BODIES.get((method, path))
         assert body is not None or "requestBody" not in operation, f"give {method} {path} a body above"
         for who, headers in others(api, alder).items():
+            own = names & OF_PLATFORM and who.startswith("the platform")
+            if own and method != "get":
+                continue  # is done, as it should be
             answer = await api.client.request(
                 method,
                 concrete(path, alder.values),
@@ -107,7 +125,6 @@ async def test_no_operation_on_an_object_of_another_tenant_does_anything(api_at_
                 params=QUERIES.get((method, path)),
             )
             told = (method, path, who, answer.status_code, answer.text)
-            own = "tenant_id" in names and who.startswith("the platform")
             if not own and (names - SHARED or "naming" in who):
                 assert answer.status_code in {403, 404}, told
             assert answer.status_code < 500, told
@@ -153,8 +170,8 @@ async def test_no_list_export_or_figure_shows_what_is_another_tenants(api_at_wor
         shown += any(secret in mine for secret in alder.private)
         for who, headers in others(api, alder).items():
             answer = await api.client.get(path, headers=headers)
-            if who.startswith("the platform") and path in {"/api/v1/me", "/api/v1/tenants"}:
-                continue  # the owner's own list of all tenants
+            if who.startswith("the platform") and path in LISTS_OF_PLATFORM:
+                continue
             leaked = [secret for secret in alder.private if secret in answer.text]
             assert leaked == [], (path, who)
     assert shown >= 9, "the lists must show alder its own, or the test proves nothing"

@@ -14,8 +14,9 @@ from uuid import UUID
 import structlog
 from redis.exceptions import RedisError
 
+from fettle.identity.grants import GRANTS, grants_of
 from fettle.identity.key_use import KeyUse
-from fettle.identity.permissions import KEY_SCOPES, PERMISSIONS, permissions_of
+from fettle.identity.permissions import KEY_SCOPES, PERMISSIONS
 from fettle.identity.signing_keys import SigningKeys
 from fettle.identity.tokens import (
     TokenRefused,
@@ -33,6 +34,12 @@ _CACHE_ENTRIES: Final = 20_000
 _REVOCATIONS: Final = "fettle:identity:revoked"
 _LISTEN_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 1.0
+
+_HOLDER: Final = (
+    "SELECT u.is_platform_admin, u.must_change_password, g.* "  # noqa: S608 - of constants
+    f"FROM refresh_sessions s JOIN users u ON u.id = s.user_id LEFT JOIN LATERAL ({GRANTS}) AS g ON true "
+    "WHERE s.id = $1 AND u.id = $2 AND s.ended_at IS NULL AND u.disabled_at IS NULL"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -56,6 +63,8 @@ class Caller:
         must_change_password: Whether nothing else may be done first.
         rights: Permissions by tenant.
         good_until: When the credential expires by itself.
+        partners: The person's role by partner; it holds in each of the partner's tenants.
+        custom_roles: The tenants' own roles that the rights come from, as ``<tenant>/<name>``.
     """
 
     user_id: UUID | None
@@ -65,6 +74,8 @@ class Caller:
     must_change_password: bool
     rights: Mapping[UUID, frozenset[str]]
     good_until: datetime | None
+    partners: Mapping[UUID, str] = field(default_factory=dict)
+    custom_roles: frozenset[str] = frozenset()
 
     @property
     def actor(self) -> str:
@@ -75,7 +86,9 @@ class Caller:
     def subjects(self) -> frozenset[str]:
         """Return the names under which this caller can be revoked."""
         named = {"user": self.user_id, "key": self.api_key_id, "session": self.session_id}
-        return frozenset(f"{kind}:{value}" for kind, value in named.items() if value is not None)
+        own = {f"{kind}:{value}" for kind, value in named.items() if value is not None}
+        partners = {f"partner:{partner}" for partner in self.partners}
+        return frozenset(own | partners | {f"role:{role}" for role in self.custom_roles})
 
     def refuse_one_time_password(self) -> None:
         """Refuse everything but a change of the password while it is still the one-time password.
@@ -176,7 +189,8 @@ class Authenticator:
         """Make every process forget callers; called after the change is committed.
 
         Args:
-            *subjects: ``user:<id>``, ``key:<id>`` or ``session:<id>``.
+            *subjects: ``user:<id>``, ``key:<id>``, ``session:<id>``, or everybody with ``partner:<id>`` or
+                ``role:<tenant>/<name>``.
         """
         self._forget(frozenset(subjects))
         if self._platform.redis is not None:
@@ -240,28 +254,20 @@ class Authenticator:
     async def _holder_of_access_token(self, token: str) -> Caller:
         claims = read_access_token(token, await self.keys.public_for(token), now=utcnow())
         async with self._platform.database.raw_system() as connection:
-            row = await connection.fetchrow(
-                "SELECT u.is_platform_admin, u.must_change_password, "
-                "  array_remove(array_agg(m.tenant_id ORDER BY m.tenant_id), NULL) AS tenants, "
-                "  array_remove(array_agg(m.role ORDER BY m.tenant_id), NULL) AS roles "
-                "FROM refresh_sessions s JOIN users u ON u.id = s.user_id "
-                "LEFT JOIN memberships m ON m.user_id = u.id "
-                "WHERE s.id = $1 AND u.id = $2 AND s.ended_at IS NULL AND u.disabled_at IS NULL "
-                "GROUP BY u.id",
-                claims.session_id,
-                claims.user_id,
-            )
-        if row is None:
+            rows = await connection.fetch(_HOLDER, claims.session_id, claims.user_id)
+        if not rows:
             raise TokenRefused("session ended or account disabled")
-        members = zip(row["tenants"], row["roles"], strict=True)
+        granted = grants_of(rows)
         return Caller(
             user_id=claims.user_id,
             api_key_id=None,
             session_id=claims.session_id,
-            is_platform_admin=row["is_platform_admin"],
-            must_change_password=row["must_change_password"],
-            rights={tenant: permissions_of(role) - {"platform:admin"} for tenant, role in members},
+            is_platform_admin=rows[0]["is_platform_admin"],
+            must_change_password=rows[0]["must_change_password"],
+            rights=granted.rights,
             good_until=claims.expires_at,
+            partners=granted.partners,
+            custom_roles=granted.custom_roles,
         )
 
     async def _choose_tenant(self, caller: Caller, header: str | None) -> Access:

@@ -22,6 +22,7 @@ class Tenant(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
     slug: Mapped[str]
+    partner_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
 
 

@@ -1,6 +1,6 @@
 """The one list of what may be done, and of who may do it: permissions and the eight roles, as data."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -24,9 +24,9 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "events:read": "See events, live and stored, and the lag of their readers.",
         "events:replay": "Put a dead letter back to work.",
         "tenants:read": "See the tenants that one belongs to.",
-        "tenants:write": "Create tenants.",
+        "tenants:write": "Create and rename tenants.",
         "users:read": "See who belongs to a tenant.",
-        "users:write": "Change a member's role and end a membership.",
+        "users:write": "Invite people, change and end memberships, define the tenant's own roles.",
         "keys:read": "See API keys, never their secrets.",
         "keys:write": "Create and revoke API keys.",
         "audit:read": "See who changed what.",
@@ -124,3 +124,16 @@ def permissions_of(role: str) -> frozenset[str]:
     """
     known = ROLES.get(role)
     return known.permissions if known is not None else frozenset()
+
+
+def role_permissions(role: str, own: Collection[str] | None) -> frozenset[str]:
+    """Return what a role lets its holder do in a tenant.
+
+    Args:
+        role: The role's name.
+        own: The permissions of the tenant's own role of that name, where there is one; what reaches beyond a
+            tenant is left out, whatever its row says.
+    """
+    if role in ROLES or own is None:
+        return permissions_of(role) - {"platform:admin"}
+    return KEY_SCOPES.intersection(own)

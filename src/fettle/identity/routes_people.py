@@ -1,0 +1,274 @@
+"""Oneself, the people of a tenant, its roles, and the accounts of the installation, over HTTP."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy import select
+
+from fettle.identity import accounts, members, roles
+from fettle.identity import schemas_people as schemas
+from fettle.identity.access import (
+    TENANT_HEADER,
+    Access,
+    BearerToken,
+    CurrentPlatform,
+    CurrentWho,
+    SignedInCaller,
+    TenantSession,
+    address_of,
+    require,
+)
+from fettle.identity.audit import Who
+from fettle.identity.authentication import Caller, authenticator
+from fettle.identity.models import ApiKey, Membership, Tenant, User
+from fettle.identity.models_people import Partner
+from fettle.identity.permissions import PERMISSIONS
+from fettle.kernel.http.pages import Page, Paging
+from fettle.kernel.http.routes import StrictRoute
+from fettle.kernel.platform import Platform
+
+router = APIRouter(route_class=StrictRoute)
+
+Searched = Annotated[
+    str | None, Query(min_length=1, max_length=200, description="Part of the name or the address.")
+]
+HeldRole = Annotated[str | None, Query(min_length=1, max_length=63, description="Only those with this role.")]
+
+_MOST_TENANTS_OF_ME = 200
+
+
+def caller_as_who(request: Request, caller: SignedInCaller) -> Who:
+    """Return the caller as the audit names them, for a route that is about no tenant."""
+    return Who(caller.actor, address_of(request))
+
+
+CallerWho = Annotated[Who, Depends(caller_as_who)]
+
+
+def last_id(paging: Paging) -> UUID | None:
+    """Return the id that the page before ended with."""
+    position = paging.after(UUID)
+    return position[0] if position is not None else None
+
+
+@router.get("/me", tags=["auth"])
+async def me(
+    request: Request, platform: CurrentPlatform, caller: SignedInCaller, token: BearerToken
+) -> schemas.Me:
+    """Who is calling, their tenants and partners, and their permissions in the tenant that the request names."""
+    header = request.headers.get(TENANT_HEADER)
+    chosen = None
+    if not caller.must_change_password and (header is not None or len(caller.rights) == 1):
+        chosen = await authenticator(platform).access(token, header)
+    return schemas.Me(
+        **await _name_of(platform, caller),
+        is_platform_admin=caller.is_platform_admin,
+        must_change_password=caller.must_change_password,
+        tenants=await _tenants_of(platform, caller),
+        partners=await _partners_of(platform, caller),
+        tenant_id=chosen.tenant_id if chosen is not None else None,
+        permissions=sorted(chosen.permissions) if chosen is not None else [],
+    )
+
+
+@router.patch("/me", tags=["auth"])
+async def change_my_name(
+    body: schemas.MyName, platform: CurrentPlatform, caller: SignedInCaller, who: CallerWho
+) -> schemas.Myself:
+    """Give oneself another name."""
+    caller.refuse_one_time_password()
+    return schemas.Myself.model_validate(await accounts.change_own_name(platform, caller, who, body.name))
+
+
+@router.get("/roles", tags=["users"])
+async def list_roles(
+    request: Request, platform: CurrentPlatform, caller: SignedInCaller, token: BearerToken
+) -> schemas.RolesAndPermissions:
+    """Every permission that there is, and every role: the built-in ones and those of the tenant that is named."""
+    header = request.headers.get(TENANT_HEADER)
+    found = roles.builtin_roles()
+    if not caller.must_change_password and (header is not None or len(caller.rights) == 1):
+        access = await authenticator(platform).access(token, header)
+        async with platform.database.tenant(access.tenant_id) as session:
+            found = await roles.list_roles(session, access.tenant_id)
+    return schemas.RolesAndPermissions(
+        roles=[_role(role) for role in found],
+        permissions=[schemas.PermissionOut(name=n, description=d) for n, d in PERMISSIONS.items()],
+    )
+
+
+@router.post("/roles", tags=["users"], status_code=201)
+async def create_role(
+    body: schemas.RoleIn,
+    session: TenantSession,
+    access: Annotated[Access, Depends(require("users:write"))],
+    who: CurrentWho,
+) -> schemas.RoleOut:
+    """Define a role of the tenant's own, of permissions that the caller has."""
+    made = await roles.create_role(
+        session, access, who, name=body.name, description=body.description, permissions=body.permissions
+    )
+    return _role(made)
+
+
+@router.put("/roles/{name}", tags=["users"])
+async def change_role_definition(
+    name: str,
+    body: schemas.RoleDefinition,
+    platform: CurrentPlatform,
+    access: Annotated[Access, Depends(require("users:write"))],
+    who: CurrentWho,
+) -> schemas.RoleOut:
+    """Change a role of the tenant's own; whoever has it is bound by it at once."""
+    changed = await roles.change_role(
+        platform, access, who, name, description=body.description, permissions=body.permissions
+    )
+    return _role(changed)
+
+
+@router.delete("/roles/{name}", tags=["users"], status_code=204)
+async def delete_role(
+    name: str,
+    platform: CurrentPlatform,
+    access: Annotated[Access, Depends(require("users:write"))],
+    who: CurrentWho,
+) -> None:
+    """Delete a role of the tenant's own that nobody has."""
+    await roles.delete_role(platform, access, who, name)
+
+
+@router.get("/users", tags=["users"])
+async def list_users(
+    access: Annotated[Access, Depends(require("users:read", reads="users.listed"))],
+    session: TenantSession,
+    paging: Paging,
+    q: Searched = None,
+    role: HeldRole = None,
+) -> Page[schemas.MemberOut]:
+    """Who may act in the tenant: its members, and the people of its partner."""
+    rows = await members.list_members(
+        session, access.tenant_id, after=last_id(paging), limit=paging.limit + 1, q=q, role=role
+    )
+    page, cursor = paging.cut(rows, lambda row: (row.id,))
+    return Page(items=[schemas.MemberOut.model_validate(row) for row in page], next_cursor=cursor)
+
+
+@router.post("/users", tags=["users"], status_code=201)
+async def add_user(
+    body: schemas.MemberIn,
+    platform: CurrentPlatform,
+    access: Annotated[Access, Depends(require("platform:admin"))],
+    who: CurrentWho,
+) -> schemas.MemberAdded:
+    """Make a person a member of the tenant; a new account's one-time password is shown once."""
+    added = await members.add_member(platform, access, who, email=body.email, name=body.name, role=body.role)
+    shown = schemas.MemberOut.model_validate(added.member).model_dump()
+    return schemas.MemberAdded(**shown, one_time_password=added.one_time_password)
+
+
+@router.patch("/users/{user_id}", tags=["users"])
+async def change_role(
+    user_id: UUID,
+    body: schemas.RoleChange,
+    platform: CurrentPlatform,
+    access: Annotated[Access, Depends(require("users:write"))],
+    who: CurrentWho,
+) -> schemas.MemberOut:
+    """Give a member another role; the last administrator of a tenant keeps theirs."""
+    member = await members.change_role(platform, access, who, user_id, body.role)
+    return schemas.MemberOut.model_validate(member)
+
+
+@router.delete("/users/{user_id}", tags=["users"], status_code=204)
+async def remove_user(
+    user_id: UUID,
+    platform: CurrentPlatform,
+    access: Annotated[Access, Depends(require("users:write"))],
+    who: CurrentWho,
+) -> None:
+    """End a membership, but for that of the last administrator; the account stays."""
+    await members.remove_member(platform, access, who, user_id)
+
+
+@router.get("/accounts", tags=["accounts"])
+async def list_accounts(
+    platform: CurrentPlatform, caller: SignedInCaller, paging: Paging, q: Searched = None
+) -> Page[schemas.AccountOut]:
+    """Every account of the installation, for platform administrators."""
+    caller.refuse_one_time_password()
+    rows = await accounts.list_accounts(platform, caller, after=last_id(paging), limit=paging.limit + 1, q=q)
+    page, cursor = paging.cut(rows, lambda row: (row.id,))
+    return Page(items=[schemas.AccountOut.model_validate(row) for row in page], next_cursor=cursor)
+
+
+@router.patch("/accounts/{account_id}", tags=["accounts"])
+async def change_account(
+    account_id: UUID,
+    body: schemas.AccountChange,
+    platform: CurrentPlatform,
+    caller: SignedInCaller,
+    who: CallerWho,
+) -> schemas.AccountOut:
+    """Disable an account, which ends its sessions at once, or enable it; for platform administrators."""
+    caller.refuse_one_time_password()
+    user = await accounts.set_disabled(platform, caller, who, account_id, disabled=body.disabled)
+    return schemas.AccountOut.model_validate(user)
+
+
+def _role(role: roles.TenantRole) -> schemas.RoleOut:
+    return schemas.RoleOut(
+        name=role.name,
+        description=role.description,
+        permissions=sorted(role.permissions),
+        builtin=role.builtin,
+    )
+
+
+async def _name_of(platform: Platform, caller: Caller) -> dict[str, Any]:
+    async with platform.database.system() as session:
+        if caller.user_id is not None:
+            user = (await session.scalars(select(User).where(User.id == caller.user_id))).one()
+            return {"id": user.id, "kind": "user", "email": user.email, "name": user.name}
+        name = await session.scalar(select(ApiKey.name).where(ApiKey.id == caller.api_key_id))
+        return {"id": caller.api_key_id, "kind": "api_key", "email": None, "name": name or ""}
+
+
+async def _tenants_of(platform: Platform, caller: Caller) -> list[schemas.TenantOfMine]:
+    """Return the caller's tenants, the first of them by name; a platform administrator's are all."""
+    wanted = (
+        select(Tenant.id, Tenant.name, Tenant.slug, Tenant.partner_id, Membership.role)
+        .join(
+            Membership,
+            (Membership.tenant_id == Tenant.id) & (Membership.user_id == caller.user_id),
+            isouter=True,
+        )
+        .order_by(Tenant.name, Tenant.id)
+        .limit(_MOST_TENANTS_OF_ME)
+    )
+    if not caller.is_platform_admin:
+        wanted = wanted.where(Tenant.id.in_(caller.rights))
+    async with platform.database.system() as session:
+        rows = (await session.execute(wanted)).all()
+    return [_tenant_of(caller, *row) for row in rows]
+
+
+def _tenant_of(
+    caller: Caller, id_: UUID, name: str, slug: str, partner_id: UUID | None, role: str | None
+) -> schemas.TenantOfMine:
+    at_partner = caller.partners.get(partner_id) if partner_id is not None else None
+    implied = "platform_admin" if caller.is_platform_admin else None
+    ways = (("tenant", role), ("partner", at_partner), ("platform", implied))
+    via, held = next(((via, held) for via, held in ways if held is not None), ("tenant", None))
+    return schemas.TenantOfMine(id=id_, name=name, slug=slug, partner_id=partner_id, via=via, role=held)
+
+
+async def _partners_of(platform: Platform, caller: Caller) -> list[schemas.PartnerOfMine]:
+    if not caller.partners:
+        return []
+    wanted = select(Partner).where(Partner.id.in_(caller.partners)).order_by(Partner.name, Partner.id)
+    async with platform.database.system() as session:
+        found = (await session.scalars(wanted)).all()
+    return [
+        schemas.PartnerOfMine(id=p.id, name=p.name, slug=p.slug, role=caller.partners[p.id]) for p in found
+    ]
