@@ -91,6 +91,7 @@ async def populate(api) -> Alder:
     mine.put(bundle_id=sealed["items"][0]["id"])
     mine.put(pack_id="compliance-it", playbook_id="PB-OWN", name="chosen-by-both")
     mine.put(letter_id=await _dead_letter(api))
+    mine.put(**await _work(api, mine.values["incident_id"], first["incident_id"]))
     await api.settle()
     return mine
 
@@ -103,6 +104,22 @@ async def _partner(api) -> str:
     await command(api, "POST", f"/partners/{partner}/members", person, api.owner())
     await command(api, "PATCH", f"/tenants/{api.alder.id}", {"partner_id": partner}, api.owner())
     return str(partner)
+async def _work(api, incident_id, other_id) -> dict[str, str]:
+    """Let people do everything that they do on incidents, and return what came of it."""
+    path = f"/incidents/{incident_id}"
+    comment = await command(api, "POST", f"{path}/comments", {"body": CANARY})
+    related = {"kind": "relates_to", "incident_id": other_id}
+    link = await command(api, "POST", f"{path}/links", related)
+    saved = {"name": CANARY, "query": f"q={CANARY}", "shared": True}
+    view = await command(api, "POST", "/incidents/views", saved)
+    many = {"action": "comment", "ids": [incident_id, other_id], "body": CANARY}
+    bulk = await command(api, "POST", "/incidents/bulk", many)
+    return {
+        "comment_id": comment["id"],
+        "link_id": link["id"],
+        "view_id": view["id"],
+        "bulk_id": bulk["id"],
+    }
 
 
 async def _dead_letter(api) -> str:

@@ -1,18 +1,18 @@
 """Takes accepted exceptions in: normalises, correlates and opens, counts, reopens or settles incidents."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from fettle.incidents import history
+from fettle.incidents import history, opening
 from fettle.incidents.intake import Arrival, Known, Outcome, correlate
+from fettle.incidents.merging import destinations
 from fettle.incidents.service import STANDING_COLUMNS, save, standing_of
 from fettle.incidents.states import State
 from fettle.kernel import events
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.database import driver
-from fettle.kernel.errors import Conflict
 from fettle.kernel.events import Event, NewEvent
-from fettle.kernel.jsonio import dumps_str
 from fettle.packs.service import active_packs
 
 ACTOR = "system:intake"
@@ -23,31 +23,10 @@ SELECT id, fingerprint, number, title, check_type, host, site, platform, source,
 FROM incidents WHERE tenant_id = $1 AND fingerprint = ANY($2) AND state <> 'closed' ORDER BY id FOR UPDATE
 """  # noqa: S608 - a constant
 
-_NUMBER = """
-INSERT INTO incident_counters (tenant_id, last_number) VALUES ($1, $2)
-ON CONFLICT (tenant_id) DO UPDATE SET last_number = incident_counters.last_number + $2 RETURNING last_number
-"""
-
-_OPEN = """
-INSERT INTO incidents (id, tenant_id, number, title, state, severity, check_type, host, site, platform, source,
-                       summary, fingerprint, pack_id, labels, details, occurrences, opened_at, last_seen_at, version)
-SELECT n.id, $1, n.number, n.title, 'open', n.severity, n.check_type, n.host, n.site, n.platform, n.source,
-       n.summary, n.fingerprint, n.pack_id, n.labels::jsonb, n.details::jsonb, 1, n.opened_at, n.opened_at, 1
-FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-            $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::timestamptz[])
-  AS n(id, number, title, severity, check_type, host, site, platform, source, summary, fingerprint, pack_id,
-       labels, details, opened_at)
-ON CONFLICT (tenant_id, fingerprint) WHERE state <> 'closed' DO NOTHING
-"""
-
 _NOTE = """
 INSERT INTO incident_exceptions (tenant_id, exception_id, incident_id)
 SELECT $1, * FROM unnest($2::uuid[], $3::uuid[]) ON CONFLICT DO NOTHING
 """
-
-_OWN_FIELDS = (
-    "check_type", "host", "site", "platform", "source", "summary", "pack_id", "labels", "details", "title", "category",
-)  # fmt: skip
 
 
 async def take_in(batch: TenantBatch) -> None:
@@ -56,6 +35,13 @@ async def take_in(batch: TenantBatch) -> None:
     arrivals = [_arrival(packs.normalise(event.data["exception"]), packs, event) for event in batch.events]
     connection = await driver(batch.session)
     rows = await connection.fetch(_LOCK, batch.tenant_id, [arrival.fingerprint for arrival in arrivals])
+    unknown = {arrival.fingerprint for arrival in arrivals} - {row["fingerprint"] for row in rows}
+    # After the lock: a merge that was under way has closed its source by now, and its pointer is seen.
+    if unknown and (goes_to := await destinations(connection, batch.tenant_id, list(unknown))):
+        arrivals = [replace(a, fingerprint=goes_to.get(a.fingerprint, a.fingerprint)) for a in arrivals]
+        rows += await connection.fetch(
+            _LOCK, batch.tenant_id, list(set(goes_to.values()) - {row["fingerprint"] for row in rows})
+        )
     standings = {row["id"]: standing_of(row) for row in rows}
     known = {row["fingerprint"]: Known(row["id"], State(row["state"]), row["severity"]) for row in rows}
     outcomes, went_to = correlate(arrivals, known)
@@ -90,44 +76,15 @@ async def _open(batch: TenantBatch, outcomes: list[Outcome]) -> dict[UUID, dict[
     if not outcomes:
         return {}
     connection = await driver(batch.session)
-    last = await connection.fetchval(_NUMBER, batch.tenant_id, len(outcomes))
+    first_number = await opening.take_numbers(connection, batch.tenant_id, len(outcomes))
     contents: dict[UUID, dict[str, Any]] = {}
-    for number, outcome in enumerate(outcomes, last - len(outcomes) + 1):
+    for number, outcome in enumerate(outcomes, first_number):
         assert outcome.first is not None
-        body = outcome.first.body
-        contents[outcome.incident_id] = {
-            "id": str(outcome.incident_id),
-            "number": number,
-            "fingerprint": outcome.fingerprint,
-            **{name: body.get(name) for name in _OWN_FIELDS},
-            "labels": body.get("labels") or {},
-            "details": body.get("details") or {},
-            "severity": body["severity"],
-            "opened_at": outcome.first.received_at,
-        }
-    opened = list(contents.values())
-    result = await connection.execute(
-        _OPEN,
-        batch.tenant_id,
-        list(contents),
-        [c["number"] for c in opened],
-        [c["title"] for c in opened],
-        [c["severity"] for c in opened],
-        [c["check_type"] for c in opened],
-        [c["host"] for c in opened],
-        [c["site"] for c in opened],
-        [c["platform"] for c in opened],
-        [c["source"] for c in opened],
-        [c["summary"] for c in opened],
-        [c["fingerprint"] for c in opened],
-        [c["pack_id"] for c in opened],
-        [dumps_str(c["labels"]) for c in opened],
-        [dumps_str(c["details"]) for c in opened],
-        [c["opened_at"] for c in opened],
-    )
-    if int(result.rsplit(" ", 1)[1]) != len(opened):
-        # Another lane opened one of them at this moment; the batch is undone and sees it the next time.
-        raise Conflict("An incident with the same fingerprint was opened meanwhile.")
+        contents[outcome.incident_id] = opening.content_of(
+            outcome.incident_id, number, outcome.fingerprint, outcome.first.body, outcome.first.received_at
+        )
+    # Where another lane opened one of them at this moment, the batch is undone and sees it the next time.
+    await opening.insert(connection, batch.tenant_id, list(contents.values()), [1] * len(contents))
     return contents
 
 
@@ -189,7 +146,7 @@ def _event(outcome: Outcome, kind: str, data: dict[str, Any], arrival: Arrival) 
 
 
 def _content_of_row(row: dict[str, Any]) -> dict[str, Any]:
-    names = ("number", "fingerprint", "severity", "opened_at", *(n for n in _OWN_FIELDS if n in row))
+    names = ("number", "fingerprint", "severity", "opened_at", *(n for n in opening.OWN_FIELDS if n in row))
     return {"id": str(row["id"]), **{name: row[name] for name in names}}
 
 

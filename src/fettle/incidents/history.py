@@ -1,6 +1,6 @@
 """An incident as the sum of its events; pure, so that an old history replays to the same state."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +21,8 @@ class Standing:
     Attributes:
         version: Events applied so far.
         decision: The last plan that was proposed: level, rule, why, hash.
+        assignee: The person who has it in hand.
+        merged_into: The incident that it became a part of.
     """
 
     state: State
@@ -37,6 +39,8 @@ class Standing:
     resolved_at: datetime | None = None
     closed_at: datetime | None = None
     decision: Mapping[str, Any] | None = None
+    assignee: str | None = None
+    merged_into: str | None = None
 
 
 def apply(standing: Standing | None, kind: str, data: Mapping[str, Any], occurred_at: datetime) -> Standing:
@@ -77,6 +81,8 @@ def apply(standing: Standing | None, kind: str, data: Mapping[str, Any], occurre
         )
     if kind == "plan.proposed":
         changed = replace(changed, decision=dict(data))
+    if kind in _WORKED:
+        changed = _WORKED[kind](changed, data)
     return _settle(standing, changed, occurred_at)
 
 
@@ -103,3 +109,24 @@ def _settle(before: Standing, after: Standing, moment: datetime) -> Standing:
     if before.state in {State.RESOLVED, State.CLOSED}:
         return replace(after, resolved_at=None, closed_at=None, resolution=None)
     return after
+
+
+def _with_others(standing: Standing, data: Mapping[str, Any]) -> Standing:
+    """Count what came from another incident, or went to one."""
+    seen = data.get("last_seen_at")
+    latest = (
+        standing.last_seen_at if seen is None else max(standing.last_seen_at, datetime.fromisoformat(seen))
+    )
+    return replace(standing, occurrences=standing.occurrences + data.get("count", 0), last_seen_at=latest)
+
+
+_WORKED: Final[Mapping[str, Callable[[Standing, Mapping[str, Any]], Standing]]] = {
+    "incident.assigned": lambda standing, data: replace(standing, assignee=str(data["assignee"])),
+    "incident.unassigned": lambda standing, _: replace(standing, assignee=None),
+    "incident.merged": lambda standing, data: replace(standing, merged_into=str(data["merged_into"])),
+    "incident.unmerged": lambda standing, _: replace(standing, merged_into=None),
+    "incident.merge_received": _with_others,
+    "incident.merge_undone": _with_others,
+    "incident.split": _with_others,
+}
+"""What the work of people changes beyond state and severity."""

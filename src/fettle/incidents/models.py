@@ -43,4 +43,6 @@ class Incident(TenantOwned, Base):
     resolved_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     version: Mapped[int]
+    assignee: Mapped[UUID | None]
+    merged_into: Mapped[UUID | None]
     search: Mapped[str] = mapped_column(TSVECTOR, Computed("''::tsvector"), deferred=True)

@@ -1,27 +1,27 @@
 """What is read of incidents: lists by keyset, one whole, the timeline, the overview, the rows of an export."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
+from fettle.incidents.filtering import ATTENTION, IncidentFilter
+from fettle.incidents.history import SEVERITIES
 from fettle.incidents.models import Incident
 from fettle.incidents.schemas import HourOfIncidents, IncidentItem, Overview
 from fettle.incidents.states import State
 from fettle.kernel import events
 from fettle.kernel.database import driver
-from fettle.kernel.errors import Conflict, NotFound
+from fettle.kernel.errors import Conflict, Invalid, NotFound
 from fettle.kernel.events import Event
 
 _ITEM = load_only(*(getattr(Incident, name) for name in IncidentItem.model_fields))
 
-ATTENTION = (State.AWAITING_APPROVAL, State.ESCALATED)
-"""States in which nothing goes on until a person does something."""
+_MOST_MERGED = 200
 
 _OVERVIEW = """
 SELECT
@@ -61,41 +61,6 @@ FROM hours h LEFT JOIN opened o USING (hour) LEFT JOIN resolved r USING (hour) O
 """
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentFilter:
-    """What a list of incidents is narrowed to; every field that is set must hold."""
-
-    states: tuple[State, ...] = ()
-    severities: tuple[str, ...] = ()
-    levels: tuple[str, ...] = ()
-    check_type: str | None = None
-    host: str | None = None
-    text: str | None = None
-    opened_after: datetime | None = None
-    opened_before: datetime | None = None
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the filter as conditions of a query."""
-        found: list[ColumnElement[bool]] = []
-        if self.states:
-            found.append(Incident.state.in_([state.value for state in self.states]))
-        if self.severities:
-            found.append(Incident.severity.in_(self.severities))
-        if self.levels:
-            found.append(Incident.level.in_(self.levels))
-        if self.check_type is not None:
-            found.append(Incident.check_type == self.check_type)
-        if self.host is not None:
-            found.append(Incident.host == self.host)
-        if self.text:
-            found.append(Incident.search.op("@@")(func.websearch_to_tsquery("simple", self.text)))
-        if self.opened_after is not None:
-            found.append(Incident.opened_at >= self.opened_after)
-        if self.opened_before is not None:
-            found.append(Incident.opened_at < self.opened_before)
-        return found
-
-
 async def page(
     session: AsyncSession, tenant_id: UUID, wanted: IncidentFilter, *, before: UUID | None, limit: int
 ) -> list[Incident]:
@@ -104,6 +69,60 @@ async def page(
     if before is not None:
         query = query.where(Incident.id < before)
     return list((await session.scalars(query)).all())
+
+
+async def page_by_last_seen(
+    session: AsyncSession,
+    tenant_id: UUID,
+    wanted: IncidentFilter,
+    *,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Incident]:
+    """Read incidents, last seen first, from the one before the given place."""
+    query = select(Incident).where(Incident.tenant_id == tenant_id, *wanted.conditions())
+    if before is not None:
+        query = query.where(tuple_(Incident.last_seen_at, Incident.id) < tuple_(*before))
+    ordered = query.order_by(Incident.last_seen_at.desc(), Incident.id.desc())
+    return list((await session.scalars(ordered.options(_ITEM).limit(limit))).all())
+
+
+async def page_by_severity(
+    session: AsyncSession,
+    tenant_id: UUID,
+    wanted: IncidentFilter,
+    *,
+    before: tuple[str, UUID] | None,
+    limit: int,
+) -> list[Incident]:
+    """Read incidents, gravest first and newest of those, from the one before the given place.
+
+    Each severity is a stretch of one index, so they are read one after the other.
+
+    Raises:
+        Invalid: The place is of another list.
+    """
+    gravest_first = list(reversed(SEVERITIES))
+    if before is not None and before[0] not in gravest_first:
+        raise Invalid("The cursor is not one of this list. Pass next_cursor of the page before unchanged.")
+    left = gravest_first if before is None else gravest_first[gravest_first.index(before[0]) :]
+    found: list[Incident] = []
+    for severity in left:
+        if wanted.severities and severity not in wanted.severities:
+            continue
+        query = _newest(tenant_id, wanted).where(Incident.severity == severity).options(_ITEM)
+        if before is not None and severity == before[0]:
+            query = query.where(Incident.id < before[1])
+        found += (await session.scalars(query.limit(limit - len(found)))).all()
+        if len(found) == limit:
+            break
+    return found
+
+
+async def count(session: AsyncSession, tenant_id: UUID, wanted: IncidentFilter, *, most: int) -> int:
+    """Count the incidents that the filter lets through, and stop one above `most`."""
+    some = select(Incident.id).where(Incident.tenant_id == tenant_id, *wanted.conditions()).limit(most + 1)
+    return await session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
 async def one(session: AsyncSession, tenant_id: UUID, incident_id: UUID) -> Incident:
@@ -118,6 +137,24 @@ async def one(session: AsyncSession, tenant_id: UUID, incident_id: UUID) -> Inci
     if found is None:
         raise NotFound(f"There is no incident {incident_id}.")
     return found
+
+
+async def merged_into(session: AsyncSession, tenant_id: UUID, incident_id: UUID) -> list[Incident]:
+    """Read what was merged into an incident, newest first."""
+    query = select(Incident).where(Incident.tenant_id == tenant_id, Incident.merged_into == incident_id)
+    rows = await session.scalars(query.order_by(Incident.id.desc()).options(_ITEM).limit(_MOST_MERGED))
+    return list(rows.all())
+
+
+async def refuse_merged(session: AsyncSession, tenant_id: UUID, incident_id: UUID) -> None:
+    """Refuse to reopen an incident that became a part of another.
+
+    Raises:
+        Conflict: It did.
+        NotFound: The tenant has no such incident.
+    """
+    if (await one(session, tenant_id, incident_id)).merged_into is not None:
+        raise Conflict("The incident is merged into another. Take the merge back instead.")
 
 
 async def refuse_second_open(session: AsyncSession, tenant_id: UUID, incident_id: UUID) -> None:

@@ -1,7 +1,8 @@
 """HTTP of exceptions, webhooks and incidents."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -9,10 +10,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
 from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
-from fettle.incidents import queries
+from fettle.incidents import queries, routes_many, routes_work
 from fettle.incidents.accepting import HREF, acceptor
 from fettle.incidents.alertmanager import Notification, exceptions_of
-from fettle.incidents.queries import IncidentFilter
+from fettle.incidents.commands import By, standing_at
+from fettle.incidents.filtering import Assignee, FilterIn, IncidentFilter, Sort, filter_of
+from fettle.incidents.models import Incident
 from fettle.incidents.schemas import (
     Accepted,
     AcceptedBatch,
@@ -28,8 +31,10 @@ from fettle.incidents.schemas import (
     Severity,
     Timeline,
 )
-from fettle.incidents.service import Transition, transition
+from fettle.incidents.service import transition
 from fettle.incidents.states import State
+from fettle.incidents.wording import clean
+from fettle.incidents.work_schemas import CountOut
 from fettle.kernel import context, events
 from fettle.kernel.errors import NotFound
 from fettle.kernel.http.exporting import as_csv, as_json
@@ -38,33 +43,44 @@ from fettle.kernel.http.pages import Paging, encode_cursor
 from fettle.kernel.http.routes import StrictRoute
 
 router = APIRouter(route_class=StrictRoute)
+router.include_router(routes_many.router)
+router.include_router(routes_work.router)
+
+MOST_COUNTED = 10_000
 
 Sender = Annotated[Access, Depends(require("exceptions:write"))]
 Reader = Annotated[Access, Depends(require("incidents:read"))]
 Handler = Annotated[Access, Depends(require("incidents:write"))]
 
 
-def incident_filter(
+async def incident_filter(
+    request: Request,
+    access: Reader,
     state: Annotated[list[State] | None, Query(description="Any of these states.")] = None,
     severity: Annotated[list[Severity] | None, Query(description="Any of these severities.")] = None,
     level: Annotated[list[Level] | None, Query(description="Decided at any of these levels.")] = None,
     check_type: Annotated[str | None, Query(max_length=100)] = None,
     host: Annotated[str | None, Query(max_length=200)] = None,
+    site: Annotated[str | None, Query(max_length=200)] = None,
+    rule_id: Annotated[str | None, Query(max_length=200)] = None,
+    label: Annotated[list[str] | None, Query(description="`name=value`; all of these labels.")] = None,
+    assignee: Annotated[Assignee | None, Query(description="Who has it in hand.")] = None,
+    needs_me: Annotated[
+        bool, Query(description="What only a person can move on, and nobody else has in hand.")
+    ] = False,
     q: Annotated[str | None, Query(max_length=200, description='Words, "phrases", -without.')] = None,
     opened_after: Annotated[AwareDatetime | None, Query(description="At or after.")] = None,
     opened_before: Annotated[AwareDatetime | None, Query(description="Before.")] = None,
+    sort: Annotated[Sort, Query(description="Newest opened, last seen, or gravest first.")] = "opened",
 ) -> IncidentFilter:
     """Read the filter from the query string."""
-    return IncidentFilter(
-        states=tuple(state or ()),
-        severities=tuple(severity or ()),
-        levels=tuple(level or ()),
-        check_type=check_type,
-        host=host,
-        text=q,
-        opened_after=opened_after,
-        opened_before=opened_before,
-    )
+    named = {name for name in request.query_params if name in FilterIn.model_fields}
+    given = {
+        "state": state, "severity": severity, "level": level, "check_type": check_type, "host": host,
+        "site": site, "rule_id": rule_id, "label": label, "assignee": assignee, "needs_me": needs_me, "q": q,
+        "opened_after": opened_after, "opened_before": opened_before, "sort": sort,
+    }  # fmt: skip
+    return filter_of({name: given[name] for name in named}).wanted(access.user_id)
 
 
 Wanted = Annotated[IncidentFilter, Depends(incident_filter)]
@@ -135,13 +151,30 @@ async def accept_alertmanager(
 async def list_incidents(
     wanted: Wanted, paging: Paging, access: Reader, session: TenantSession
 ) -> IncidentPage:
-    """List incidents, newest first."""
-    after = paging.after(UUID)
-    rows = await queries.page(
-        session, access.tenant_id, wanted, before=after[0] if after else None, limit=paging.limit + 1
-    )
-    items, cursor = paging.cut(rows, lambda incident: [incident.id])
-    return IncidentPage(items=[IncidentItem.model_validate(row) for row in items], next_cursor=cursor)
+    """List incidents, newest first unless another order is asked for."""
+    tenant_id, limit = access.tenant_id, paging.limit + 1
+    rows: Sequence[Incident]
+    if wanted.sort == "seen":
+        seen = cast("tuple[datetime, UUID] | None", paging.after(datetime, UUID))
+        rows = await queries.page_by_last_seen(session, tenant_id, wanted, before=seen, limit=limit)
+        page, cursor = paging.cut(rows, lambda incident: [incident.last_seen_at, incident.id])
+    elif wanted.sort == "severity":
+        grave = cast("tuple[str, UUID] | None", paging.after(str, UUID))
+        rows = await queries.page_by_severity(session, tenant_id, wanted, before=grave, limit=limit)
+        page, cursor = paging.cut(rows, lambda incident: [incident.severity, incident.id])
+    else:
+        after = paging.after(UUID)
+        before = after[0] if after else None
+        rows = await queries.page(session, tenant_id, wanted, before=before, limit=limit)
+        page, cursor = paging.cut(rows, lambda incident: [incident.id])
+    return IncidentPage(items=[IncidentItem.model_validate(row) for row in page], next_cursor=cursor)
+
+
+@router.get("/incidents/count", tags=["incidents"])
+async def count_incidents(wanted: Wanted, access: Reader, session: TenantSession) -> CountOut:
+    """Count the incidents that the filter lets through, up to 10,000."""
+    found = await queries.count(session, access.tenant_id, wanted, most=MOST_COUNTED)
+    return CountOut(count=min(found, MOST_COUNTED), more=found > MOST_COUNTED)
 
 
 @router.get("/incidents/export", tags=["incidents"], response_class=StreamingResponse)
@@ -182,28 +215,32 @@ async def show_timeline(
 
 @router.post("/incidents/{incident_id}/resolve", status_code=202, tags=["incidents"])
 async def resolve_incident(
-    incident_id: UUID, body: Reason, access: Handler, session: TenantSession
+    incident_id: UUID, body: Reason, platform: CurrentPlatform, access: Handler, session: TenantSession
 ) -> Accepted:
     """Say that what was out of order is in order again."""
-    return await _by_person(session, access, incident_id, State.RESOLVED, "incident.resolved", body)
+    reason = await _read(platform, session, access, incident_id, body)
+    return await _by_person(session, access, incident_id, State.RESOLVED, "incident.resolved", reason)
 
 
 @router.post("/incidents/{incident_id}/close", status_code=202, tags=["incidents"])
 async def close_incident(
-    incident_id: UUID, body: Reason, access: Handler, session: TenantSession
+    incident_id: UUID, body: Reason, platform: CurrentPlatform, access: Handler, session: TenantSession
 ) -> Accepted:
     """Close an incident; what is out of order again later opens a new one."""
-    return await _by_person(session, access, incident_id, State.CLOSED, "incident.closed", body)
+    reason = await _read(platform, session, access, incident_id, body)
+    return await _by_person(session, access, incident_id, State.CLOSED, "incident.closed", reason)
 
 
 @router.post("/incidents/{incident_id}/reopen", status_code=202, tags=["incidents"])
 async def reopen_incident(
-    incident_id: UUID, body: Reason, access: Handler, session: TenantSession
+    incident_id: UUID, body: Reason, platform: CurrentPlatform, access: Handler, session: TenantSession
 ) -> Accepted:
     """Take a resolved or closed incident up again; it goes to a person."""
+    reason = await _read(platform, session, access, incident_id, body)
+    await queries.refuse_merged(session, access.tenant_id, incident_id)
     await queries.refuse_second_open(session, access.tenant_id, incident_id)
-    await _by_person(session, access, incident_id, State.OPEN, "incident.reopened", body)
-    return await _by_person(session, access, incident_id, State.ESCALATED, "incident.escalated", body)
+    await _by_person(session, access, incident_id, State.OPEN, "incident.reopened", reason)
+    return await _by_person(session, access, incident_id, State.ESCALATED, "incident.escalated", reason)
 
 
 @router.get("/overview", tags=["incidents"])
@@ -225,23 +262,23 @@ async def _accept(
     )
 
 
+async def _read(
+    platform: CurrentPlatform, session: TenantSession, access: Access, incident_id: UUID, body: Reason
+) -> str:
+    """Lock the incident as the caller saw it, and return their reason as it may be stored."""
+    await standing_at(session, access.tenant_id, incident_id, body.version)
+    return await clean(platform, access.tenant_id, body.reason)
+
+
 async def _by_person(
-    session: TenantSession, access: Access, incident_id: UUID, to: State, kind: str, body: Reason
+    session: TenantSession, access: Access, incident_id: UUID, to: State, kind: str, reason: str
 ) -> Accepted:
-    data: dict[str, Any] = {"reason": body.reason, "by": "person"}
+    data: dict[str, Any] = {"reason": reason, "by": "person"}
     if to in {State.RESOLVED, State.CLOSED}:
-        data["resolution"] = body.reason
+        data["resolution"] = reason
     if to is State.ESCALATED:
         data["level"] = "L3"
-    move = Transition(
-        incident_id=incident_id,
-        to=to,
-        type=kind,
-        data=data,
-        actor=access.actor,
-        request_id=context.request_id.get(),
-    )
-    await transition(session, access.tenant_id, [move])
+    await transition(session, access.tenant_id, [By.of(access).moves(incident_id, kind, data, to)])
     return Accepted(id=incident_id, href=f"/api/v1/incidents/{incident_id}")
 
 

@@ -109,6 +109,7 @@ class IncidentItem(BaseModel):
     last_seen_at: datetime
     resolved_at: datetime | None
     closed_at: datetime | None
+    assignee: UUID | None
     version: int
 
 
@@ -124,6 +125,7 @@ class IncidentOut(IncidentItem):
     resolution: str | None
     run_id: UUID | None
     bundle_id: UUID | None
+    merged_into: UUID | None
 
 
 class IncidentPage(BaseModel):
@@ -140,11 +142,18 @@ class Timeline(BaseModel):
     next_cursor: str | None
 
 
+Seen = Annotated[
+    int | None,
+    Field(ge=1, le=2**31 - 1, description="The version that was looked at; 409 says what changed since."),
+]
+
+
 class Reason(BaseModel):
     """Why a person does what they do; it stands in the timeline and in the evidence."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    version: Seen = None
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)]
 
 

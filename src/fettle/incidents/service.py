@@ -20,18 +20,19 @@ from fettle.kernel.jsonio import dumps_str
 
 STANDING_COLUMNS = (
     "state, severity, occurrences, opened_at, last_seen_at, version, level, rule_id, run_id, bundle_id, resolution, "
-    "resolved_at, closed_at, decision"
+    "resolved_at, closed_at, decision, assignee, merged_into"
 )
 
 _UPDATE = """
 UPDATE incidents AS i SET state = n.state, severity = n.severity, occurrences = n.occurrences,
   last_seen_at = n.last_seen_at, version = n.version, level = n.level, rule_id = n.rule_id, run_id = n.run_id,
   bundle_id = n.bundle_id, resolution = n.resolution, resolved_at = n.resolved_at, closed_at = n.closed_at,
-  decision = n.decision
+  decision = n.decision, assignee = n.assignee, merged_into = n.merged_into
 FROM unnest($2::uuid[], $3::text[], $4::text[], $5::int[], $6::timestamptz[], $7::int[], $8::text[], $9::text[],
-            $10::uuid[], $11::uuid[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::text[]::jsonb[])
+            $10::uuid[], $11::uuid[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::text[]::jsonb[],
+            $16::uuid[], $17::uuid[])
   AS n(id, state, severity, occurrences, last_seen_at, version, level, rule_id, run_id, bundle_id, resolution,
-       resolved_at, closed_at, decision)
+       resolved_at, closed_at, decision, assignee, merged_into)
 WHERE i.tenant_id = $1 AND i.id = n.id
 """
 
@@ -150,6 +151,8 @@ async def save(session: AsyncSession, tenant_id: UUID, standings: Mapping[UUID, 
         [s.resolved_at for s in values],
         [s.closed_at for s in values],
         [None if s.decision is None else dumps_str(s.decision) for s in values],
+        [_uuid(s.assignee) for s in values],
+        [_uuid(s.merged_into) for s in values],
     )
 
 
@@ -170,6 +173,8 @@ def standing_of(row: asyncpg.Record) -> Standing:
         resolved_at=row["resolved_at"],
         closed_at=row["closed_at"],
         decision=row["decision"],
+        assignee=_text(row["assignee"]),
+        merged_into=_text(row["merged_into"]),
     )
 
 

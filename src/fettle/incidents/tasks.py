@@ -3,10 +3,11 @@
 from datetime import timedelta
 from uuid import UUID
 
+from fettle.incidents import bulk, bulk_running
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
 from fettle.kernel.clock import utcnow
-from fettle.kernel.jobs import Schedule
+from fettle.kernel.jobs import JobSpec, Schedule
 from fettle.kernel.platform import Platform
 
 _BATCH = 500
@@ -49,4 +50,17 @@ async def _close_quiet(platform: Platform) -> None:
     await close_quiet(platform)
 
 
-SCHEDULE = [Schedule("incidents.close_quiet", 300.0, _close_quiet)]
+async def _forget_bulk(platform: Platform) -> None:
+    async with platform.database.raw_system() as connection:
+        await bulk.forget_old(connection)
+
+
+SCHEDULE = [
+    Schedule("incidents.close_quiet", 300.0, _close_quiet),
+    Schedule("incidents.forget_bulk", 3_600.0, _forget_bulk),
+]
+
+JOBS = [
+    JobSpec(bulk.RUN_JOB, bulk_running.run_job),
+    JobSpec(bulk.UNDO_JOB, bulk_running.run_back_job),
+]

@@ -1,0 +1,216 @@
+"""What a list of incidents is narrowed to and in which order it stands; the one reader of its query strings."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qs, urlencode
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from sqlalchemy import ColumnElement, and_, false, func, or_
+
+from fettle.incidents.models import Incident
+from fettle.incidents.schemas import Level, Severity
+from fettle.incidents.states import State
+from fettle.kernel.errors import FieldError, Invalid
+
+ATTENTION: Final = (State.AWAITING_APPROVAL, State.ESCALATED)
+"""States in which nothing goes on until a person does something."""
+
+SETTLED_STATES: Final = (State.RESOLVED.value, State.CLOSED.value)
+
+Sort = Literal["opened", "seen", "severity"]
+Word = Annotated[str, StringConstraints(max_length=200)]
+Label = Annotated[str, StringConstraints(max_length=1_000, pattern=r"^[^=]{1,200}=")]
+Assignee = UUID | Literal["me", "none", "anyone"]
+
+_WORD: Final = re.compile(r"\w")
+_MOST_VALUES: Final = 20
+
+
+class FilterIn(BaseModel):
+    """The filter as a query string says it; what is not set lets everything through."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: Annotated[list[State], Field(max_length=_MOST_VALUES)] = []
+    severity: Annotated[list[Severity], Field(max_length=_MOST_VALUES)] = []
+    level: Annotated[list[Level], Field(max_length=_MOST_VALUES)] = []
+    check_type: Annotated[str, StringConstraints(max_length=100)] | None = None
+    host: Word | None = None
+    site: Word | None = None
+    rule_id: Word | None = None
+    label: Annotated[list[Label], Field(max_length=10)] = []
+    assignee: Assignee | None = None
+    needs_me: bool = False
+    q: Word | None = None
+    opened_after: AwareDatetime | None = None
+    opened_before: AwareDatetime | None = None
+    sort: Sort = "opened"
+
+    def wanted(self, me: UUID | None) -> "IncidentFilter":
+        """Return the filter for one person.
+
+        Args:
+            me: Who asks; None for a program.
+        """
+        return IncidentFilter(
+            states=tuple(self.state),
+            severities=tuple(self.severity),
+            levels=tuple(self.level),
+            check_type=self.check_type,
+            host=self.host,
+            site=self.site,
+            rule_id=self.rule_id,
+            labels=tuple(self.label),
+            assignee=self.assignee,
+            needs_me=self.needs_me,
+            text=self.q,
+            opened_after=self.opened_after,
+            opened_before=self.opened_before,
+            sort=self.sort,
+            me=me,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFilter:
+    """What a list of incidents is narrowed to; every field that is set must hold.
+
+    Attributes:
+        labels: ``name=value`` each.
+        assignee: A person, ``me``, ``none`` or ``anyone``.
+        needs_me: What only a person can move on, and nobody else has in hand.
+        sort: Newest opened, last seen, or gravest first.
+        me: Who asks.
+    """
+
+    states: tuple[State, ...] = ()
+    severities: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    check_type: str | None = None
+    host: str | None = None
+    site: str | None = None
+    rule_id: str | None = None
+    labels: tuple[str, ...] = ()
+    assignee: UUID | str | None = None
+    needs_me: bool = False
+    text: str | None = None
+    opened_after: datetime | None = None
+    opened_before: datetime | None = None
+    sort: Sort = "opened"
+    me: UUID | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the filter as conditions of a query."""
+        found = self._of_columns()
+        for label in self.labels:
+            found += _labelled(label)
+        if self.assignee is not None:
+            found.append(self._in_hand(self.assignee))
+        if self.needs_me:
+            found.append(self._needs_me())
+        if self.text:
+            found.append(Incident.search.op("@@")(func.websearch_to_tsquery("simple", self.text)))
+        return found
+
+    def _of_columns(self) -> list[ColumnElement[bool]]:
+        any_of = (
+            (Incident.state, tuple(state.value for state in self.states)),
+            (Incident.severity, self.severities),
+            (Incident.level, self.levels),
+        )
+        exactly = (
+            (Incident.check_type, self.check_type),
+            (Incident.host, self.host),
+            (Incident.site, self.site),
+            (Incident.rule_id, self.rule_id),
+        )
+        found: list[ColumnElement[bool]] = [column.in_(values) for column, values in any_of if values]
+        found += [column == value for column, value in exactly if value is not None]
+        if self.opened_after is not None:
+            found.append(Incident.opened_at >= self.opened_after)
+        if self.opened_before is not None:
+            found.append(Incident.opened_at < self.opened_before)
+        return found
+
+    def _in_hand(self, assignee: UUID | str) -> ColumnElement[bool]:
+        if assignee == "none":
+            return Incident.assignee.is_(None)
+        if assignee == "anyone":
+            return Incident.assignee.is_not(None)
+        person = self.me if assignee == "me" else assignee
+        return false() if person is None else Incident.assignee == person
+
+    def _needs_me(self) -> ColumnElement[bool]:
+        waiting = and_(Incident.state.in_([state.value for state in ATTENTION]), Incident.assignee.is_(None))
+        if self.me is None:
+            return waiting
+        mine = and_(Incident.assignee == self.me, Incident.state.not_in(SETTLED_STATES))
+        return or_(waiting, mine)
+
+
+def read_query(query: str) -> FilterIn:
+    """Read a filter as it stands in an address.
+
+    Args:
+        query: Such as ``state=open&severity=high&severity=critical``.
+
+    Raises:
+        Invalid: It names something that is no filter, or a value that is none.
+    """
+    try:
+        named = parse_qs(query, keep_blank_values=True, max_num_fields=100, strict_parsing=bool(query))
+    except ValueError:
+        fault = FieldError("/query", "is not a list of name=value joined by &")
+        raise Invalid("The filter cannot be read.", errors=[fault]) from None
+    given: dict[str, Any] = {}
+    for name, values in named.items():
+        field = FilterIn.model_fields.get(name)
+        given[name] = values if field is not None and isinstance(field.default, list) else values[-1]
+    return filter_of(given)
+
+
+def filter_of(given: Mapping[str, Any]) -> FilterIn:
+    """Read a filter of its parts.
+
+    Raises:
+        Invalid: One of them is none.
+    """
+    try:
+        return FilterIn.model_validate(given)
+    except ValidationError as error:
+        faults = [_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
+        raise Invalid("The filter cannot be read. Correct what is named.", errors=faults) from None
+
+
+def write_query(wanted: FilterIn) -> str:
+    """Return a filter as the query string that says the same, always in the same order."""
+    said = wanted.model_dump(mode="json", exclude_defaults=True)
+    return urlencode(
+        [
+            (name, _plain(one))
+            for name, value in said.items()
+            for one in (value if isinstance(value, list) else [value])
+        ]
+    )
+
+
+def _labelled(label: str) -> list[ColumnElement[bool]]:
+    name, _, value = label.partition("=")
+    found: list[ColumnElement[bool]] = [Incident.labels[name].astext == value]
+    if _WORD.search(value):
+        # Every word of a label's value is in the index of words, which is faster to look in.
+        found.append(Incident.search.op("@@")(func.plainto_tsquery("simple", value)))
+    return found
+
+
+def _fault(fault: Mapping[str, Any]) -> FieldError:
+    path = "/".join(str(part) for part in fault["loc"])
+    return FieldError(f"/query/{path}", str(fault["msg"]))
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
