@@ -24,7 +24,9 @@ from fettle.central.processes import FileLock, StartError
 from fettle.central.run import LISTENER
 from fettle.identity.owner import OWNER_EMAIL, ensure_owner
 from fettle.kernel import migrations
+from fettle.kernel.key_rotation import check_keys
 from fettle.kernel.metrics import PROCESSES_FOLDER
+from fettle.kernel.secrets import SecretBox
 from fettle.kernel.settings import Settings
 from fettle.packs.service import ensure_shipped
 
@@ -240,6 +242,9 @@ async def _migrate(settings: Settings) -> None:
 async def _seed(settings: Settings) -> str | None:
     """Install the shipped packs and make the owner's account; both do nothing when they are there."""
     async with opened_platform(settings) as platform:
+        missing = await check_keys(platform.database, SecretBox(settings))
+        if missing is not None:
+            raise StartError(missing)
         await ensure_shipped(platform)
         return await ensure_owner(platform)
 

@@ -258,7 +258,7 @@ async def warn_of_expiry(platform: Platform) -> int:
                 "api_key.expires_soon",
                 tenant_id=tenant_id,
                 target=("api_key", key_id),
-                after={"name": name, "expires_at": rfc3339(expires_at)},
+                after={"name": name, "expires_at": None if expires_at is None else rfc3339(expires_at)},
             )
     return len(rows)
 

@@ -43,7 +43,7 @@ async def _forget(platform: Platform, tenant_id: UUID, days: int) -> int:
     forgotten = 0
     async with platform.database.raw_system() as connection:
         while True:
-            done = await connection.fetchval(
+            done: int = await connection.fetchval(
                 "SELECT forget_audit_records($1, $2, $3)", tenant_id, before, _AT_ONCE
             )
             forgotten += done

@@ -56,6 +56,10 @@ class Settings(BaseSettings):
         None,
         description="Base64 of 32 bytes that wrap every stored secret; unset: a file in the home folder.",
     )
+    old_master_keys: SecretStr | None = Field(
+        None,
+        description="Master keys from before, which still open what they sealed; comma-separated.",
+    )
     sovereign: bool = Field(True, description="Nothing leaves this installation but to listed endpoints.")
     allowed_hosts: CommaSeparated = Field(
         default_factory=list,
