@@ -27,7 +27,7 @@ from fettle.kernel.bus_tail import Tail
 from fettle.kernel.clock import utcnow
 from fettle.kernel.context import tenant_id as tenant_context
 from fettle.kernel.database import DriverConnection, bind_tenant, driver, is_contended, is_unreachable
-from fettle.kernel.errors import Problem
+from fettle.kernel.errors import Conflict, Problem
 from fettle.kernel.events import Event, NewEvent
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
@@ -235,7 +235,7 @@ class Consumer:
         except Exception as error:
             if isinstance(error, LeaseLostError) or is_unreachable(error):
                 raise
-            if is_contended(error) and self._contentions < _MOST_CONTENTIONS:
+            if _stood_in_the_way(error) and self._contentions < _MOST_CONTENTIONS:
                 self._contentions += 1
                 return False
             if len(batch) == 1:
@@ -363,6 +363,11 @@ def _count(group: str, events: Sequence[Event], outcome: str) -> None:
         now, seconds = utcnow(), metrics.EVENT_SECONDS.labels(group)
         for event in events:
             seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
+
+
+def _stood_in_the_way(error: Exception) -> bool:
+    """Say whether somebody else was at the same rows, so that the batch is to be read and handled anew."""
+    return is_contended(error) or isinstance(error, Conflict)
 
 
 def _brief(error: BaseException) -> str:

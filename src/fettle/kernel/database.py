@@ -34,6 +34,9 @@ _TROUBLED_CLASSES = frozenset({"08", "53", "57"})
 PostgreSQL 18, appendix A: connection exception, insufficient resources, operator intervention.
 """
 
+_ENDING = frozenset({"FATAL", "PANIC"})
+"""Severities after which the server has closed the connection."""
+
 _CONTENDED = frozenset({"40001", "40P01", "55P03"})
 """SQLSTATEs of transactions that stood in each other's way: serialization failure, deadlock, lock not available."""
 
@@ -187,7 +190,10 @@ def is_unreachable(error: BaseException) -> bool:
             error.orig is not None and is_unreachable(error.orig.__cause__ or error.orig)
         )
     if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "")[:2] in _TROUBLED_CLASSES
+        ends_session = (
+            getattr(error, "severity_en", None) in _ENDING or getattr(error, "severity", None) in _ENDING
+        )
+        return ends_session or (error.sqlstate or "")[:2] in _TROUBLED_CLASSES
     if isinstance(error, asyncpg.InterfaceError):
         return "clos" in str(error)  # "connection is closed", "the pool is closing"
     return isinstance(error, OSError | asyncpg.InternalClientError | PoolTimeoutError)
