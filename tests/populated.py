@@ -90,7 +90,7 @@ async def populate(api) -> Alder:
     sealed = await api.eventually("/api/v1/evidence", headers, lambda answer: bool(answer["items"]))
     mine.put(bundle_id=sealed["items"][0]["id"])
     mine.put(pack_id="compliance-it", playbook_id="PB-OWN", name="chosen-by-both")
-    mine.put(letter_id=await _dead_letter(api))
+    mine.put(letter_id=await _dead_letter(api), job_id=await _job(api))
     mine.put(**await _work(api, mine.values["incident_id"], first["incident_id"]))
     await api.settle()
     return mine
@@ -104,6 +104,8 @@ async def _partner(api) -> str:
     await command(api, "POST", f"/partners/{partner}/members", person, api.owner())
     await command(api, "PATCH", f"/tenants/{api.alder.id}", {"partner_id": partner}, api.owner())
     return str(partner)
+
+
 async def _work(api, incident_id, other_id) -> dict[str, str]:
     """Let people do everything that they do on incidents, and return what came of it."""
     path = f"/incidents/{incident_id}"
@@ -120,6 +122,20 @@ async def _work(api, incident_id, other_id) -> dict[str, str]:
         "view_id": view["id"],
         "bulk_id": bulk["id"],
     }
+
+
+async def _job(api) -> str:
+    """Put in long work as it is after its end."""
+    job_id = new_id()
+    async with api.platform.database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO jobs (id, tenant_id, name, arguments, state, progress, result, requested_by) VALUES "
+            "($1, $2, 'test.nothing', '{}', 'succeeded', 1, jsonb_build_object('href', $3::text), 'system:test')",
+            job_id,
+            api.alder.id,
+            f"/{CANARY}",
+        )
+    return str(job_id)
 
 
 async def _dead_letter(api) -> str:

@@ -69,6 +69,30 @@ async def test_a_failure_says_why_and_an_unexpected_one_says_no_data(platform, t
     assert (await status(platform, tenant, nobody)).error == "No worker knows the job nobody-knows."
 
 
+async def test_who_asked_when_it_ran_and_where_the_result_is_are_shown(api):
+    async def make(job):
+        await job.report(0.5)
+        return {"href": "/api/v1/things/1", "rows": 3}
+
+    ids = [await queued(api.platform, api.alder.id, "make") for _ in range(3)]
+    await jobs.run_job(api.platform, api.alder.id, ids[0], {"make": JobSpec("make", make)})
+    headers = api.alder.headers("viewer")
+    done = (await api.client.get(f"/api/v1/jobs/{ids[0]}", headers=headers)).json()
+    assert (done["state"], done["progress"], done["result_href"]) == ("succeeded", 1.0, "/api/v1/things/1")
+    assert done["requested_by"] == "system:test"
+    assert done["created_at"] <= done["started_at"] <= done["finished_at"]
+    assert (await api.client.get(f"/api/v1/jobs/{ids[0]}", headers=api.birch.headers())).status_code == 404
+    first = (await api.client.get("/api/v1/jobs?name=make&limit=2", headers=headers)).json()
+    cursor = first["next_cursor"]
+    rest = (await api.client.get(f"/api/v1/jobs?name=make&limit=2&cursor={cursor}", headers=headers)).json()
+    listed = [item["id"] for item in first["items"] + rest["items"]]
+    assert listed == [str(job_id) for job_id in reversed(ids)]
+    unfinished = await api.client.get("/api/v1/jobs?state=queued&state=running", headers=headers)
+    assert len(unfinished.json()["items"]) == 2
+    assert (await api.client.get("/api/v1/jobs", headers=api.birch.headers())).json()["items"] == []
+    assert (await api.client.get("/api/v1/jobs", headers=api.alder.headers("agent"))).status_code == 403
+
+
 async def test_another_tenant_neither_sees_nor_runs_it(platform, tenant, other_tenant):
     job_id = await queued(platform, tenant)
     with pytest.raises(NotFound):

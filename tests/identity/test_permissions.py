@@ -20,6 +20,7 @@ MATRIX = {
     "tools:write": "111.....",
     "packs:read": "1111111.",
     "packs:write": "111.....",
+    "jobs:read": "1111111.",
     "evidence:read": "111111..",
     "events:read": "1111111.",
     "events:replay": "1111....",

@@ -9,6 +9,7 @@ import pytest
 
 from fettle.incidents import consumers, history, queries, tasks
 from fettle.incidents.accepting import Acceptor
+from fettle.incidents.overview import overview
 from fettle.incidents.queries import IncidentFilter
 from fettle.incidents.schemas import ExceptionIn
 from fettle.incidents.service import Transition, lock, transition
@@ -219,6 +220,6 @@ async def test_filters_and_words_narrow_the_list(platform, tenant, intake):
     assert hosts(await listed(platform, tenant, text="backup -practice")) == []
     assert hosts(await listed(platform, tenant, host="beta", states=(State.TRIAGED,))) == ["beta"]
     async with platform.database.tenant(tenant) as session:
-        seen = await queries.overview(session, tenant)
+        seen = await overview(session, tenant, minutes_per_incident=20)
     assert seen.open == {"critical": 1, "low": 1}
     assert seen.exceptions_24h == 2

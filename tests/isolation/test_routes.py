@@ -10,7 +10,9 @@ from tests.populated import CANARY, PLAYBOOK, RULE, SHARED, Alder, populate
 
 OF_PLATFORM = {"tenant_id", "partner_id", "account_id"}
 """What the platform's owner reaches whichever tenant they name."""
-LISTS_OF_PLATFORM = {f"/api/v1/{name}" for name in ("me", "tenants", "partners", "accounts")}
+LISTS_OF_PLATFORM = {
+    f"/api/v1/{name}" for name in ("me", "tenants", "partners", "accounts", "overview/tenants")
+}
 """What shows the platform's owner all that there is, whichever tenant they name."""
 
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from fettle.central.embedded import running_parts
 from fettle.central.opening import opened_platform
+from fettle.central.postgres_fixes import missing_fixes
 from fettle.fleet.checks import run_check
 from fettle.kernel import bus, migrations
 from fettle.kernel.platform import Platform
@@ -30,7 +31,6 @@ _LEAST_FILES: Final = 1024
 _OLDEST_WORKER_SECONDS: Final = 30.0
 _LARGEST_LAG_SECONDS: Final = 60.0
 _LARGEST_SKEW_SECONDS: Final = 2.0
-_PATCHED_POSTGRES: Final = 180_006
 _NEWEST_SUPPORTED: Final = (3, 11)
 _DATABASE_FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -164,7 +164,8 @@ async def _database(platform: Platform) -> Finding:
         )
     if row is None:
         return Finding("database", "wrong", "It answers nothing.", "See logs/postgres.log.")
-    shown = f"PostgreSQL {row['name']}, {(time.time() - began) * 1000:.1f} ms"
+    answered_ms = (time.time() - began) * 1000
+    shown = f"PostgreSQL {row['name']}, {answered_ms:.1f} ms"
     if not row["bound"]:
         return Finding("database", "wrong", f"{shown}; our roles bypass row-level security.",
                        "ALTER ROLE fettle_app NOSUPERUSER NOBYPASSRLS; the same for fettle_system.")  # fmt: skip
@@ -172,9 +173,10 @@ async def _database(platform: Platform) -> Finding:
         return Finding(
             "database", "warning", f"{shown}; its clock differs from ours.", "Synchronise both clocks."
         )
-    if row["number"] < _PATCHED_POSTGRES and row["number"] >= 180_000:  # noqa: PLR2004 - PostgreSQL's numbering
-        return Finding("database", "warning", f"{shown}: misses the fixes of 18.6.",
-                       "In production set FETTLE_DATABASE_URL to a patched server.")  # fmt: skip
+    missing = missing_fixes(row["number"])
+    if missing is not None:
+        return Finding("database", "warning", f"{missing} It answers in {answered_ms:.1f} ms.",
+                       "In production set FETTLE_DATABASE_URL to a server that has them.")  # fmt: skip
     return Finding("database", "ok", shown)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
-from fettle.central import event_log
+from fettle.central import event_log, routes_jobs
 from fettle.central.event_log import DeadLetterPage, EventPage, Lag
 from fettle.central.streams import EventStream, Watch, position_of
 from fettle.identity.access import (
@@ -24,6 +24,7 @@ from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, tags=["events"])
+router.include_router(routes_jobs.router)
 
 Reading = Annotated[Access, Depends(require("events:read"))]
 Replaying = Annotated[Access, Depends(require("events:replay"))]

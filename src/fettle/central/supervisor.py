@@ -15,11 +15,13 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final, Protocol
 
+import asyncpg
 from pydantic import SecretStr
 
 from fettle.central.children import Child, own_process
 from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
 from fettle.central.opening import opened_platform
+from fettle.central.postgres_fixes import missing_fixes
 from fettle.central.processes import FileLock, StartError
 from fettle.central.run import LISTENER
 from fettle.identity.owner import OWNER_EMAIL, ensure_owner
@@ -142,10 +144,12 @@ class Supervisor:
         self._postgres = start_postgres(settings.home)
         for folder in self._postgres.opened:
             self._progress.note(f"PostgreSQL does not run as root: others may now pass through {folder}.")
-        self._progress.note(
-            "The embedded PostgreSQL 18.4 misses the fixes of 18.6 (CVE-2026-14680, CVE-2026-16239). It listens "
-            "on a private socket alone; in production set FETTLE_DATABASE_URL to 18.6 or later."
-        )
+        missing = missing_fixes(asyncio.run(_version_num(self._postgres.owner_url)))
+        if missing is not None:
+            self._progress.note(
+                f"The embedded {missing} It listens on a private socket alone; in production set "
+                "FETTLE_DATABASE_URL to a server that has them."
+            )
         return settings.model_copy(
             update={
                 "database_url": SecretStr(self._postgres.owner_url),
@@ -231,6 +235,14 @@ class Supervisor:
                 server.stop()
         self._redis = self._postgres = None
         self._stack.close()
+
+
+async def _version_num(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        return int(await connection.fetchval("SHOW server_version_num"))
+    finally:
+        await connection.close()
 
 
 async def _migrate(settings: Settings) -> None:

@@ -80,6 +80,8 @@ def _item(row: dict[str, Any]) -> dict[str, Any]:
         "id": row["id"],
         "kind": row["kind"],
         "incident_id": row["incident_id"],
+        "incident_number": row["incident_number"],
+        "incident_title": row["incident_title"],
         "sequence": row["sequence"],
         "hash": bundle["hash"],
         "previous_hash": bundle["previous"],

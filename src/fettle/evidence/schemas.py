@@ -13,6 +13,8 @@ class BundleItem(BaseModel):
     id: UUID
     kind: Literal["incident", "audit"] = Field(description="What it vouches for.")
     incident_id: UUID | None = Field(description="None for a bundle of audit records.")
+    incident_number: int | None
+    incident_title: str | None
     sequence: int
     hash: str
     previous_hash: str

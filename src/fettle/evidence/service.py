@@ -38,6 +38,12 @@ FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::
   AS n(id, sequence, incident_id, covers_position, hash, bundle)
 """
 
+_BUNDLES = """
+SELECT b.id, b.sequence, b.kind, b.incident_id, b.bundle, b.sealed_at, i.number AS incident_number,
+       i.title AS incident_title
+FROM evidence_bundles b LEFT JOIN incidents i ON i.tenant_id = b.tenant_id AND i.id = b.incident_id
+"""
+
 _COVERED = """
 SELECT incident_id, max(covers_position) AS position FROM evidence_bundles
 WHERE tenant_id = $1 AND incident_id = ANY($2) GROUP BY incident_id
@@ -145,9 +151,8 @@ async def list_bundles(
     """Read bundles, newest first, from the one before the given sequence."""
     connection = await driver(session)
     rows = await connection.fetch(
-        "SELECT id, sequence, kind, incident_id, bundle, sealed_at FROM evidence_bundles WHERE tenant_id = $1 "
-        "AND ($2::uuid IS NULL OR incident_id = $2) AND ($3::bigint IS NULL OR sequence < $3) "
-        "ORDER BY sequence DESC LIMIT $4",
+        f"{_BUNDLES} WHERE b.tenant_id = $1 AND ($2::uuid IS NULL OR b.incident_id = $2) "
+        "AND ($3::bigint IS NULL OR b.sequence < $3) ORDER BY b.sequence DESC LIMIT $4",
         tenant_id,
         incident_id,
         before,
@@ -164,8 +169,7 @@ async def one_bundle(session: AsyncSession, tenant_id: UUID, bundle_id: UUID) ->
     """
     connection = await driver(session)
     row = await connection.fetchrow(
-        "SELECT id, sequence, kind, incident_id, bundle, sealed_at FROM evidence_bundles "
-        "WHERE tenant_id = $1 AND id = $2",
+        f"{_BUNDLES} WHERE b.tenant_id = $1 AND b.id = $2",
         tenant_id,
         bundle_id,
     )

@@ -1,4 +1,4 @@
-"""What is read of incidents: lists by keyset, one whole, the timeline, the overview, the rows of an export."""
+"""What is read of incidents: lists by keyset, one whole, the timeline, the rows of an export."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -9,12 +9,12 @@ from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
-from fettle.incidents.filtering import ATTENTION, IncidentFilter
+from fettle.incidents import timeline as whole_timeline
+from fettle.incidents.filtering import IncidentFilter
 from fettle.incidents.history import SEVERITIES
 from fettle.incidents.models import Incident
-from fettle.incidents.schemas import HourOfIncidents, IncidentItem, Overview
+from fettle.incidents.schemas import IncidentItem
 from fettle.incidents.states import State
-from fettle.kernel import events
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, Invalid, NotFound
 from fettle.kernel.events import Event
@@ -22,43 +22,6 @@ from fettle.kernel.events import Event
 _ITEM = load_only(*(getattr(Incident, name) for name in IncidentItem.model_fields))
 
 _MOST_MERGED = 200
-
-_OVERVIEW = """
-SELECT
-  (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
-     SELECT state, count(*) AS n FROM incidents WHERE tenant_id = $1 AND state <> 'closed' GROUP BY state) s
-  ) AS by_state,
-  (SELECT coalesce(jsonb_object_agg(severity, n), '{}') FROM (
-     SELECT severity, count(*) AS n FROM incidents
-     WHERE tenant_id = $1 AND state NOT IN ('closed', 'resolved') GROUP BY severity) s
-  ) AS open,
-  (SELECT coalesce(jsonb_object_agg(level, n), '{}') FROM (
-     SELECT level, count(*) AS n FROM incidents
-     WHERE tenant_id = $1 AND level IS NOT NULL AND opened_at > now() - interval '30 days' GROUP BY level) s
-  ) AS levels,
-  (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM resolved_at - opened_at))
-   FROM incidents WHERE tenant_id = $1 AND resolved_at IS NOT NULL AND level = 'L1'
-     AND opened_at > now() - interval '30 days') AS median_heal_seconds,
-  (SELECT count(*) FROM events WHERE tenant_id = $1 AND type = 'exception.ingested'
-     AND occurred_at > now() - interval '24 hours') AS exceptions_24h,
-  (SELECT count(*) FROM incidents WHERE tenant_id = $1 AND opened_at > now() - interval '24 hours')
-    AS incidents_24h
-"""
-
-_SERIES = """
-WITH hours AS (
-  SELECT generate_series(date_trunc('hour', now()) - interval '23 hours', date_trunc('hour', now()),
-                         interval '1 hour') AS hour
-), opened AS (
-  SELECT date_trunc('hour', opened_at) AS hour, count(*) AS n FROM incidents
-  WHERE tenant_id = $1 AND opened_at > now() - interval '24 hours' GROUP BY 1
-), resolved AS (
-  SELECT date_trunc('hour', resolved_at) AS hour, count(*) AS n FROM incidents
-  WHERE tenant_id = $1 AND resolved_at > now() - interval '24 hours' GROUP BY 1
-)
-SELECT h.hour, coalesce(o.n, 0) AS opened, coalesce(r.n, 0) AS resolved
-FROM hours h LEFT JOIN opened o USING (hour) LEFT JOIN resolved r USING (hour) ORDER BY h.hour
-"""
 
 
 async def page(
@@ -190,7 +153,7 @@ async def timeline(
     )
     if exists is None:
         raise NotFound(f"There is no incident {incident_id}.")
-    return await events.read_correlated(session, tenant_id, [incident_id], after_position=after, limit=limit)
+    return await whole_timeline.read(session, tenant_id, [incident_id], after=after, limit=limit)
 
 
 async def each(session: AsyncSession, tenant_id: UUID, wanted: IncidentFilter) -> AsyncIterator[Incident]:
@@ -211,29 +174,6 @@ async def incident_of_exception(
         exception_id,
     )
     return (False, None) if row is None else (True, row["incident_id"])
-
-
-async def overview(session: AsyncSession, tenant_id: UUID) -> Overview:
-    """Read what needs somebody now, and how healing goes."""
-    connection = await driver(session)
-    figures = await connection.fetchrow(_OVERVIEW, tenant_id)
-    assert figures is not None
-    attention = await session.scalars(
-        _newest(tenant_id, IncidentFilter(states=ATTENTION)).options(_ITEM).limit(10)
-    )
-    series = await connection.fetch(_SERIES, tenant_id)
-    exceptions, incidents = figures["exceptions_24h"], figures["incidents_24h"]
-    return Overview(
-        open=figures["open"],
-        by_state=figures["by_state"],
-        needs_attention=[IncidentItem.model_validate(incident) for incident in attention],
-        levels={"L1": 0, "L2": 0, "L3": 0, **figures["levels"]},
-        median_heal_seconds=figures["median_heal_seconds"],
-        exceptions_24h=exceptions,
-        incidents_24h=incidents,
-        noise_removed_share=max(0.0, 1 - incidents / exceptions) if exceptions else None,
-        series=[HourOfIncidents(**dict(row)) for row in series],
-    )
 
 
 def summary_row(incident: Incident) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fettle.incidents.alertmanager import Notification, exceptions_of
 from fettle.incidents.commands import By, standing_at
 from fettle.incidents.filtering import Assignee, FilterIn, IncidentFilter, Sort, filter_of
 from fettle.incidents.models import Incident
+from fettle.incidents.routes_overview import router as overview_router
 from fettle.incidents.schemas import (
     Accepted,
     AcceptedBatch,
@@ -26,7 +27,6 @@ from fettle.incidents.schemas import (
     IncidentOut,
     IncidentPage,
     Level,
-    Overview,
     Reason,
     Severity,
     Timeline,
@@ -43,6 +43,7 @@ from fettle.kernel.http.pages import Paging, encode_cursor
 from fettle.kernel.http.routes import StrictRoute
 
 router = APIRouter(route_class=StrictRoute)
+router.include_router(overview_router)
 router.include_router(routes_many.router)
 router.include_router(routes_work.router)
 
@@ -241,12 +242,6 @@ async def reopen_incident(
     await queries.refuse_second_open(session, access.tenant_id, incident_id)
     await _by_person(session, access, incident_id, State.OPEN, "incident.reopened", reason)
     return await _by_person(session, access, incident_id, State.ESCALATED, "incident.escalated", reason)
-
-
-@router.get("/overview", tags=["incidents"])
-async def show_overview(access: Reader, session: TenantSession) -> Overview:
-    """Show what needs somebody now, and how healing goes."""
-    return await queries.overview(session, access.tenant_id)
 
 
 async def _accept(

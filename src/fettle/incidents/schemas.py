@@ -155,25 +155,3 @@ class Reason(BaseModel):
 
     version: Seen = None
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)]
-
-
-class HourOfIncidents(BaseModel):
-    """What happened in one hour."""
-
-    hour: datetime
-    opened: int
-    resolved: int
-
-
-class Overview(BaseModel):
-    """What needs somebody now, and how healing goes."""
-
-    open: dict[str, int]
-    by_state: dict[str, int]
-    needs_attention: list[IncidentItem]
-    levels: dict[str, int]
-    median_heal_seconds: float | None
-    exceptions_24h: int
-    incidents_24h: int
-    noise_removed_share: float | None
-    series: list[HourOfIncidents]

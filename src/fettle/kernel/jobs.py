@@ -7,8 +7,9 @@ was lost, and the row's state lets one worker alone run it however often it is h
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,6 +31,10 @@ _LATE_SECONDS: Final = 30.0
 """A job that nobody took for so long is handed over again."""
 
 _LEASE_RENEWALS: Final = 3
+
+_STATUS_COLUMNS: Final = (
+    "id, name, state, progress, result, error, requested_by, created_at, started_at, finished_at"
+)
 
 log = structlog.get_logger("fettle.jobs")
 
@@ -87,7 +92,14 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """What is known of a job."""
+    """What is known of a job.
+
+    Attributes:
+        progress: How much is done, from 0 to 1.
+        result: What it came to; `href` in it says where that is to be had.
+        error: Why it failed.
+        requested_by: Who asked for it, as in events.
+    """
 
     id: UUID
     name: str
@@ -95,6 +107,10 @@ class JobStatus:
     progress: float
     result: dict[str, Any] | None
     error: str | None
+    requested_by: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
 
 
 async def submit(
@@ -119,8 +135,8 @@ async def submit(
     job_id = new_id()
     connection = await driver(session)
     await connection.execute(
-        "INSERT INTO jobs (id, tenant_id, name, arguments) VALUES ($1, $2, $3, $4::text::jsonb)",
-        job_id, tenant_id, name, dumps_str(arguments),
+        "INSERT INTO jobs (id, tenant_id, name, arguments, requested_by) VALUES ($1, $2, $3, $4::text::jsonb, $5)",
+        job_id, tenant_id, name, dumps_str(arguments), actor,
     )  # fmt: skip
     queued = NewEvent(
         stream_type="job",
@@ -142,12 +158,41 @@ async def status(session: AsyncSession, tenant_id: UUID, job_id: UUID) -> JobSta
     """
     connection = await driver(session)
     row = await connection.fetchrow(
-        "SELECT id, name, state, progress, result, error FROM jobs WHERE tenant_id = $1 AND id = $2",
+        f"SELECT {_STATUS_COLUMNS} FROM jobs WHERE tenant_id = $1 AND id = $2",  # noqa: S608 - a constant
         tenant_id, job_id,
     )  # fmt: skip
     if row is None:
         raise NotFound("There is no such job.")
     return JobStatus(*row.values())
+
+
+async def list_jobs(
+    session: AsyncSession,
+    tenant_id: UUID,
+    *,
+    name: str | None = None,
+    states: Sequence[str] = (),
+    before: UUID | None,
+    limit: int,
+) -> list[JobStatus]:
+    """Read jobs, newest first, from the one before the given id.
+
+    Args:
+        session: With the tenant bound.
+        tenant_id: Whose jobs.
+        name: Of this kind only.
+        states: In any of these states only.
+        before: The last id of the page before.
+        limit: How many at most.
+    """
+    connection = await driver(session)
+    rows = await connection.fetch(
+        f"SELECT {_STATUS_COLUMNS} FROM jobs WHERE tenant_id = $1 "  # noqa: S608 - a constant
+        "AND ($2::text IS NULL OR name = $2) AND ($3::text[] IS NULL OR state = ANY($3)) "
+        "AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5",
+        tenant_id, name, list(states) or None, before, limit,
+    )  # fmt: skip
+    return [JobStatus(*row.values()) for row in rows]
 
 
 async def run_job(platform: Platform, tenant_id: UUID, job_id: UUID, specs: Mapping[str, JobSpec]) -> bool:
@@ -183,8 +228,8 @@ async def _claim(
 ) -> tuple[str, dict[str, Any]] | None:
     async with platform.database.raw_tenant(tenant_id) as connection:
         row = await connection.fetchrow(
-            "UPDATE jobs SET state = 'running', owner = $3, lease_until = now() + make_interval(secs => $4) "
-            "WHERE tenant_id = $1 AND id = $2 "
+            "UPDATE jobs SET state = 'running', owner = $3, lease_until = now() + make_interval(secs => $4), "
+            "started_at = coalesce(started_at, now()) WHERE tenant_id = $1 AND id = $2 "
             "AND (state = 'queued' OR (state = 'running' AND lease_until < now())) RETURNING name, arguments",
             tenant_id, job_id, owner, platform.settings.lease_seconds,
         )  # fmt: skip

@@ -107,6 +107,12 @@ class Settings(BaseSettings):
     quiet_close_hours: float = Field(
         24.0, gt=0, description="A resolved incident closes after so many hours without a new occurrence."
     )
+    minutes_per_incident: float = Field(
+        20.0,
+        ge=0,
+        le=1440,
+        description="Minutes of work that an incident healed at L1 or L2 is taken to save; the overview says so.",
+    )
 
 
 def load_settings(**overrides: object) -> Settings:
