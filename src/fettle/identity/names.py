@@ -2,15 +2,28 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.identity.models import ApiKey, Membership, User
-from fettle.identity.permissions import permissions_of
+from fettle.identity.models import ApiKey, User
+from fettle.identity.permissions import role_permissions
 
-_MOST_PEOPLE = 1_000
+_MOST_PEOPLE: Final = 1_000
+
+_PEOPLE: Final = text("""
+SELECT u.id, u.name, own.role, r.permissions FROM (
+  SELECT user_id, role FROM memberships WHERE tenant_id = :tenant_id
+  UNION ALL
+  SELECT p.user_id, p.role FROM tenants t JOIN partner_members p ON p.partner_id = t.partner_id
+  WHERE t.id = :tenant_id
+) AS own
+JOIN users u ON u.id = own.user_id
+LEFT JOIN custom_roles r ON r.tenant_id = :tenant_id AND r.name = own.role
+WHERE u.disabled_at IS NULL ORDER BY u.name, u.id LIMIT :limit
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +54,19 @@ async def names_of(session: AsyncSession, tenant_id: UUID, actors: Collection[st
 
 
 async def people_who_may(session: AsyncSession, tenant_id: UUID, permission: str) -> list[Person]:
-    """Return the tenant's members whose role holds a permission, by name.
+    """Return the tenant's people whose role holds a permission, by name, its partner's among them.
 
     Args:
         session: With the tenant bound.
         tenant_id: The tenant.
         permission: One of `PERMISSIONS`.
     """
-    rows = await session.execute(
-        select(User.id, User.name, Membership.role)
-        .join(Membership, Membership.user_id == User.id)
-        .where(Membership.tenant_id == tenant_id, User.disabled_at.is_(None))
-        .order_by(User.name, User.id)
-        .limit(_MOST_PEOPLE)
-    )
-    return [Person(row.id, row.name) for row in rows if permission in permissions_of(row.role)]
+    rows = await session.execute(_PEOPLE, {"tenant_id": tenant_id, "limit": _MOST_PEOPLE})
+    may: dict[UUID, Person] = {}
+    for row in rows:
+        if permission in role_permissions(row.role, row.permissions):
+            may[row.id] = Person(row.id, row.name)
+    return list(may.values())
 
 
 def _ids(actors: Collection[str], kind: str) -> list[UUID]:
