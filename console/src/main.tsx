@@ -12,6 +12,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { shouldRetry } from "./api/queries";
 import { session } from "./api/session";
+import { StepUp } from "./lib/stepUp";
 import { createConsoleRouter } from "./router";
 import { SessionGate } from "./shell/SessionGate";
 import { cssVariables, theme } from "./theme";
@@ -37,7 +38,7 @@ createRoot(document.getElementById("root")!).render(
       <QueryClientProvider client={client}>
         <Notifications position="bottom-right" limit={4} />
         <SessionGate>
-          <RouterProvider router={router} />
+          <StepUp><RouterProvider router={router} /></StepUp>
         </SessionGate>
       </QueryClientProvider>
     </MantineProvider>

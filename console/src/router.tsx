@@ -68,7 +68,7 @@ const settingsHome = createRoute({
   getParentRoute: () => settings,
   path: "/",
   beforeLoad: ({ params }) => {
-    throw redirect({ to: "/t/$tenant/settings/appearance", params, replace: true });
+    throw redirect({ to: "/t/$tenant/settings/profile", params, replace: true });
   },
 });
 
@@ -78,15 +78,63 @@ const appearance = createRoute({
   component: lazyRouteComponent(() => import("./screens/settings/Appearance"), "Appearance"),
 });
 
+const profile = createRoute({
+  getParentRoute: () => settings,
+  path: "profile",
+  component: lazyRouteComponent(() => import("./screens/settings/Profile"), "Profile"),
+});
+
+const security = createRoute({
+  getParentRoute: () => settings,
+  path: "security",
+  component: lazyRouteComponent(() => import("./screens/settings/Security"), "Security"),
+});
+
+const users = createRoute({
+  getParentRoute: () => settings,
+  path: "users",
+  component: lazyRouteComponent(() => import("./screens/settings/Users"), "Users"),
+});
+
+const roles = createRoute({
+  getParentRoute: () => settings,
+  path: "roles",
+  component: lazyRouteComponent(() => import("./screens/settings/Roles"), "Roles"),
+});
+
 const keys = createRoute({
   getParentRoute: () => settings,
   path: "keys",
-  component: lazyRouteComponent(() => import("./screens/Keys"), "Keys"),
+  component: lazyRouteComponent(() => import("./screens/settings/Keys"), "Keys"),
+});
+
+const signOn = createRoute({
+  getParentRoute: () => settings,
+  path: "sign-on",
+  component: lazyRouteComponent(() => import("./screens/settings/SignOn"), "SignOn"),
+});
+
+const provisioning = createRoute({
+  getParentRoute: () => settings,
+  path: "provisioning",
+  component: lazyRouteComponent(() => import("./screens/settings/Provisioning"), "Provisioning"),
+});
+
+const allTenants = createRoute({
+  getParentRoute: () => settings,
+  path: "tenants",
+  component: lazyRouteComponent(() => import("./screens/settings/Tenants"), "Tenants"),
+});
+
+const data = createRoute({
+  getParentRoute: () => settings,
+  path: "data",
+  component: lazyRouteComponent(() => import("./screens/settings/Data"), "Data"),
 });
 
 const routeTree = root.addChildren([
   home,
-  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, evidence, settings.addChildren([settingsHome, appearance, keys])]),
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, evidence, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 
 export function createConsoleRouter(history?: RouterHistory) {

@@ -3,7 +3,7 @@ import { ApiProblem } from "./problem";
 import { session } from "./session";
 
 export interface RequestOptions {
-  method?: "GET" | "POST" | "PUT" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   tenantId?: string | undefined;
   query?: URLSearchParams | undefined;
   body?: unknown;
@@ -21,7 +21,12 @@ export async function download(path: string, fallbackName: string, options: Requ
   const response = await send(path, options);
   const disposition = response.headers.get("Content-Disposition") ?? "";
   const name = /filename="?([^";]+)"?/.exec(disposition)?.[1] ?? fallbackName;
-  const address = URL.createObjectURL(await response.blob());
+  handOver(await response.blob(), name);
+}
+
+/** Gives the person a file. */
+export function handOver(file: Blob, name: string): void {
+  const address = URL.createObjectURL(file);
   const link = document.createElement("a");
   link.href = address;
   link.download = name;

@@ -67,3 +67,87 @@ export interface SignInPolicy {
   session_hours: number | null;
   allowed_sign_in: ("password" | "passkey" | "oidc")[];
 }
+
+export interface Member {
+  id: string;
+  email: string;
+  name: string;
+  role: string;
+  via: "tenant" | "partner";
+  partner_role: string | null;
+  disabled: boolean;
+  since: string;
+}
+
+export interface InvitationItem {
+  id: string;
+  email: string;
+  role: string;
+  name: string | null;
+  invited_by: string;
+  created_at: string;
+  expires_at: string;
+}
+
+export interface InvitationMade extends InvitationItem {
+  mailed: boolean;
+  /** The link, where the platform could not mail it. */
+  link: string | null;
+}
+
+export interface RoleItem {
+  name: string;
+  description: string;
+  permissions: string[];
+  builtin: boolean;
+}
+
+export interface RolesAndPermissions {
+  roles: RoleItem[];
+  permissions: { name: string; description: string }[];
+}
+
+export interface IdentityProvider {
+  id: string;
+  name: string;
+  issuer: string;
+  client_id: string;
+  scopes: string[];
+  role_claim: string | null;
+  role_mapping: Record<string, string>;
+  default_role: string | null;
+  email_domains: string[];
+}
+
+export interface TenantItem {
+  id: string;
+  name: string;
+  slug: string;
+  partner_id: string | null;
+  created_at: string;
+}
+
+export interface Partner {
+  id: string;
+  name: string;
+  slug: string;
+  created_at: string;
+}
+
+export interface PartnerMember {
+  id: string;
+  email: string;
+  name: string;
+  role: string;
+  disabled: boolean;
+  since: string;
+}
+
+export interface Account {
+  id: string;
+  email: string;
+  name: string;
+  is_platform_admin: boolean;
+  disabled_at: string | null;
+  created_at: string;
+}

@@ -54,6 +54,12 @@ export class ApiProblem extends Error {
   }
 }
 
+/** What is wrong with one field of what was sent, by its JSON pointer; undefined where nothing is. */
+export function faultOf(error: Error | null, pointer: string): string | undefined {
+  if (!(error instanceof ApiProblem)) return undefined;
+  return error.faults.find((fault) => fault.pointer === pointer || fault.pointer === `/body${pointer}`)?.detail;
+}
+
 async function readDocument(response: Response): Promise<Document> {
   try {
     const body: unknown = await response.json();

@@ -26,8 +26,34 @@ export interface components {
             must_change_password: boolean;
         };
         /**
+         * ActivationItem
+         * @description One choice of the tenant.
+         */
+        ActivationItem: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Mode */
+            mode: string;
+            /** Version */
+            version: string | null;
+            /** Current */
+            current: boolean;
+            /** Actor */
+            actor: string;
+            /**
+             * Activated At
+             * Format: date-time
+             */
+            activated_at: string;
+        };
+        /**
          * ApiKeyIssued
-         * @description A new API key; its secret is shown here and never again.
+         * @description A key with its new secret, which is shown here and never again.
          */
         ApiKeyIssued: {
             /**
@@ -49,6 +75,8 @@ export interface components {
             prefix: string;
             /** Scopes */
             scopes: string[];
+            /** @description expiring: it stops working within 14 days. */
+            state: components["schemas"]["KeyState"];
             /** Created By */
             created_by: string;
             /**
@@ -63,6 +91,13 @@ export interface components {
              * @description To the minute.
              */
             last_used_at: string | null;
+            /** Rotated At */
+            rotated_at: string | null;
+            /**
+             * Old Until
+             * @description Until when the secret before the last rotation works.
+             */
+            old_until: string | null;
             /** Secret */
             secret: string;
         };
@@ -90,6 +125,8 @@ export interface components {
             prefix: string;
             /** Scopes */
             scopes: string[];
+            /** @description expiring: it stops working within 14 days. */
+            state: components["schemas"]["KeyState"];
             /** Created By */
             created_by: string;
             /**
@@ -104,6 +141,13 @@ export interface components {
              * @description To the minute.
              */
             last_used_at: string | null;
+            /** Rotated At */
+            rotated_at: string | null;
+            /**
+             * Old Until
+             * @description Until when the secret before the last rotation works.
+             */
+            old_until: string | null;
         };
         /**
          * ApprovalOut
@@ -195,10 +239,20 @@ export interface components {
              */
             id: string;
             /**
-             * Incident Id
-             * Format: uuid
+             * Kind
+             * @description What it vouches for.
+             * @enum {string}
              */
-            incident_id: string;
+            kind: "incident" | "audit";
+            /**
+             * Incident Id
+             * @description None for a bundle of audit records.
+             */
+            incident_id: string | null;
+            /** Incident Number */
+            incident_number: number | null;
+            /** Incident Title */
+            incident_title: string | null;
             /** Sequence */
             sequence: number;
             /** Hash */
@@ -236,6 +290,97 @@ export interface components {
             holds: boolean;
         };
         /**
+         * Counts
+         * @description How much a version holds.
+         */
+        Counts: {
+            /** Exception Types */
+            exception_types: number;
+            /** Rules */
+            rules: number;
+            /** Playbooks */
+            playbooks: number;
+            /** Runbooks */
+            runbooks: number;
+            /** Tests */
+            tests: number;
+        };
+        /**
+         * DraftProblem
+         * @description One thing that is wrong with what was written, and what to do.
+         */
+        DraftProblem: {
+            /** Line */
+            line: number;
+            /** Pointer */
+            pointer: string;
+            /** Message */
+            message: string;
+            /** Fix */
+            fix: string;
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "error" | "warning";
+        };
+        /**
+         * DryRunDay
+         * @description A day of a dry-run, in UTC.
+         */
+        DryRunDay: {
+            /** Day */
+            day: string;
+            /** Considered */
+            considered: number;
+            /** Matched */
+            matched: number;
+            /** Won */
+            won: number;
+        };
+        /**
+         * DryRunStep
+         * @description One step as it would be.
+         */
+        DryRunStep: {
+            /** Path */
+            path: string;
+            /** Title */
+            title: string;
+            /** Kind */
+            kind: string;
+            /** Phase */
+            phase: string;
+            /** Tool */
+            tool: string | null;
+            /** Version */
+            version: string | null;
+            /**
+             * Runs
+             * @description null: that depends on the steps before it.
+             */
+            runs: boolean | null;
+            /** Condition */
+            condition: string | null;
+            /** Input */
+            input: unknown;
+            /**
+             * Depends On Steps
+             * @description The input is a template of what steps before it yield.
+             */
+            depends_on_steps: boolean;
+            /** Error */
+            error: string | null;
+            /** Timeout Seconds */
+            timeout_seconds: number | null;
+            /** Attempts */
+            attempts: number;
+            /** Rollback */
+            rollback: string | null;
+            /** Would */
+            would: unknown;
+        };
+        /**
          * ExplainOut
          * @description The rule that wins, and the rules that came closest, best first.
          */
@@ -248,6 +393,33 @@ export interface components {
             matched: number;
             /** Items */
             items: components["schemas"]["RuleExplanationOut"][];
+        };
+        /**
+         * FaultOut
+         * @description What is wrong with a playbook.
+         */
+        FaultOut: {
+            /** Path */
+            path: string;
+            /** Detail */
+            detail: string;
+        };
+        /**
+         * FieldChangeOut
+         * @description One value that differs between two versions.
+         */
+        FieldChangeOut: {
+            /** Pointer */
+            pointer: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "added" | "removed" | "changed";
+            /** Before */
+            before: unknown;
+            /** After */
+            after: unknown;
         };
         /**
          * HourOfIncidents
@@ -314,6 +486,8 @@ export interface components {
             resolved_at: string | null;
             /** Closed At */
             closed_at: string | null;
+            /** Assignee */
+            assignee: string | null;
             /** Version */
             version: number;
         };
@@ -367,6 +541,8 @@ export interface components {
             resolved_at: string | null;
             /** Closed At */
             closed_at: string | null;
+            /** Assignee */
+            assignee: string | null;
             /** Version */
             version: number;
             /** Source */
@@ -393,6 +569,94 @@ export interface components {
             run_id: string | null;
             /** Bundle Id */
             bundle_id: string | null;
+            /** Merged Into */
+            merged_into: string | null;
+        };
+        /**
+         * KeyState
+         * @description Whether a key works.
+         * @enum {string}
+         */
+        KeyState: "active" | "expiring" | "expired" | "revoked";
+        /**
+         * KnownField
+         * @description A field that conditions can look at, as the tenant's packs and rules know it.
+         */
+        KnownField: {
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+            /**
+             * Values
+             * @description Values that are known of it, to choose from.
+             */
+            values: unknown[];
+            /**
+             * Used By
+             * @description How many rules look at it.
+             */
+            used_by: number;
+        };
+        /**
+         * LevelShare
+         * @description How much of the deciding one level did over 30 days, and how much it is meant to do.
+         */
+        LevelShare: {
+            /** Count */
+            count: number;
+            /**
+             * Share
+             * @description Of what was decided; null where nothing was.
+             */
+            share: number | null;
+            /** Target From */
+            target_from: number;
+            /** Target To */
+            target_to: number;
+        };
+        /**
+         * MatchOut
+         * @description An incident of the last 30 days for which a rule's conditions hold.
+         */
+        MatchOut: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Number */
+            number: number;
+            /** Title */
+            title: string;
+            /** Severity */
+            severity: string;
+            /** State */
+            state: string;
+            /** Check Type */
+            check_type: string;
+            /** Host */
+            host: string | null;
+            /**
+             * Opened At
+             * Format: date-time
+             */
+            opened_at: string;
+            /**
+             * Decided By
+             * @description The rule that decided it then.
+             */
+            decided_by: string | null;
+            /**
+             * Wins
+             * @description Whether the rule would decide it among today's.
+             */
+            wins: boolean;
+            /**
+             * Instead Of
+             * @description The rule that would decide it today without this one.
+             */
+            instead_of: string | null;
         };
         /**
          * Me
@@ -418,8 +682,13 @@ export interface components {
             is_platform_admin: boolean;
             /** Must Change Password */
             must_change_password: boolean;
-            /** Tenants */
+            /**
+             * Tenants
+             * @description The first 200 by name; GET /tenants lists and searches all.
+             */
             tenants: components["schemas"]["TenantOfMine"][];
+            /** Partners */
+            partners: components["schemas"]["PartnerOfMine"][];
             /**
              * Tenant Id
              * @description The tenant that the request is about, where one is chosen.
@@ -430,6 +699,26 @@ export interface components {
              * @description In that tenant; empty where none is chosen.
              */
             permissions: string[];
+            /**
+             * Refused Because
+             * @description Why that tenant does not let this sign-in in: second-factor-required, sign-in-way-refused.
+             */
+            refused_because?: string | null;
+        };
+        /**
+         * OperatorOut
+         * @description An operator of conditions.
+         */
+        OperatorOut: {
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+            /**
+             * Value
+             * @enum {string}
+             */
+            value: "any" | "text" | "number" | "list" | "pair" | "none";
         };
         /**
          * Overview
@@ -450,16 +739,415 @@ export interface components {
             levels: {
                 [key: string]: number;
             };
+            /** Level Shares */
+            level_shares: {
+                [key: string]: components["schemas"]["LevelShare"];
+            };
             /** Median Heal Seconds */
             median_heal_seconds: number | null;
+            saved: components["schemas"]["Savings"];
             /** Exceptions 24H */
             exceptions_24h: number;
             /** Incidents 24H */
             incidents_24h: number;
+            /**
+             * Noise Removed 24H
+             * @description Exceptions that opened no incident of their own.
+             */
+            noise_removed_24h: number;
             /** Noise Removed Share */
             noise_removed_share: number | null;
             /** Series */
             series: components["schemas"]["HourOfIncidents"][];
+        };
+        /**
+         * PackItem
+         * @description A pack, as the tenant sees it.
+         */
+        PackItem: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Description */
+            description: string;
+            /**
+             * Active Version
+             * @description The version that the tenant works with; null: switched off.
+             */
+            active_version: string | null;
+            /**
+             * Chosen
+             * @description Whether the tenant chose it; otherwise it is the installation's default.
+             */
+            chosen: boolean;
+            /** Latest Version */
+            latest_version: string;
+            /** Origin */
+            origin: string;
+            counts: components["schemas"]["Counts"];
+        };
+        /**
+         * PartnerOfMine
+         * @description A partner and the caller's role in each of its tenants.
+         */
+        PartnerOfMine: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Slug */
+            slug: string;
+            /** Role */
+            role: string;
+        };
+        /**
+         * PastPlaybookOut
+         * @description What a playbook was in one version.
+         */
+        PastPlaybookOut: {
+            /** Version */
+            version: number;
+            /**
+             * Yaml
+             * @description null: it was deleted then.
+             */
+            yaml: string | null;
+            /**
+             * Before
+             * @description The version before it; null for the first.
+             */
+            before: string | null;
+            /** Changed By */
+            changed_by: string;
+            /**
+             * Changed At
+             * Format: date-time
+             */
+            changed_at: string;
+        };
+        /**
+         * PastPolicy
+         * @description What the policy was in one version.
+         */
+        PastPolicy: {
+            /** Version */
+            version: number;
+            /** Policy */
+            policy: {
+                [key: string]: unknown;
+            };
+            /** Yaml */
+            yaml: string;
+            /**
+             * Changes
+             * @description What it changed in the version before it.
+             */
+            changes: components["schemas"]["FieldChangeOut"][];
+            /** Changed By */
+            changed_by: string;
+            /**
+             * Changed At
+             * Format: date-time
+             */
+            changed_at: string;
+        };
+        /**
+         * PastRuleOut
+         * @description What a tenant's rule was in one version.
+         */
+        PastRuleOut: {
+            /** Version */
+            version: number;
+            /**
+             * Rule
+             * @description null: it was deleted then.
+             */
+            rule: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Changes
+             * @description What it changed in the version before it.
+             */
+            changes: components["schemas"]["RuleFieldChange"][];
+            /** Changed By */
+            changed_by: string;
+            /**
+             * Changed At
+             * Format: date-time
+             */
+            changed_at: string;
+        };
+        /**
+         * PlaybookAccepted
+         * @description A change of a playbook; it holds from the next decision on.
+         */
+        PlaybookAccepted: {
+            /** Id */
+            id: string;
+            /**
+             * Status
+             * @default accepted
+             * @constant
+             */
+            status: "accepted";
+            /** Href */
+            href: string;
+            /** Version */
+            version?: number | null;
+        };
+        /**
+         * PlaybookCheck
+         * @description What came of reading a playbook.
+         */
+        PlaybookCheck: {
+            /** Valid */
+            valid: boolean;
+            /** Problems */
+            problems: components["schemas"]["DraftProblem"][];
+            /**
+             * Definition
+             * @description What was read, as far as it could be.
+             */
+            definition: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * PlaybookItem
+         * @description A playbook that the tenant can run.
+         */
+        PlaybookItem: {
+            /** Id */
+            id: string;
+            /** Version */
+            version: number;
+            /** Title */
+            title: string;
+            /** Description */
+            description?: string | null;
+            /** Pack Id */
+            pack_id?: string | null;
+            /** Pack Version */
+            pack_version?: string | null;
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+            /** Steps */
+            steps: number;
+            /** Tools */
+            tools: string[];
+            /** Verifies */
+            verifies: boolean;
+            /**
+             * Source
+             * @description Whose it is.
+             * @default pack
+             * @enum {string}
+             */
+            source: "pack" | "tenant";
+            /**
+             * Replaces Pack
+             * @description A tenant's own, in the place of a pack's with the same id.
+             * @default false
+             */
+            replaces_pack: boolean;
+            /** Updated At */
+            updated_at?: string | null;
+            /** Updated By */
+            updated_by?: string | null;
+        };
+        /**
+         * PlaybookOut
+         * @description A playbook in full.
+         */
+        PlaybookOut: {
+            /** Id */
+            id: string;
+            /** Version */
+            version: number;
+            /** Title */
+            title: string;
+            /** Description */
+            description?: string | null;
+            /** Pack Id */
+            pack_id?: string | null;
+            /** Pack Version */
+            pack_version?: string | null;
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+            /** Steps */
+            steps: number;
+            /** Tools */
+            tools: string[];
+            /** Verifies */
+            verifies: boolean;
+            /**
+             * Source
+             * @description Whose it is.
+             * @default pack
+             * @enum {string}
+             */
+            source: "pack" | "tenant";
+            /**
+             * Replaces Pack
+             * @description A tenant's own, in the place of a pack's with the same id.
+             * @default false
+             */
+            replaces_pack: boolean;
+            /** Updated At */
+            updated_at?: string | null;
+            /** Updated By */
+            updated_by?: string | null;
+            /** Definition */
+            definition: {
+                [key: string]: unknown;
+            };
+            /**
+             * Yaml
+             * @description As its author wrote it; for a pack's, the same as its definition.
+             */
+            yaml: string;
+            /** Faults */
+            faults: components["schemas"]["FaultOut"][];
+        };
+        /**
+         * PolicyCheck
+         * @description What came of reading a policy.
+         */
+        PolicyCheck: {
+            /** Valid */
+            valid: boolean;
+            /** Problems */
+            problems: components["schemas"]["PolicyProblem"][];
+            /**
+             * Policy
+             * @description What was read, as far as it could be.
+             */
+            policy: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * PolicyEffect
+         * @description An incident that another policy would have treated otherwise.
+         */
+        PolicyEffect: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Number */
+            number: number;
+            /** Title */
+            title: string;
+            /** Severity */
+            severity: string;
+            /** Host */
+            host: string | null;
+            /** Rule Id */
+            rule_id: string;
+            /** Before */
+            before: string;
+            /** After */
+            after: string;
+        };
+        /**
+         * PolicyOut
+         * @description The policy that holds for the tenant.
+         */
+        PolicyOut: {
+            /**
+             * Version
+             * @description 0: the tenant has chosen none, and the installation's default holds.
+             */
+            version: number;
+            /** Policy */
+            policy: {
+                [key: string]: unknown;
+            };
+            /** Yaml */
+            yaml: string;
+            /** Changed By */
+            changed_by: string | null;
+            /** Changed At */
+            changed_at: string | null;
+        };
+        /**
+         * PolicyPreviewOut
+         * @description What another policy would have changed in the last 30 days; as of today's rules and packs.
+         */
+        PolicyPreviewOut: {
+            /** Days */
+            days: number;
+            /**
+             * Considered
+             * @description Incidents that a rule would act on.
+             */
+            considered: number;
+            /** Truncated */
+            truncated: boolean;
+            /**
+             * Before
+             * @description By act, approve, suggest, observe and refused.
+             */
+            before: {
+                [key: string]: number;
+            };
+            /** After */
+            after: {
+                [key: string]: number;
+            };
+            /** Changed */
+            changed: number;
+            /** Examples */
+            examples: components["schemas"]["PolicyEffect"][];
+        };
+        /**
+         * PolicyProblem
+         * @description One thing that is wrong with a policy, and what to do.
+         */
+        PolicyProblem: {
+            /** Line */
+            line: number;
+            /** Pointer */
+            pointer: string;
+            /** Message */
+            message: string;
+            /** Fix */
+            fix: string;
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "error" | "warning";
+        };
+        /**
+         * RuleAccepted
+         * @description A change of a rule; it holds from the next decision on.
+         */
+        RuleAccepted: {
+            /** Id */
+            id: string;
+            /**
+             * Status
+             * @default accepted
+             * @constant
+             */
+            status: "accepted";
+            /** Href */
+            href: string;
+            /** Version */
+            version?: number | null;
         };
         /**
          * RuleExplanationOut
@@ -480,6 +1168,23 @@ export interface components {
             reason: string;
             /** Conditions */
             conditions: components["schemas"]["ConditionOut"][];
+        };
+        /**
+         * RuleFieldChange
+         * @description One value that a version changed.
+         */
+        RuleFieldChange: {
+            /** Pointer */
+            pointer: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "added" | "removed" | "changed";
+            /** Before */
+            before: unknown;
+            /** After */
+            after: unknown;
         };
         /**
          * RuleItem
@@ -532,6 +1237,54 @@ export interface components {
             updated_by: string | null;
         };
         /**
+         * RuleSchema
+         * @description What a rule is made of for this tenant.
+         */
+        RuleSchema: {
+            /**
+             * Rule Schema
+             * @description JSON Schema of a rule of the tenant's own.
+             */
+            rule_schema: {
+                [key: string]: unknown;
+            };
+            /** Fields */
+            fields: components["schemas"]["KnownField"][];
+            /** Operators */
+            operators: components["schemas"]["OperatorOut"][];
+            /** Runbooks */
+            runbooks: components["schemas"]["Runnable"][];
+            /** Playbooks */
+            playbooks: components["schemas"]["Runnable"][];
+        };
+        /**
+         * RunByHandOut
+         * @description What policy and gate made of it.
+         */
+        RunByHandOut: {
+            /**
+             * Id
+             * Format: uuid
+             * @description The run, or the approval that it waits for.
+             */
+            id: string;
+            /**
+             * Status
+             * @default accepted
+             * @constant
+             */
+            status: "accepted";
+            /** Href */
+            href: string;
+            /**
+             * Decision
+             * @enum {string}
+             */
+            decision: "started" | "approval_requested";
+            /** Detail */
+            detail: string;
+        };
+        /**
          * RunItem
          * @description A run.
          */
@@ -555,7 +1308,7 @@ export interface components {
              */
             state: "queued" | "running" | "waiting" | "finished";
             /** Outcome */
-            outcome: ("verified" | "completed" | "failed" | "rolled_back" | "unknown") | null;
+            outcome: ("verified" | "completed" | "failed" | "rolled_back" | "unknown" | "cancelled") | null;
             /** Reason */
             reason: string | null;
             /**
@@ -592,7 +1345,7 @@ export interface components {
              */
             state: "queued" | "running" | "waiting" | "finished";
             /** Outcome */
-            outcome: ("verified" | "completed" | "failed" | "rolled_back" | "unknown") | null;
+            outcome: ("verified" | "completed" | "failed" | "rolled_back" | "unknown" | "cancelled") | null;
             /** Reason */
             reason: string | null;
             /**
@@ -612,6 +1365,55 @@ export interface components {
             };
             /** Steps */
             steps: components["schemas"]["StepOut"][];
+        };
+        /**
+         * Runnable
+         * @description Something that a rule can run.
+         */
+        Runnable: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Pack Id */
+            pack_id: string | null;
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * Savings
+         * @description People's time that healing saved over 30 days, and what that figure assumes.
+         */
+        Savings: {
+            /**
+             * Incidents
+             * @description Healed at L1 or L2 and verified, without a person's work.
+             */
+            incidents: number;
+            /**
+             * Minutes Per Incident
+             * @description Assumed for each, by the setting FETTLE_MINUTES_PER_INCIDENT.
+             */
+            minutes_per_incident: number;
+            /** Hours */
+            hours: number;
+        };
+        /**
+         * SecretItem
+         * @description That there is a secret.
+         */
+        SecretItem: {
+            /** Name */
+            name: string;
+            /** Updated By */
+            updated_by: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
         };
         /**
          * State
@@ -677,6 +1479,17 @@ export interface components {
              * @description None for an API key, whose scopes stand in its place.
              */
             role: string | null;
+            /**
+             * Via
+             * @description A membership of the tenant, of the partner that looks after it, or neither: a platform administrator.
+             * @enum {string}
+             */
+            via: "tenant" | "partner" | "platform";
+            /**
+             * Partner Id
+             * @description The partner that looks after it.
+             */
+            partner_id: string | null;
         };
         /**
          * TenantOut
@@ -700,10 +1513,142 @@ export interface components {
              */
             slug: string;
             /**
+             * Partner Id
+             * @description The partner that looks after it.
+             */
+            partner_id: string | null;
+            /**
              * Created At
              * Format: date-time
              */
             created_at: string;
+        };
+        /**
+         * TestRunItem
+         * @description How a version's own test cases came out once.
+         */
+        TestRunItem: {
+            /** Version */
+            version: string;
+            /** Passed */
+            passed: boolean;
+            /** Cases */
+            cases: {
+                [key: string]: unknown;
+            }[];
+            /** Untested Rules */
+            untested_rules: string[];
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Digest */
+            digest: string;
+            /** Ran By */
+            ran_by: string;
+            /**
+             * Ran At
+             * Format: date-time
+             */
+            ran_at: string;
+        };
+        /**
+         * ToolOut
+         * @description A tool, and whether the tenant lets it be called.
+         */
+        ToolOut: {
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /** Title */
+            title: string;
+            /** Description */
+            description: string;
+            /** Input Schema */
+            input_schema: {
+                [key: string]: unknown;
+            };
+            /** Output Schema */
+            output_schema: {
+                [key: string]: unknown;
+            };
+            /** Idempotent */
+            idempotent: boolean;
+            /** Supports Dry Run */
+            supports_dry_run: boolean;
+            /** Enabled */
+            enabled: boolean;
+        };
+        /**
+         * ToolTestOut
+         * @description What came of calling a tool.
+         */
+        ToolTestOut: {
+            /** Tool */
+            tool: string;
+            /** Version */
+            version: string;
+            /** Dry Run */
+            dry_run: boolean;
+            /**
+             * Called
+             * @description Whether the tool was asked; if not, only its input was checked.
+             */
+            called: boolean;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "succeeded" | "failed" | "unknown";
+            /** Output */
+            output: unknown;
+            /** Error */
+            error: {
+                [key: string]: unknown;
+            } | null;
+            /** Seconds */
+            seconds: number;
+        };
+        /**
+         * VersionItem
+         * @description An installed version.
+         */
+        VersionItem: {
+            /** Version */
+            version: string;
+            /** Title */
+            title: string;
+            /** Origin */
+            origin: string;
+            /** Digest */
+            digest: string;
+            /** Key Id */
+            key_id: string | null;
+            /** Active */
+            active: boolean;
+            /** Is Default */
+            is_default: boolean;
+            /** Installed By */
+            installed_by: string;
+            /**
+             * Installed At
+             * Format: date-time
+             */
+            installed_at: string;
+        };
+        /**
+         * VersionList
+         * @description A pack's installed versions, newest first, and the tenant's choices, newest first.
+         */
+        VersionList: {
+            /** Items */
+            items: components["schemas"]["VersionItem"][];
+            /** History */
+            history: components["schemas"]["ActivationItem"][];
+            /** Next Cursor */
+            next_cursor?: null;
         };
         /**
          * DryRunOut
@@ -730,6 +1675,20 @@ export interface components {
             examples: {
                 [key: string]: unknown;
             }[];
+            /** By Day */
+            by_day: components["schemas"]["DryRunDay"][];
+        };
+        /**
+         * DryRunOut
+         * @description What a playbook would do; nothing was done.
+         */
+        fettle__tools__schemas__DryRunOut: {
+            /** Playbook Id */
+            playbook_id: string;
+            /** Version */
+            version: number;
+            /** Steps */
+            steps: components["schemas"]["DryRunStep"][];
         };
     };
     responses: never;

@@ -45,9 +45,11 @@ export function Evidence() {
                   <tr key={bundle.id}>
                     <td data-figures data-label={t.evidence.sequence}>{bundle.sequence}</td>
                     <td data-label={t.evidence.incident}>
-                      <Link to="/t/$tenant/incidents/$incidentId" params={{ tenant: tenant.slug, incidentId: bundle.incident_id }}>
-                        {t.evidence.openIncident}
-                      </Link>
+                      {bundle.incident_id === null ? t.evidence.ofAudit : (
+                        <Link to="/t/$tenant/incidents/$incidentId" params={{ tenant: tenant.slug, incidentId: bundle.incident_id }}>
+                          {t.evidence.openIncident}
+                        </Link>
+                      )}
                     </td>
                     <td data-label={t.evidence.sealed}>{dateTime(bundle.sealed_at)}</td>
                     <td data-label={t.evidence.hash}><Hash value={bundle.hash} label={t.evidence.hash} /></td>

@@ -6,6 +6,7 @@ import { useState, type ReactNode } from "react";
 import { request } from "../api/client";
 import { session } from "../api/session";
 import type { Tenant } from "../api/types";
+import { slugOf } from "../lib/format";
 import { lastTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { Command, Empty, Lines, Panel, Trouble } from "../ui/parts";
@@ -64,8 +65,4 @@ function NewTenant() {
       </Stack>
     </form>
   );
-}
-
-function slugOf(name: string): string {
-  return name.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 48);
 }

@@ -9,6 +9,7 @@ import { rememberTenant, TenantContext, type TenantScope } from "../lib/tenant";
 import { t } from "../texts";
 import { Empty, Panel, Trouble } from "../ui/parts";
 import { ScreenLoading } from "./RouteStates";
+import { NotLetIn } from "./NotLetIn";
 import { Shell } from "./Shell";
 import { useTenants } from "./tenants";
 
@@ -52,6 +53,14 @@ export function TenantLayout() {
     return (
       <Shell tenants={[]} me={undefined} current={undefined}>
         <ScreenLoading />
+      </Shell>
+    );
+  }
+  const refused = me.data?.refused_because ?? null;
+  if (refused !== null) {
+    return (
+      <Shell tenants={tenants} me={me.data} current={undefined}>
+        <NotLetIn reason={refused} onChanged={() => void me.refetch()} />
       </Shell>
     );
   }

@@ -51,11 +51,25 @@ export const PAGES: readonly Page[] = MENU.flatMap((group): readonly Page[] => g
 export const SETTINGS = [
   {
     name: t.settings.groups.you,
-    pages: [{ to: "/t/$tenant/settings/appearance", label: t.settings.appearance, permission: null }],
+    pages: [
+      { to: "/t/$tenant/settings/profile", label: t.settings.profile, permission: null },
+      { to: "/t/$tenant/settings/appearance", label: t.settings.appearance, permission: null },
+    ],
+  },
+  {
+    name: t.settings.groups.people,
+    pages: [
+      { to: "/t/$tenant/settings/users", label: t.settings.users, permission: "users:read" },
+      { to: "/t/$tenant/settings/roles", label: t.settings.roles, permission: null },
+    ],
   },
   {
     name: t.settings.groups.access,
     pages: [{ to: "/t/$tenant/settings/keys", label: t.nav.keys, permission: "keys:read" }],
+  },
+  {
+    name: t.settings.groups.organisation,
+    pages: [{ to: "/t/$tenant/settings/tenants", label: t.settings.tenants, permission: "tenants:read" }],
   },
 ] as const satisfies readonly { name: string; pages: readonly Pick<MenuPage, "to" | "label" | "permission">[] }[];
 

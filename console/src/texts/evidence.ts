@@ -12,6 +12,7 @@ export const evidenceTexts = {
     sequence: "Number",
     incident: "Incident",
     openIncident: "Open",
+    ofAudit: "Records of the audit",
     sealed: "Sealed",
     hash: "Hash",
     previous: "Hash before",

@@ -12,10 +12,16 @@ export function returnAddress(location: Pick<Location, "pathname" | "search"> = 
   return query.size === 0 ? location.pathname : `${location.pathname}?${query.toString()}`;
 }
 
+let taken = "";
+
 /** The token that a link of a mail carries; it leaves the address at once, so that nothing keeps it. */
 export function takeToken(): string {
   const fragment = window.location.hash.slice(1);
-  const token = new URLSearchParams(window.location.search).get("token") ?? new URLSearchParams(fragment).get("token") ?? fragment;
-  if (token !== "") window.history.replaceState(null, "", window.location.pathname);
-  return token;
+  const found = new URLSearchParams(window.location.search).get("token") ?? new URLSearchParams(fragment).get("token") ?? fragment;
+  if (found !== "") {
+    // A page may be made twice before it is shown, and asks again.
+    taken = found;
+    window.history.replaceState(null, "", window.location.pathname);
+  }
+  return taken;
 }

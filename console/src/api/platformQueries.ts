@@ -1,0 +1,52 @@
+// What the screens about the platform read: audit, events, dead letters, lag, health, jobs.
+import { queryOptions } from "@tanstack/react-query";
+import { request } from "./client";
+import { pagesOf } from "./identityQueries";
+import { ApiProblem } from "./problem";
+import type { AuditRecord, DeadLetter, Health, Job, ReaderLag } from "./platform";
+import type { Page, StoredEvent } from "./types";
+
+export const auditQuery = (tenantId: string, filters: Record<string, string>) => pagesOf<AuditRecord>([tenantId, "audit"], "audit", { tenantId, filters });
+
+export const deadLettersQuery = (tenantId: string) => pagesOf<DeadLetter>([tenantId, "dead-letters"], "events/dead-letters", { tenantId });
+
+const EVENT_PAGE = 100;
+
+/** The events after a position, oldest first. */
+export const eventsAfter = (tenantId: string, filters: Record<string, string>, after: number, signal?: AbortSignal) =>
+  request<Page<StoredEvent>>("events", { tenantId, query: new URLSearchParams({ ...filters, after: String(after), limit: String(EVENT_PAGE) }), signal });
+
+const LAG_MS = 3000;
+
+export const lagQuery = (tenantId: string) =>
+  queryOptions({
+    queryKey: [tenantId, "lag"],
+    queryFn: ({ signal }) => request<{ groups: ReaderLag[] }>("events/lag", { tenantId, signal }),
+    refetchInterval: LAG_MS,
+  });
+
+const HEALTH_MS = 5000;
+
+/** Health is told to everybody, outside the API's prefix; 503 tells of it, too. */
+export const healthQuery = () =>
+  queryOptions({
+    queryKey: ["health"],
+    queryFn: async ({ signal }) => {
+      const response = await fetch("/health", { signal }).catch(() => {
+        throw ApiProblem.unreachable();
+      });
+      if (!response.ok && response.status !== 503) throw await ApiProblem.from(response);
+      return { health: (await response.json()) as Health, at: Date.now() };
+    },
+    refetchInterval: HEALTH_MS,
+    staleTime: 0,
+  });
+
+const JOBS_MS = 4000;
+
+export const jobsQuery = (tenantId: string, name: string) =>
+  queryOptions({
+    queryKey: [tenantId, "jobs", name],
+    queryFn: ({ signal }) => request<Page<Job>>("jobs", { tenantId, query: new URLSearchParams({ name, limit: "10" }), signal }),
+    refetchInterval: (query) => (query.state.data?.items.some((job) => job.state === "queued" || job.state === "running") ? JOBS_MS : false),
+  });

@@ -1,0 +1,246 @@
+// Tenants and the partners that look after them, for those who run several; and the accounts of the installation.
+import { Button, Group, Modal, NativeSelect, Stack, TextInput } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { request } from "../../api/client";
+import type { Account, Partner, TenantItem } from "../../api/identity";
+import { accountsQuery, partnerMembersQuery, partnersQuery, tenantsQuery } from "../../api/identityQueries";
+import { faultOf } from "../../api/problem";
+import { meQuery } from "../../api/queries";
+import { slugOf, words } from "../../lib/format";
+import { useStepUp } from "../../lib/stepUp";
+import { useMay } from "../../lib/tenant";
+import { t } from "../../texts";
+import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { IconPlus } from "../../ui/icons";
+import { Listing, unseen } from "../../ui/Listing";
+import { Tag } from "../../ui/marks";
+import { Ago, Empty, Fold, Lines, PageHead, Panel, Trouble } from "../../ui/parts";
+import classes from "./Settings.module.css";
+
+const TYPING_MS = 250;
+
+export function Tenants() {
+  const me = useQuery(meQuery()).data;
+  const isAdmin = me?.is_platform_admin ?? false;
+  const partners = useInfiniteQuery(partnersQuery());
+  const known = partners.data?.pages.flatMap((page) => page.items) ?? [];
+  return (
+    <>
+      <title>{t.pageTitle(t.settings.tenants)}</title>
+      <PageHead title={t.settings.tenants} />
+      <TenantList partners={known} isAdmin={isAdmin} />
+      {(isAdmin || known.length > 0) && <Partners partners={known} isAdmin={isAdmin} error={partners.error} />}
+      {isAdmin && <Accounts />}
+    </>
+  );
+}
+
+function TenantList({ partners, isAdmin }: { partners: Partner[]; isAdmin: boolean }) {
+  const mayWrite = useMay("tenants:write");
+  const [typed, setTyped] = useState("");
+  const [q] = useDebouncedValue(typed.trim(), TYPING_MS);
+  const list = useInfiniteQuery(tenantsQuery(q === "" ? {} : { q }));
+  const [editing, setEditing] = useState<TenantItem | "new" | null>(null);
+  return (
+    <>
+      <Listing
+        list={list} title={t.tenants.tenants} columns={[t.users.name, t.tenants.slug, t.tenants.partner, t.tenants.since, unseen(t.common.actions)]}
+        aside={
+          <Group gap="xs">
+            <TextInput type="search" size="xs" aria-label={t.tenants.search} placeholder={t.tenants.search} value={typed} maxLength={200} onChange={(event) => setTyped(event.currentTarget.value)} />
+            {mayWrite && <Button size="xs" leftSection={<IconPlus width="0.95rem" />} onClick={() => setEditing("new")}>{t.tenants.make}</Button>}
+          </Group>
+        }
+        empty={<Empty title={t.tenants.none} />}
+        row={(tenant) => (
+          <>
+            <td data-label={t.users.name}><Link to="/t/$tenant/overview" params={{ tenant: tenant.slug }}>{tenant.name}</Link></td>
+            <td data-label={t.tenants.slug}><code>{tenant.slug}</code></td>
+            <td data-label={t.tenants.partner}>{partners.find((partner) => partner.id === tenant.partner_id)?.name ?? "–"}</td>
+            <td data-label={t.tenants.since}><Ago at={tenant.created_at} /></td>
+            <td data-figures>{mayWrite && <Button size="compact-xs" variant="default" onClick={() => setEditing(tenant)} aria-label={t.roles.editNamed(tenant.name)}>{t.roles.edit}</Button>}</td>
+          </>
+        )}
+      />
+      {editing !== null && <EditTenant tenant={editing === "new" ? null : editing} partners={partners} isAdmin={isAdmin} onClose={() => setEditing(null)} />}
+    </>
+  );
+}
+
+interface EditTenantProps {
+  tenant: TenantItem | null;
+  partners: Partner[];
+  isAdmin: boolean;
+  onClose: () => void;
+}
+
+function EditTenant({ tenant, partners, isAdmin, onClose }: EditTenantProps) {
+  const client = useQueryClient();
+  const [name, setName] = useState(tenant?.name ?? "");
+  const [slug, setSlug] = useState("");
+  const [partner, setPartner] = useState(tenant?.partner_id ?? (isAdmin ? "" : (partners[0]?.id ?? "")));
+  const save = useMutation({
+    mutationFn: () => {
+      const partnerId = partner === "" ? null : partner;
+      if (tenant === null) {
+        return request("tenants", { method: "POST", body: { name: name.trim(), slug: slug || slugOf(name), ...(partnerId === null ? {} : { partner_id: partnerId }) } });
+      }
+      return request(`tenants/${tenant.id}`, { method: "PATCH", body: { name: name.trim(), ...(isAdmin ? { partner_id: partnerId } : {}) } });
+    },
+    onSuccess: async () => {
+      await Promise.all([client.invalidateQueries({ queryKey: ["tenants"] }), client.invalidateQueries({ queryKey: ["me"] })]);
+      onClose();
+    },
+  });
+  return (
+    <Modal opened onClose={onClose} title={tenant === null ? t.tenants.make : t.roles.editNamed(tenant.name)} closeButtonProps={{ "aria-label": t.common.close }}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate();
+        }}
+      >
+        <Stack gap="sm">
+          <TextInput label={t.users.name} required maxLength={200} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} error={faultOf(save.error, "/name")} />
+          {tenant === null && (
+            <TextInput
+              label={t.tenants.slug} description={t.tenants.slugHelp} maxLength={63} value={slug} placeholder={slugOf(name)} onChange={(event) => setSlug(event.currentTarget.value)}
+              error={faultOf(save.error, "/slug")}
+            />
+          )}
+          {(isAdmin || (tenant === null && partners.length > 1)) && (
+            <NativeSelect
+              label={t.tenants.partner} value={partner} onChange={(event) => setPartner(event.currentTarget.value)}
+              data={[...(isAdmin ? [{ value: "", label: t.tenants.noPartner }] : []), ...partners.map((one) => ({ value: one.id, label: one.name }))]}
+            />
+          )}
+          {save.error !== null && <Trouble error={save.error} />}
+          <Group justify="flex-end" gap="xs">
+            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
+            <Button type="submit" loading={save.isPending} disabled={name.trim() === ""}>{t.common.save}</Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function Partners({ partners, isAdmin, error }: { partners: Partner[]; isAdmin: boolean; error: Error | null }) {
+  const [editing, setEditing] = useState<Partner | "new" | null>(null);
+  return (
+    <Panel
+      title={t.tenants.partners}
+      aside={isAdmin && <Button size="xs" leftSection={<IconPlus width="0.95rem" />} onClick={() => setEditing("new")}>{t.tenants.makePartner}</Button>}
+    >
+      {error !== null && <Trouble error={error} />}
+      {partners.length === 0 && <p className={classes["soft"]} style={{ margin: 0 }}>{t.tenants.noPartners}</p>}
+      <ul className={classes["rows"]}>
+        {partners.map((partner) => (
+          <li key={partner.id}>
+            <div className={classes["grow"]}>
+              <p>{partner.name} <code className={classes["soft"]}>{partner.slug}</code></p>
+              <Fold title={t.tenants.people}><PartnerPeople partner={partner} /></Fold>
+            </div>
+            <Button size="compact-xs" variant="default" onClick={() => setEditing(partner)} aria-label={t.roles.editNamed(partner.name)}>{t.security.rename}</Button>
+          </li>
+        ))}
+      </ul>
+      {editing !== null && <EditPartner partner={editing === "new" ? null : editing} onClose={() => setEditing(null)} />}
+    </Panel>
+  );
+}
+
+function PartnerPeople({ partner }: { partner: Partner }) {
+  const list = useInfiniteQuery(partnerMembersQuery(partner.id));
+  const people = list.data?.pages.flatMap((page) => page.items);
+  if (people === undefined) return list.error === null ? <Lines rows={2} /> : <Trouble error={list.error} />;
+  if (people.length === 0) return <p className={classes["soft"]}>{t.tenants.nobody}</p>;
+  return <ul>{people.map((person) => <li key={person.id}>{person.name || person.email} <span className={classes["soft"]}>{person.email} · {words(person.role)}</span></li>)}</ul>;
+}
+
+function EditPartner({ partner, onClose }: { partner: Partner | null; onClose: () => void }) {
+  const client = useQueryClient();
+  const [name, setName] = useState(partner?.name ?? "");
+  const save = useMutation({
+    mutationFn: () =>
+      partner === null
+        ? request("partners", { method: "POST", body: { name: name.trim(), slug: slugOf(name) } })
+        : request(`partners/${partner.id}`, { method: "PATCH", body: { name: name.trim() } }),
+    onSuccess: async () => {
+      await client.invalidateQueries({ queryKey: ["partners"] });
+      onClose();
+    },
+  });
+  return (
+    <Modal opened onClose={onClose} title={partner === null ? t.tenants.makePartner : t.roles.editNamed(partner.name)} closeButtonProps={{ "aria-label": t.common.close }}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate();
+        }}
+      >
+        <Stack gap="sm">
+          <TextInput label={t.users.name} required maxLength={200} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          {save.error !== null && <Trouble error={save.error} />}
+          <Group justify="flex-end" gap="xs">
+            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
+            <Button type="submit" loading={save.isPending} disabled={slugOf(name) === ""}>{t.common.save}</Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function Accounts() {
+  const client = useQueryClient();
+  const stepUp = useStepUp();
+  const me = useQuery(meQuery()).data;
+  const [typed, setTyped] = useState("");
+  const [q] = useDebouncedValue(typed.trim(), TYPING_MS);
+  const list = useInfiniteQuery(accountsQuery(q === "" ? {} : { q }));
+  const [changing, setChanging] = useState<Account | null>(null);
+  const change = useMutation({
+    mutationFn: (account: Account) => stepUp(() => request(`accounts/${account.id}`, { method: "PATCH", body: { disabled: account.disabled_at === null } })),
+    onSuccess: async () => {
+      await client.invalidateQueries({ queryKey: ["accounts"] });
+      setChanging(null);
+    },
+  });
+  return (
+    <>
+      <Listing
+        list={list} title={t.tenants.accounts} columns={[t.users.name, t.tenants.since, unseen(t.common.actions)]} empty={<Empty title={t.users.none} />}
+        aside={<TextInput type="search" size="xs" aria-label={t.users.search} placeholder={t.users.search} value={typed} maxLength={200} onChange={(event) => setTyped(event.currentTarget.value)} />}
+        row={(account) => (
+          <>
+            <td data-label={t.users.name}>
+              <div>
+                {account.name || account.email} {account.is_platform_admin && <Tag tone="plain">{t.profile.admin}</Tag>} {account.disabled_at !== null && <Tag tone="waiting">{t.users.disabled}</Tag>}
+                <div className={classes["soft"]}>{account.email}</div>
+              </div>
+            </td>
+            <td data-label={t.tenants.since}><Ago at={account.created_at} /></td>
+            <td data-figures>
+              {account.id !== me?.id && (
+                <Button size="compact-xs" variant="default" onClick={() => setChanging(account)} aria-label={t.tenants.turn(account.email, account.disabled_at === null)}>
+                  {account.disabled_at === null ? t.tenants.disable : t.tenants.enable}
+                </Button>
+              )}
+            </td>
+          </>
+        )}
+      />
+      {changing !== null && (
+        <ConfirmDialog
+          title={t.tenants.turn(changing.email, changing.disabled_at === null)} consequence={changing.disabled_at === null ? t.tenants.disableText : t.tenants.enableText}
+          confirm={changing.disabled_at === null ? t.tenants.disable : t.tenants.enable} harmless={changing.disabled_at !== null}
+          pending={change.isPending} error={change.error} onClose={() => setChanging(null)} onConfirm={() => change.mutate(changing)}
+        />
+      )}
+    </>
+  );
+}
