@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from tests.signed_in import own_things
+
 from fettle.kernel.ids import new_id
 
 CANARY = f"canary-{uuid4().hex}"
@@ -92,18 +94,23 @@ async def populate(api) -> Alder:
     mine.put(pack_id="compliance-it", playbook_id="PB-OWN", name="chosen-by-both")
     mine.put(letter_id=await _dead_letter(api), job_id=await _job(api))
     mine.put(**await _work(api, mine.values["incident_id"], first["incident_id"]))
+    mine.put(**await own_things(api, member["id"], CANARY))
     await api.settle()
     return mine
 
 
-async def _partner(api) -> str:
-    """Put alder into the care of a partner that has one person."""
-    named = {"name": CANARY, "slug": f"partner-{uuid4().hex[:12]}"}
-    partner = (await command(api, "POST", "/partners", named, api.owner()))["id"]
-    person = {"email": f"{uuid4().hex}@example.org", "name": CANARY, "role": "partner_admin"}
-    await command(api, "POST", f"/partners/{partner}/members", person, api.owner())
-    await command(api, "PATCH", f"/tenants/{api.alder.id}", {"partner_id": partner}, api.owner())
-    return str(partner)
+async def _job(api) -> str:
+    """Put in long work as it is after its end."""
+    job_id = new_id()
+    async with api.platform.database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO jobs (id, tenant_id, name, arguments, state, progress, result, requested_by) VALUES "
+            "($1, $2, 'test.nothing', '{}', 'succeeded', 1, jsonb_build_object('href', $3::text), 'system:test')",
+            job_id,
+            api.alder.id,
+            f"/{CANARY}",
+        )
+    return str(job_id)
 
 
 async def _work(api, incident_id, other_id) -> dict[str, str]:
@@ -124,18 +131,14 @@ async def _work(api, incident_id, other_id) -> dict[str, str]:
     }
 
 
-async def _job(api) -> str:
-    """Put in long work as it is after its end."""
-    job_id = new_id()
-    async with api.platform.database.raw_system() as connection:
-        await connection.execute(
-            "INSERT INTO jobs (id, tenant_id, name, arguments, state, progress, result, requested_by) VALUES "
-            "($1, $2, 'test.nothing', '{}', 'succeeded', 1, jsonb_build_object('href', $3::text), 'system:test')",
-            job_id,
-            api.alder.id,
-            f"/{CANARY}",
-        )
-    return str(job_id)
+async def _partner(api) -> str:
+    """Put alder into the care of a partner that has one person."""
+    named = {"name": CANARY, "slug": f"partner-{uuid4().hex[:12]}"}
+    partner = (await command(api, "POST", "/partners", named, api.owner()))["id"]
+    person = {"email": f"{uuid4().hex}@example.org", "name": CANARY, "role": "partner_admin"}
+    await command(api, "POST", f"/partners/{partner}/members", person, api.owner())
+    await command(api, "PATCH", f"/tenants/{api.alder.id}", {"partner_id": partner}, api.owner())
+    return str(partner)
 
 
 async def _dead_letter(api) -> str:

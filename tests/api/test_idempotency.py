@@ -7,15 +7,17 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from tests.authenticator import Authenticator
 from tests.fixtures_api import OWNER_PASSWORD
 from tests.packs.content import small_pack
 from tests.populated import RULE, Alder, populate
+from tests.signed_in import LOCALHOST, begin_totp, enrol, passkey_to_add, passkey_to_use, sign_in, someone
 
 from fettle.cli.packs import pack_archive
 from fettle.identity.owner import OWNER_EMAIL
 from fettle.kernel.http.idempotency import HEADER, LONGEST_KEY
 
-SECRETS = ("access_token", "secret", "one_time_password")
+SECRETS = ("access_token", "secret", "one_time_password", "recovery_codes", "challenge_id")
 SENT = {"check_type": "sandbox_process", "host": "idempotent"}
 NOTICE = {
     "version": "4",
@@ -35,12 +37,14 @@ class Case:
         other: Another body; None where the other request differs by its query alone.
         values: For the path.
         owner: Whether the platform's owner sends it.
+        headers: Of whoever else sends it.
     """
 
     body: Any = None
     other: Any = None
     values: Mapping[str, str] | None = None
     owner: bool = False
+    headers: Mapping[str, str] | None = None
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -96,8 +100,38 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
         "/packs/{pack_id}/deactivate": Case(values={"pack_id": versions}),
         "/packs/{pack_id}/rollback": Case(values={"pack_id": versions}),
         "/packs/{pack_id}/test": Case(values={"pack_id": versions}),
+        **await of_ones_own(api),
         # The last: the owner's other sessions end with it.
         "/auth/password": Case(new_password, new_password | {"new_password": "else " * 5}, owner=True),
+    }
+
+
+async def of_ones_own(api) -> dict[str, Case]:
+    """Return the cases of how people sign in, each of a person of its own."""
+    fresh, begun, enrolled, leaves = [await someone(api) for _ in range(4)]
+    devices = Authenticator(), Authenticator()
+    code = {"code": await begin_totp(api, begun)}
+    codes, spare = await enrol(api, enrolled), await enrol(api, leaves)
+    half = (await sign_in(api, enrolled.email))["challenge"]
+    answer = {"challenge": half, "method": "recovery_code", "code": codes[0]}
+    adds = await passkey_to_add(api, fresh, devices[0])
+    to_use = await passkey_to_add(api, fresh, devices[1])
+    added = await api.client.post("/api/v1/me/passkeys", headers=fresh.headers, json=to_use)
+    assert added.status_code == 201, added.text
+    uses = await passkey_to_use(api, devices[1])
+    password = {"password": OWNER_PASSWORD}
+    return {
+        "/auth/mfa": Case(answer, answer | {"code": codes[1]}, headers=LOCALHOST),
+        "/auth/passkeys/options": Case(headers=LOCALHOST),
+        "/auth/passkeys/verify": Case(uses, uses | {"credential": {}}, headers=LOCALHOST),
+        "/me/confirm": Case(password | {"code": codes[2]}, password, headers=enrolled.headers),
+        "/me/recovery-codes": Case({}, password, headers=enrolled.headers),
+        "/me/totp": Case({}, password, headers=fresh.headers),
+        "/me/totp/confirm": Case(code, {"code": "000000"}, headers=begun.headers),
+        "/me/totp/disable": Case({"code": spare[0]}, {"code": spare[1]}, headers=leaves.headers),
+        "/me/passkeys/options": Case({}, password, headers=fresh.headers),
+        "/me/passkeys": Case(adds, adds | {"name": "Other"}, headers=fresh.headers),
+        "/me/sessions/end-others": Case(headers=fresh.headers),
     }
 
 
@@ -171,7 +205,8 @@ async def test_a_key_that_is_none_is_refused_by_every_post(api, key):
 
 async def send(api, alder, path, case, key, *, other=False):
     values = dict(alder.values) | dict(case.values or {})
-    headers = (api.owner(api.alder) if case.owner else api.alder.headers()) | {HEADER: key}
+    headers = api.owner(api.alder) if case.owner else api.alder.headers()
+    headers = {**(headers if case.headers is None else case.headers), HEADER: key}
     body = case.other if other and case.other is not None else case.body
     content = {"content": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
     if path in {"/auth/refresh", "/auth/logout"}:

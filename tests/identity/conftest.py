@@ -19,6 +19,9 @@ from fettle.kernel.platform import Platform
 
 PASSWORD = "several unrelated words"
 
+_hashes: list[str] = []
+"""Of the one password, computed once: argon2id is slow on purpose."""
+
 
 @dataclass
 class Person:
@@ -49,7 +52,8 @@ def make_person(platform: Platform):
     async def make(roles: dict[UUID, str] | None = None, **columns: Any) -> Person:
         person = Person(new_id(), f"{uuid4().hex}@example.org")
         values = {"is_platform_admin": False, "must_change_password": False, **columns}
-        password_hash = await passwords(platform).hash(PASSWORD)
+        if not _hashes:
+            _hashes.append(await passwords(platform).hash(PASSWORD))
         async with platform.database.raw_system() as connection:
             await connection.execute(
                 "INSERT INTO users (id, email, name, password_hash, is_platform_admin, must_change_password) "
@@ -57,7 +61,7 @@ def make_person(platform: Platform):
                 person.id,
                 person.email,
                 "Ann Example",
-                password_hash,
+                _hashes[0],
                 values["is_platform_admin"],
                 values["must_change_password"],
             )

@@ -15,9 +15,15 @@ PLATFORM_TABLES = {
     "pack_versions",
     "partner_members",
     "partners",
+    "passkey_challenges",
+    "passkeys",
+    "recovery_codes",
     "refresh_sessions",
     "refresh_tokens",
+    "sign_in_challenges",
+    "sign_on_states",
     "token_keys",
+    "totp_factors",
     "users",
 }
 """Tables of the installation: a new table without tenant_id must be put here by hand, and be thought about."""
@@ -28,6 +34,7 @@ UNREADABLE = {
     ("api_keys", "old_secret_hash"),
     ("users", "password_hash"),
     ("users", "is_platform_admin"),
+    ("identity_providers", "sealed_client_secret"),
 }
 
 ORACLE_FREE = {

@@ -14,6 +14,9 @@ OPEN: Final = frozenset(
         "/api/docs",
         "/api/v1/openapi.json",
         "/api/v1/auth/login",
+        "/api/v1/auth/mfa",
+        "/api/v1/auth/passkeys/options",
+        "/api/v1/auth/passkeys/verify",
         "/api/v1/auth/refresh",
         "/api/v1/auth/logout",
     }

@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 from redis.exceptions import RedisError
 
+from fettle.identity import sign_in_policy
 from fettle.identity.grants import GRANTS, grants_of
 from fettle.identity.key_use import KeyUse
 from fettle.identity.permissions import KEY_SCOPES, PERMISSIONS
@@ -36,7 +37,7 @@ _LISTEN_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 1.0
 
 _HOLDER: Final = (
-    "SELECT u.is_platform_admin, u.must_change_password, g.* "  # noqa: S608 - of constants
+    "SELECT u.is_platform_admin, u.must_change_password, s.methods, s.within_tenant, g.* "  # noqa: S608 - of constants
     f"FROM refresh_sessions s JOIN users u ON u.id = s.user_id LEFT JOIN LATERAL ({GRANTS}) AS g ON true "
     "WHERE s.id = $1 AND u.id = $2 AND s.ended_at IS NULL AND u.disabled_at IS NULL"
 )
@@ -65,6 +66,8 @@ class Caller:
         good_until: When the credential expires by itself.
         partners: The person's role by partner; it holds in each of the partner's tenants.
         custom_roles: The tenants' own roles that the rights come from, as ``<tenant>/<name>``.
+        methods: What the person's sign-in proved, first things first.
+        within_tenant: The one tenant that the sign-in reaches, where that tenant's provider vouched for it.
     """
 
     user_id: UUID | None
@@ -76,6 +79,8 @@ class Caller:
     good_until: datetime | None
     partners: Mapping[UUID, str] = field(default_factory=dict)
     custom_roles: frozenset[str] = frozenset()
+    methods: tuple[str, ...] = ()
+    within_tenant: UUID | None = None
 
     @property
     def actor(self) -> str:
@@ -257,17 +262,21 @@ class Authenticator:
             rows = await connection.fetch(_HOLDER, claims.session_id, claims.user_id)
         if not rows:
             raise TokenRefused("session ended or account disabled")
-        granted = grants_of(rows)
+        granted, within = grants_of(rows), rows[0]["within_tenant"]
+        if within is not None:
+            granted = granted.within(within)
         return Caller(
             user_id=claims.user_id,
             api_key_id=None,
             session_id=claims.session_id,
-            is_platform_admin=rows[0]["is_platform_admin"],
+            is_platform_admin=rows[0]["is_platform_admin"] and within is None,
             must_change_password=rows[0]["must_change_password"],
             rights=granted.rights,
             good_until=claims.expires_at,
             partners=granted.partners,
             custom_roles=granted.custom_roles,
+            methods=tuple(rows[0]["methods"]),
+            within_tenant=within,
         )
 
     async def _choose_tenant(self, caller: Caller, header: str | None) -> Access:
@@ -280,6 +289,14 @@ class Authenticator:
             permissions = caller.rights[tenant_id]
         else:
             raise _no_such_tenant()
+        if caller.user_id is not None:
+            await sign_in_policy.check(
+                self._platform,
+                tenant_id,
+                caller.methods,
+                partners=caller.partners,
+                is_admin=caller.is_platform_admin,
+            )
         return Access(caller.user_id, caller.api_key_id, caller.actor, tenant_id, permissions)
 
     async def _tenant_exists(self, tenant_id: UUID) -> bool:

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import Request, Response
 
-from fettle.identity.sign_in import SignedIn
+from fettle.identity.sessions import SignedIn
 from fettle.kernel.clock import utcnow
 from fettle.kernel.errors import Forbidden
 from fettle.kernel.http.targets import is_same_origin

@@ -37,6 +37,7 @@ class User(Base):
     password_hash: Mapped[str]
     is_platform_admin: Mapped[bool] = mapped_column(server_default=text("false"))
     must_change_password: Mapped[bool] = mapped_column(server_default=text("false"))
+    password_changed_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
     disabled_at: Mapped[datetime | None] = mapped_column(_MOMENT)
     created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
 
@@ -82,7 +83,11 @@ class RefreshSession(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     address: Mapped[str | None]
     agent: Mapped[str | None]
+    methods: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
+    within_tenant: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id"))
     created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
+    authenticated_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
+    last_used_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
     expires_at: Mapped[datetime] = mapped_column(_MOMENT)
     ended_at: Mapped[datetime | None] = mapped_column(_MOMENT)
     ended_because: Mapped[str | None]
@@ -119,6 +124,7 @@ class TokenKey(Base):
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
     sealed_private_key: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
+    superseded_at: Mapped[datetime | None] = mapped_column(_MOMENT)
     retired_at: Mapped[datetime | None] = mapped_column(_MOMENT)
 
 

@@ -10,6 +10,7 @@ from pwdlib.exceptions import PwdlibError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from fettle.kernel.errors import FieldError, Invalid
+from fettle.kernel.platform import Platform
 
 MIN_CHARS: Final = 12
 MAX_CHARS: Final = 128
@@ -57,6 +58,19 @@ class Passwords:
             return self._hasher.verify(password, stored_hash)
         except PwdlibError:
             return False
+
+
+def passwords(platform: Platform) -> Passwords:
+    """Return the process's password hasher."""
+    found = platform.parts.get("identity.passwords")
+    if not isinstance(found, Passwords):
+        found = platform.parts["identity.passwords"] = Passwords()
+    return found
+
+
+def normal_email(email: str) -> str:
+    """Return an address in the one form in which it is stored and compared."""
+    return email.strip().lower()
 
 
 def new_one_time_password() -> str:

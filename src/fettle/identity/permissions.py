@@ -28,6 +28,8 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "tenants:write": "Create and rename tenants.",
         "users:read": "See who belongs to a tenant.",
         "users:write": "Invite people, change and end memberships, define the tenant's own roles.",
+        "sign_on:read": "See how a tenant's people sign in: its policy and its identity providers.",
+        "sign_on:write": "Change how a tenant's people sign in.",
         "keys:read": "See API keys, never their secrets.",
         "keys:write": "Create and revoke API keys.",
         "audit:read": "See who changed what.",
@@ -52,7 +54,7 @@ _VIEWER = frozenset(
     }
 )
 _ANALYST = _VIEWER | {"evidence:read", "incidents:write"}
-_AUDITOR = _VIEWER | {"evidence:read", "audit:read", "users:read", "keys:read"}
+_AUDITOR = _VIEWER | {"evidence:read", "audit:read", "users:read", "sign_on:read", "keys:read"}
 _OPERATOR = _ANALYST | {
     "exceptions:write",
     "approvals:decide",
@@ -69,6 +71,7 @@ _TENANT_ADMIN = (
         "tools:write",
         "packs:write",
         "users:write",
+        "sign_on:write",
         "keys:write",
     }
 )
@@ -114,8 +117,8 @@ ROLES: Final[Mapping[str, Role]] = MappingProxyType(
 MEMBER_ROLES: Final = tuple(name for name in ROLES if name != "platform_admin")
 """Roles of a membership in one tenant; ``platform_admin`` belongs to an account, not to a tenant."""
 
-KEY_SCOPES: Final = frozenset(PERMISSIONS) - {"platform:admin", "tenants:write"}
-"""What an API key can carry: it belongs to one tenant, so nothing that reaches beyond one."""
+KEY_SCOPES: Final = frozenset(PERMISSIONS) - {"platform:admin", "tenants:write", "sign_on:write"}
+"""What an API key can carry: it belongs to one tenant, so nothing that reaches beyond one, nor who gets in."""
 
 
 def permissions_of(role: str) -> frozenset[str]:

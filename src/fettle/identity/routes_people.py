@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import select
 
-from fettle.identity import accounts, members, roles
+from fettle.identity import accounts, members, roles, step_up
 from fettle.identity import schemas_people as schemas
 from fettle.identity.access import (
     TENANT_HEADER,
@@ -24,6 +24,7 @@ from fettle.identity.authentication import Caller, authenticator
 from fettle.identity.models import ApiKey, Membership, Tenant, User
 from fettle.identity.models_people import Partner
 from fettle.identity.permissions import PERMISSIONS
+from fettle.identity.sign_in_policy import SecondFactorRequired, SignInWayRefused
 from fettle.kernel.http.pages import Page, Paging
 from fettle.kernel.http.routes import StrictRoute
 from fettle.kernel.platform import Platform
@@ -58,9 +59,12 @@ async def me(
 ) -> schemas.Me:
     """Who is calling, their tenants and partners, and their permissions in the tenant that the request names."""
     header = request.headers.get(TENANT_HEADER)
-    chosen = None
+    chosen, refusal = None, None
     if not caller.must_change_password and (header is not None or len(caller.rights) == 1):
-        chosen = await authenticator(platform).access(token, header)
+        try:
+            chosen = await authenticator(platform).access(token, header)
+        except (SecondFactorRequired, SignInWayRefused) as refused:
+            refusal = refused.slug
     return schemas.Me(
         **await _name_of(platform, caller),
         is_platform_admin=caller.is_platform_admin,
@@ -69,6 +73,7 @@ async def me(
         partners=await _partners_of(platform, caller),
         tenant_id=chosen.tenant_id if chosen is not None else None,
         permissions=sorted(chosen.permissions) if chosen is not None else [],
+        refused_because=refusal,
     )
 
 
@@ -77,7 +82,7 @@ async def change_my_name(
     body: schemas.MyName, platform: CurrentPlatform, caller: SignedInCaller, who: CallerWho
 ) -> schemas.Myself:
     """Give oneself another name."""
-    caller.refuse_one_time_password()
+    step_up.person(caller)
     return schemas.Myself.model_validate(await accounts.change_own_name(platform, caller, who, body.name))
 
 

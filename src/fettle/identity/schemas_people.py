@@ -56,6 +56,10 @@ class Me(Output):
     partners: list[PartnerOfMine]
     tenant_id: UUID | None = Field(description="The tenant that the request is about, where one is chosen.")
     permissions: list[str] = Field(description="In that tenant; empty where none is chosen.")
+    refused_because: str | None = Field(
+        None,
+        description="Why that tenant does not let this sign-in in: second-factor-required, sign-in-way-refused.",
+    )
 
 
 class MyName(Input):
