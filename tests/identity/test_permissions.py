@@ -28,6 +28,8 @@ MATRIX = {
     "tenants:write": "11......",
     "users:read": "111..1..",
     "users:write": "111.....",
+    "sign_on:read": "111..1..",
+    "sign_on:write": "111.....",
     "keys:read": "111..1..",
     "keys:write": "111.....",
     "audit:read": "111..1..",
