@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from fettle.central.stream_messages import EVENT_TYPES, LiveMessage, Publication, messages_of, platform_status
 from fettle.central.stream_publisher import channel, settled_position
 from fettle.kernel import events as store
+from fettle.kernel.database import DriverConnection
 from fettle.kernel.errors import RateLimited, Unavailable
 from fettle.kernel.horizon import Horizon
 from fettle.kernel.ids import new_id
@@ -35,6 +36,9 @@ READERS_OF_ONE: Final = 50
 
 READERS: Final = 2_000
 """Open streams in one process."""
+
+GREETING: Final = 200
+"""Connections of one process that have not said yet who they are."""
 
 _PAGE: Final = 500
 _LOOK_SECONDS: Final = 2.0
@@ -140,6 +144,7 @@ class LiveHub:
         self._feeds: dict[UUID, Feed] = {}
         self._open: Counter[str] = Counter()
         self._readers: set[Reader] = set()
+        self._greeting = 0
         self._horizon: Horizon | None = None
         self._horizon_lock = asyncio.Lock()
         self._own_channel = f"fettle:live:hub:{new_id()}"
@@ -178,6 +183,21 @@ class LiveHub:
             self._open[actor] -= 1
             if not self._open[actor]:
                 del self._open[actor]
+
+    @contextlib.contextmanager
+    def greeting(self) -> Iterator[None]:
+        """Count a connection while it has not said who it is.
+
+        Raises:
+            Unavailable: The process has too many of these.
+        """
+        if self._greeting >= GREETING:
+            raise Unavailable("Too many connections have not said who they are. Try again in a moment.")
+        self._greeting += 1
+        try:
+            yield
+        finally:
+            self._greeting -= 1
 
     @contextlib.asynccontextmanager
     async def reading(self, tenant_id: UUID, reader: Reader) -> AsyncIterator[int]:
@@ -223,21 +243,23 @@ class LiveHub:
             after = page[-1].position
 
     async def settled(self) -> int:
-        """Return how far the store can be read now."""
+        """Return how far the store can be read now; all that was committed before the call is within it.
+
+        It ends where the store ended when it was asked, or at a hole: under a flood there is always more.
+        """
         async with self._horizon_lock, self._platform.database.raw_system() as connection:
             if self._horizon is None:
                 self._horizon = Horizon(await settled_position(connection))
-            before = -1
-            while self._horizon.position != before:
+            last, before = await _last_position(connection), -1
+            while before < self._horizon.position < last:
                 before = self._horizon.position
                 await self._horizon.advance(connection)
-            return before
+            return self._horizon.position
 
     async def is_ahead(self, position: int) -> bool:
         """Say whether no event has this position yet: it came from another store than this one."""
         async with self._platform.database.raw_system() as connection:
-            last: int = await connection.fetchval("SELECT coalesce(max(position), 0) FROM events")
-        return position > last
+            return position > await _last_position(connection)
 
     async def close(self) -> None:
         """Let every reader go, and stop."""
@@ -270,6 +292,7 @@ class LiveHub:
                 feed.subscribed.clear()
             retry_at = asyncio.get_running_loop().time() + _RETRY_SECONDS
             while asyncio.get_running_loop().time() < retry_at:
+                self._forget_unwatched()
                 await self._look()
                 await asyncio.sleep(_WITHOUT_REDIS_SECONDS)
 
@@ -284,30 +307,36 @@ class LiveHub:
             while True:
                 # A bound of our own: the client may wait for ever for an answer that a broken connection lost.
                 async with asyncio.timeout(_LOOK_SECONDS + _REDIS_SECONDS):
-                    await self._adjust(connection, subscribed)
                     received = await connection.get_message(timeout=max(0.01, look_at - loop.time()))
+                    if received is not None and received["channel"] == self._own_channel.encode():
+                        await self._adjust(connection, subscribed)
                 if received is not None:
                     await self._take(received)
                 if loop.time() >= look_at:
                     async with asyncio.timeout(_REDIS_SECONDS):
+                        await self._adjust(connection, subscribed)
                         await connection.ping()
                     await self._look()
                     look_at = loop.time() + _LOOK_SECONDS
 
     async def _adjust(self, connection: Any, subscribed: set[UUID]) -> None:
-        """Subscribe to what is watched now, and forget what nobody watches any more."""
-        self._forget_unwatched()
+        """Subscribe to what is watched now, and forget what nobody watches any more.
+
+        Who is forgotten is unsubscribed before anything else: should somebody watch it again meanwhile, that is
+        a new feed, which learns that it is subscribed from an answer to a subscription of its own.
+        """
+        for tenant_id in self._forget_unwatched():
+            await connection.unsubscribe(channel(tenant_id))
+            subscribed.discard(tenant_id)
         for tenant_id in self._feeds.keys() - subscribed:
             await connection.subscribe(channel(tenant_id))
             subscribed.add(tenant_id)
-        for tenant_id in subscribed - self._feeds.keys():
-            await connection.unsubscribe(channel(tenant_id))
-            subscribed.discard(tenant_id)
 
-    def _forget_unwatched(self) -> None:
-        for tenant_id, feed in list(self._feeds.items()):
-            if not feed.readers and not feed.waiting:
-                del self._feeds[tenant_id]
+    def _forget_unwatched(self) -> list[UUID]:
+        unwatched = [key for key, feed in self._feeds.items() if not feed.readers and not feed.waiting]
+        for tenant_id in unwatched:
+            del self._feeds[tenant_id]
+        return unwatched
 
     async def _take(self, received: dict[str, Any]) -> None:
         if received["type"] not in {"subscribe", "message"}:
@@ -337,7 +366,6 @@ class LiveHub:
 
     async def _look(self) -> None:
         """Look into the store for what no publication has told."""
-        self._forget_unwatched()
         try:
             feeds = [feed for feed in self._feeds.values() if feed.position is not None and feed.readers]
             if not feeds:
@@ -372,6 +400,10 @@ class LiveHub:
                 news = [platform_status(feed.tenant_id, feed.position, self.status)]
                 for reader in list(feed.readers):
                     reader.offer(news)
+
+
+async def _last_position(connection: DriverConnection) -> int:
+    return int(await connection.fetchval("SELECT coalesce(max(position), 0) FROM events"))
 
 
 def live_hub(platform: Platform) -> LiveHub:

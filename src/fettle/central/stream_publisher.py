@@ -73,7 +73,8 @@ async def _lead(platform: Platform, redis: Redis) -> None:
             wake.clear()
             if not await publisher.publish_due(connection):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await wake.wait()
     finally:
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await connection.close(timeout=1.0)

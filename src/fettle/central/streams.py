@@ -10,6 +10,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 from fastapi import APIRouter, WebSocket
+from redis.exceptions import RedisError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
@@ -94,8 +95,8 @@ class Watch:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _put_away(tasks)
-        if not ending.cancelled() and ending.exception() is None:
-            return ending.result()
+        if not ending.cancelled():
+            return _told_by(ending.exception()) if ending.exception() is not None else ending.result()
         return End.LEFT if sending.cancelled() else _told_by(sending.exception())
 
     async def _send(self, reader: Reader, position: int, write: Write) -> None:
@@ -117,7 +118,13 @@ class Watch:
             known = max(position, joined_at)
             while not reader.ended.is_set():
                 taken = await reader.take(HEARTBEAT_SECONDS)
-                yield [message for message in taken if _is_news(message, known)]
+                yield [self._placed(message, known) for message in taken if _is_news(message, known)]
+
+    def _placed(self, message: LiveMessage, known: int) -> LiveMessage:
+        """Return a message whose position is no step back: where the reader is ahead of us, it stays so."""
+        if message.position >= known:
+            return message
+        return platform_status(self.access.tenant_id, known, live_hub(self.platform).status)
 
     async def _until_end(self, reader: Reader) -> End:
         while True:
@@ -128,7 +135,7 @@ class Watch:
             try:
                 if not await self._is_allowed():
                     return End.REVOKED
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 # Who cannot be asked about gets nothing more, and may come back.
                 return End.CLOSING
 
@@ -246,8 +253,9 @@ async def socket(websocket: WebSocket) -> None:
     offered = next((p for p in websocket.scope.get("subprotocols", ()) if p.startswith(_PROTOCOL)), None)
     await websocket.accept(subprotocol=offered)
     try:
-        hello = await _hello(websocket, platform, offered)
-        access = await authenticate_token(platform, hello["token"], hello.get("tenant_id"))
+        with live_hub(platform).greeting():
+            hello = await _hello(websocket, platform, offered)
+            access = await authenticate_token(platform, hello["token"], hello.get("tenant_id"))
         access.check("incidents:read")
         after = position_of(hello.get("last_event_id"))
         watch = Watch(platform, access, hello["token"], hello.get("tenant_id"), after)

@@ -37,6 +37,7 @@ _READY_SECONDS: Final = 120.0
 _TICK_SECONDS: Final = 0.2
 _LOG_CHECK_TICKS: Final = 300
 _OK: Final = 200
+_DEAF_MILLISECONDS: Final = 60_000
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these are looked up, not bound
 
 
@@ -308,6 +309,9 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it: one that takes nothing any more does not keep what is due to it for ever.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAF_MILLISECONDS)
     try:
         listener.bind((host, port))
         listener.listen(2048)
