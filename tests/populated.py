@@ -51,6 +51,8 @@ async def populate(api) -> Alder:
     person = {"email": f"{uuid4().hex}@example.org", "name": CANARY, "role": "viewer"}
     member = await command(api, "POST", "/users", person, api.owner(api.alder))
     partner = await _partner(api)
+    asked = {"email": f"{uuid4().hex}@example.org", "name": CANARY, "role": "viewer"}
+    invitation = await command(api, "POST", "/invitations", asked)
     own_role = {"name": "chosen-by-both", "description": CANARY, "permissions": ["incidents:read"]}
     await command(api, "POST", "/roles", own_role)
     rule = await command(api, "POST", "/rules", RULE)
@@ -63,6 +65,7 @@ async def populate(api) -> Alder:
         key_id=key["id"],
         user_id=member["id"],
         account_id=member["id"],
+        invitation_id=invitation["id"],
         partner_id=partner,
         rule_id=rule["id"],
         host_id=host["id"],

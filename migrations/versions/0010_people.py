@@ -92,6 +92,10 @@ _PARTNER_POLICY = (
     f"CREATE POLICY partner_of_tenant ON partner_members FOR SELECT TO {APP_ROLE} "  # noqa: S608 - of constants
     "USING (EXISTS (SELECT FROM tenants AS t WHERE t.partner_id = partner_members.partner_id))"
 )
+_MAIL_POLICY = (
+    f"CREATE POLICY mail_of_tenant ON outgoing_mails FOR SELECT TO {APP_ROLE} "  # noqa: S608 - of constants
+    "USING (EXISTS (SELECT FROM invitations AS i WHERE i.id = outgoing_mails.invitation_id))"
+)
 _PEOPLE_POLICY = (
     f"CREATE POLICY tenant_partner_people ON users FOR SELECT TO {APP_ROLE} "  # noqa: S608 - of constants
     "USING (EXISTS (SELECT FROM partner_members AS p WHERE p.user_id = users.id))"
@@ -105,6 +109,11 @@ def upgrade() -> None:
     statements = [
         *protect("custom_roles"),
         *protect("invitations", app="SELECT"),
+        # How the mails of its own invitations fared is seen by the tenant that made them.
+        "ALTER TABLE outgoing_mails ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE outgoing_mails FORCE ROW LEVEL SECURITY",
+        _MAIL_POLICY,
+        f"CREATE POLICY system_access ON outgoing_mails TO {SYSTEM_ROLE} USING (true) WITH CHECK (true)",
         "ALTER TABLE partner_members ENABLE ROW LEVEL SECURITY",
         "ALTER TABLE partner_members FORCE ROW LEVEL SECURITY",
         _PARTNER_POLICY,
@@ -113,7 +122,7 @@ def upgrade() -> None:
     ]
     for table, app in (("partners", ""), ("partner_members", "SELECT"), ("link_tokens", "")):
         statements += grant_platform(table, app=app)
-    statements += grant_platform("outgoing_mails", app="")
+    statements += grant_platform("outgoing_mails", app="SELECT (id, invitation_id, state, error)")
     for statement in statements:
         op.execute(statement)
 

@@ -10,10 +10,14 @@ from fettle.central.app import create_api
 from fettle.central.static import Console
 
 PUBLIC = {
+    "/api/v1/auth/invitations/accept",
+    "/api/v1/auth/invitations/look",
     "/api/v1/auth/login",
     "/api/v1/auth/mfa",
     "/api/v1/auth/passkeys/options",
     "/api/v1/auth/passkeys/verify",
+    "/api/v1/auth/password/forgot",
+    "/api/v1/auth/password/reset",
     "/api/v1/auth/refresh",
     "/api/v1/auth/logout",
     "/api/v1/openapi.json",
@@ -30,6 +34,9 @@ WITHOUT_TENANT = {
     "/api/v1/me",
     "/api/v1/partners",
     "/api/v1/partners/{partner_id}",
+    "/api/v1/partners/{partner_id}/invitations",
+    "/api/v1/partners/{partner_id}/invitations/{invitation_id}",
+    "/api/v1/partners/{partner_id}/invitations/{invitation_id}/resend",
     "/api/v1/partners/{partner_id}/members",
     "/api/v1/partners/{partner_id}/members/{user_id}",
     "/api/v1/me/confirm",

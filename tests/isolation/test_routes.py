@@ -30,6 +30,7 @@ BODIES = {
         "name": "New",
         "role": "viewer",
     },
+    ("post", "/api/v1/partners/{partner_id}/invitations"): {"email": "new@example.org", "role": "viewer"},
     ("patch", "/api/v1/partners/{partner_id}/members/{user_id}"): {"role": "partner_admin"},
     ("patch", "/api/v1/accounts/{account_id}"): {"disabled": False},
     ("post", "/api/v1/packs/{pack_id}/activate"): {"version": "1.0.0"},

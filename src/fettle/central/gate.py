@@ -13,10 +13,14 @@ OPEN: Final = frozenset(
     {
         "/api/docs",
         "/api/v1/openapi.json",
+        "/api/v1/auth/invitations/accept",
+        "/api/v1/auth/invitations/look",
         "/api/v1/auth/login",
         "/api/v1/auth/mfa",
         "/api/v1/auth/passkeys/options",
         "/api/v1/auth/passkeys/verify",
+        "/api/v1/auth/password/forgot",
+        "/api/v1/auth/password/reset",
         "/api/v1/auth/refresh",
         "/api/v1/auth/logout",
     }

@@ -12,12 +12,12 @@ from fettle.identity.permissions import role_permissions
 GRANTS: Final = """
 SELECT ARRAY[m.tenant_id] AS tenants, NULL::uuid AS partner_id, m.role, r.permissions
 FROM memberships m LEFT JOIN custom_roles r ON r.tenant_id = m.tenant_id AND r.name = m.role
-WHERE m.user_id = $2
+WHERE m.user_id = u.id
 UNION ALL
 SELECT ARRAY(SELECT t.id FROM tenants t WHERE t.partner_id = p.partner_id ORDER BY t.id), p.partner_id, p.role, NULL
-FROM partner_members p WHERE p.user_id = $2
+FROM partner_members p WHERE p.user_id = u.id
 """
-"""One row for each membership and each partner of the user ``$2``."""
+"""One row for each membership and each partner of a user, to be joined laterally to ``users AS u``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from fettle.identity import audit
 from fettle.identity.audit import Who
 from fettle.identity.authentication import Access, authenticator
 from fettle.identity.models import Membership, User
-from fettle.identity.passwords import new_one_time_password
+from fettle.identity.passwords import new_one_time_password, normal_email, passwords
 from fettle.identity.roles import check_may_give, check_within, lock_role
-from fettle.identity.sign_in import normal_email, passwords
 from fettle.kernel.errors import Conflict, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform

@@ -14,9 +14,8 @@ from fettle.identity.audit import Who
 from fettle.identity.authentication import Caller, authenticator
 from fettle.identity.models import User
 from fettle.identity.models_people import Partner, PartnerMember
-from fettle.identity.passwords import new_one_time_password
+from fettle.identity.passwords import new_one_time_password, normal_email, passwords
 from fettle.identity.permissions import MEMBER_ROLES, permissions_of
-from fettle.identity.sign_in import normal_email, passwords
 from fettle.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from fettle.identity import (
     routes_api_keys,
     routes_audit,
+    routes_invitations,
     routes_partners,
     routes_people,
     routes_security,
@@ -17,5 +18,6 @@ router.include_router(routes_sign_in.router)
 router.include_router(routes_security.router)
 router.include_router(routes_people.router)
 router.include_router(routes_partners.router)
+router.include_router(routes_invitations.router)
 router.include_router(routes_api_keys.router)
 router.include_router(routes_audit.router)

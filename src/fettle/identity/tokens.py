@@ -220,6 +220,11 @@ def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
+def random_secret() -> str:
+    """Return 256 random bits as letters and digits."""
+    return _random(_ALPHANUMERIC, _SECRET_CHARS)
+
+
 def same_secret(stored_hash: bytes, presented_hash: bytes) -> bool:
     """Compare two hashes in constant time."""
     return hmac.compare_digest(stored_hash, presented_hash)

@@ -4,10 +4,13 @@ import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic.functional_validators import BeforeValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from fettle.kernel.mail_server import read_mail_server
 
 
 class SettingsError(Exception):
@@ -28,6 +31,19 @@ def _comma_separated(value: object) -> object:
     return value
 
 
+def _console_address(address: str) -> str:
+    parts = urlsplit(address)
+    extra = parts.path.strip("/") or parts.query or parts.fragment or parts.username
+    if parts.scheme not in {"http", "https"} or not parts.hostname or extra or not address.isprintable():
+        raise ValueError("must be https://host or https://host:port, without a path")
+    return address.rstrip("/")
+
+
+def _mail_server(url: SecretStr) -> SecretStr:
+    read_mail_server(url.get_secret_value())
+    return url
+
+
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
 
 
@@ -39,7 +55,10 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home, description="Folder of data, keys and logs.")
     host: str = Field("127.0.0.1", description="Address that the API and the console listen on.")
     port: int = Field(8321, ge=1, le=65535, description="Port that the API and the console listen on.")
-    public_url: str | None = Field(None, description="Address by which people reach the console, for links.")
+    public_url: Annotated[str, AfterValidator(_console_address)] | None = Field(
+        None,
+        description="Address by which people reach the console, for links, such as https://fettle.example.org.",
+    )
     database_url: SecretStr | None = Field(
         None,
         description="PostgreSQL 16+ as the schema's owner, postgresql://role:password@host/name; unset: embedded.",
@@ -84,10 +103,15 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(
         600_000, ge=1, description="Requests per minute and tenant, before 429 is answered."
     )
-    smtp_url: SecretStr | None = Field(
-        None, description="Mail server for notifications, smtps://user:password@host:465; unset: no e-mail."
+    smtp_url: Annotated[SecretStr, AfterValidator(_mail_server)] | None = Field(
+        None,
+        description=(
+            "Mail server for notifications, invitations and password resets: smtps://user:password@host:465, or "
+            "smtp://user:password@host:587 with STARTTLS (?cafile=<file> trusts that authority alone, "
+            "?starttls=none sends without TLS and without a password); unset: no e-mail."
+        ),
     )
-    smtp_from: str | None = Field(None, description="Sender of notifications, such as fettle@example.org.")
+    smtp_from: str | None = Field(None, description="Sender of mail, such as fettle@example.org.")
     ws_query_token: bool = Field(
         False, description="Accept the token in the WebSocket address, for old clients."
     )
