@@ -10,7 +10,7 @@ if (!response.ok) throw new Error(`${address} answered ${response.status}`);
 const described = await response.json();
 const every = described.components.schemas;
 
-// Only the words that src/api/types.ts uses, and those they are made of: a change elsewhere changes nothing here.
+// Only the words that src/api/types.ts and its neighbours use, and those they are made of: a change elsewhere changes nothing here.
 const kept = {};
 const keep = (name) => {
   if (name in kept) return;
@@ -18,7 +18,7 @@ const keep = (name) => {
   kept[name] = every[name];
   for (const [, other] of JSON.stringify(every[name]).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) keep(other);
 };
-const used = readFileSync(new URL("../src/api/types.ts", import.meta.url), "utf8");
+const used = ["types", "authoring"].map((name) => readFileSync(new URL(`../src/api/${name}.ts`, import.meta.url), "utf8")).join();
 for (const [, name] of used.matchAll(/Words\["([^"]+)"\]/g)) keep(name);
 
 const schemas = Object.fromEntries(Object.entries(kept).sort(([one], [other]) => (one < other ? -1 : 1)));

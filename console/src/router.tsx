@@ -3,6 +3,9 @@ import {
   createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect, type RouterHistory,
 } from "@tanstack/react-router";
 import { parseSearch, readFilters, stringifySearch } from "./lib/filters";
+import { textsOf } from "./lib/search";
+import { readAuditFilters } from "./screens/audit/filters";
+import { readEventFilters } from "./screens/events/filters";
 import { Home } from "./shell/Home";
 import { NotFound, RouteTrouble, ScreenLoading } from "./shell/RouteStates";
 import { TenantLayout } from "./shell/TenantLayout";
@@ -43,19 +46,109 @@ const incident = createRoute({
 const approvals = createRoute({
   getParentRoute: () => tenant,
   path: "approvals",
+  validateSearch: textsOf("state", "id"),
   component: lazyRouteComponent(() => import("./screens/Approvals"), "Approvals"),
 });
 
 const rules = createRoute({
   getParentRoute: () => tenant,
   path: "rules",
+  validateSearch: textsOf("q", "source", "enabled", "sort"),
   component: lazyRouteComponent(() => import("./screens/Rules"), "Rules"),
+});
+
+const newRule = createRoute({
+  getParentRoute: () => tenant,
+  path: "rules/new",
+  validateSearch: textsOf("tab", "as", "incident"),
+  component: lazyRouteComponent(() => import("./screens/rules/RulePage"), "NewRule"),
+});
+
+const rule = createRoute({
+  getParentRoute: () => tenant,
+  path: "rules/$ruleId",
+  validateSearch: textsOf("tab", "as", "incident"),
+  component: lazyRouteComponent(() => import("./screens/rules/RulePage"), "RulePage"),
+});
+
+const playbooks = createRoute({
+  getParentRoute: () => tenant,
+  path: "playbooks",
+  validateSearch: textsOf("q"),
+  component: lazyRouteComponent(() => import("./screens/Playbooks"), "Playbooks"),
+});
+
+const newPlaybook = createRoute({
+  getParentRoute: () => tenant,
+  path: "playbooks/new",
+  validateSearch: textsOf("tab", "incident"),
+  component: lazyRouteComponent(() => import("./screens/playbooks/PlaybookPage"), "NewPlaybook"),
+});
+
+const playbook = createRoute({
+  getParentRoute: () => tenant,
+  path: "playbooks/$playbookId",
+  validateSearch: textsOf("tab", "incident", "run"),
+  component: lazyRouteComponent(() => import("./screens/playbooks/PlaybookPage"), "PlaybookPage"),
+});
+
+const tools = createRoute({
+  getParentRoute: () => tenant,
+  path: "tools",
+  validateSearch: textsOf("q"),
+  component: lazyRouteComponent(() => import("./screens/Tools"), "Tools"),
+});
+
+const tool = createRoute({
+  getParentRoute: () => tenant,
+  path: "tools/$toolName",
+  component: lazyRouteComponent(() => import("./screens/tools/ToolPage"), "ToolPage"),
+});
+
+const packs = createRoute({
+  getParentRoute: () => tenant,
+  path: "packs",
+  component: lazyRouteComponent(() => import("./screens/Packs"), "Packs"),
+});
+
+const pack = createRoute({
+  getParentRoute: () => tenant,
+  path: "packs/$packId",
+  validateSearch: textsOf("tab", "from", "to"),
+  component: lazyRouteComponent(() => import("./screens/packs/PackPage"), "PackPage"),
+});
+
+const policy = createRoute({
+  getParentRoute: () => tenant,
+  path: "policy",
+  validateSearch: textsOf("tab", "as"),
+  component: lazyRouteComponent(() => import("./screens/Policy"), "Policy"),
 });
 
 const evidence = createRoute({
   getParentRoute: () => tenant,
   path: "evidence",
   component: lazyRouteComponent(() => import("./screens/Evidence"), "Evidence"),
+});
+
+const audit = createRoute({
+  getParentRoute: () => tenant,
+  path: "audit",
+  validateSearch: readAuditFilters,
+  component: lazyRouteComponent(() => import("./screens/audit/Audit"), "Audit"),
+});
+
+const events = createRoute({
+  getParentRoute: () => tenant,
+  path: "events",
+  validateSearch: readEventFilters,
+  component: lazyRouteComponent(() => import("./screens/events/Events"), "Events"),
+});
+
+const health = createRoute({
+  getParentRoute: () => tenant,
+  path: "health",
+  component: lazyRouteComponent(() => import("./screens/health/Health"), "Health"),
 });
 
 const settings = createRoute({
@@ -134,7 +227,8 @@ const data = createRoute({
 
 const routeTree = root.addChildren([
   home,
-  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, evidence, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, newRule, rule, playbooks, newPlaybook, playbook,
+    tools, tool, packs, pack, policy, evidence, audit, events, health, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 
 export function createConsoleRouter(history?: RouterHistory) {

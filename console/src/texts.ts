@@ -1,9 +1,11 @@
 // Every text of the console, gathered from a file for each area; another language is another set of files of this shape.
 import { approvalsTexts } from "./texts/approvals";
+import { authoringTexts } from "./texts/authoring";
 import { commonTexts } from "./texts/common";
 import { evidenceTexts } from "./texts/evidence";
 import { incidentsTexts } from "./texts/incidents";
 import { overviewTexts } from "./texts/overview";
+import { platformTexts } from "./texts/platform";
 import { rulesTexts } from "./texts/rules";
 import { settingsTexts } from "./texts/settings";
 import { shellTexts } from "./texts/shell";
@@ -12,10 +14,12 @@ import { storyTexts } from "./texts/story";
 
 export const t = {
   ...approvalsTexts,
+  ...authoringTexts,
   ...commonTexts,
   ...evidenceTexts,
   ...incidentsTexts,
   ...overviewTexts,
+  ...platformTexts,
   ...rulesTexts,
   ...settingsTexts,
   ...shellTexts,

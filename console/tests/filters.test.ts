@@ -6,7 +6,7 @@ import { apiQuery, belongs, isFiltered, parseSearch, readFilters, stringifySearc
 const incident: Incident = {
   id: "1", number: 1, title: "x", state: "healing", severity: "high", level: "L1", check_type: "disk_space", host: "web-1", site: null,
   platform: null, occurrences: 1, pack_id: null, rule_id: null, opened_at: "2026-11-21T10:00:00Z", last_seen_at: "2026-11-21T10:00:00Z",
-  resolved_at: null, closed_at: null, version: 1,
+  resolved_at: null, closed_at: null, assignee: null, version: 1,
 };
 
 describe("filters in the address", () => {

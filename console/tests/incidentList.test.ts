@@ -6,7 +6,7 @@ import { patch } from "../src/screens/useIncidentList";
 const incident = (id: string, version = 1, state: Incident["state"] = "open"): Incident => ({
   id, number: Number(id), title: id, state, severity: "low", level: null, check_type: "c", host: null, site: null, platform: null,
   occurrences: 1, pack_id: null, rule_id: null, opened_at: "2026-11-21T10:00:00Z", last_seen_at: "2026-11-21T10:00:00Z", resolved_at: null,
-  closed_at: null, version,
+  closed_at: null, assignee: null, version,
 });
 
 const loaded = () => ({

@@ -131,6 +131,17 @@ export const approvalsQuery = (tenantId: string, wanted: { state?: string; incid
     queryFn: ({ signal }) => request<Page<Approval>>("approvals", { tenantId, query: new URLSearchParams({ ...wanted, limit: "200" }), signal }),
   });
 
+export const approvalPagesQuery = (tenantId: string, wanted: { state?: string }) =>
+  infiniteQueryOptions({
+    queryKey: [...approvalsKey(tenantId), "pages", wanted],
+    queryFn: ({ signal, pageParam }) =>
+      request<Page<Approval>>("approvals", {
+        tenantId, signal, query: new URLSearchParams({ ...wanted, limit: "50", ...(pageParam === null ? {} : { cursor: pageParam }) }),
+      }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next_cursor,
+  });
+
 const listOf = <Item>(tenantId: string, name: string) =>
   infiniteQueryOptions({
     queryKey: [tenantId, name],

@@ -2,7 +2,7 @@
 import type { components } from "./schema";
 
 type Words = components["schemas"];
-type Exact<Base, Fields> = Omit<Base, keyof Fields> & Fields;
+export type Exact<Base, Fields> = Omit<Base, keyof Fields> & Fields;
 
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 export type JsonObject = { [name: string]: Json };

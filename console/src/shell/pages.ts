@@ -1,7 +1,7 @@
 // Every screen that the menu offers, in its groups: where it is, what it needs, which keys open it.
 import { t } from "../texts";
 import {
-  IconApprovals, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
+  IconApprovals, IconGate, IconPack, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
 } from "../ui/icons";
 
 interface MenuPage {
@@ -31,11 +31,22 @@ export const MENU = [
   },
   {
     name: t.nav.groups.automation,
-    pages: [{ to: "/t/$tenant/rules", label: t.nav.rules, icon: IconRules, permission: "rules:read", keys: "g r" }],
+    pages: [
+      { to: "/t/$tenant/rules", label: t.nav.rules, icon: IconRules, permission: "rules:read", keys: "g r" },
+      { to: "/t/$tenant/playbooks", label: t.playbooks.title, icon: IconPlay, permission: "playbooks:read", keys: "g b" },
+      { to: "/t/$tenant/tools", label: t.tools.title, icon: IconTool, permission: "tools:read", keys: "g t" },
+      { to: "/t/$tenant/packs", label: t.packs.title, icon: IconPack, permission: "packs:read", keys: "g p" },
+      { to: "/t/$tenant/policy", label: t.policy.title, icon: IconGate, permission: "packs:read", keys: "g y" },
+    ],
   },
   {
     name: t.nav.groups.proof,
-    pages: [{ to: "/t/$tenant/evidence", label: t.nav.evidence, icon: IconEvidence, permission: "evidence:read", keys: "g e" }],
+    pages: [
+      { to: "/t/$tenant/evidence", label: t.nav.evidence, icon: IconEvidence, permission: "evidence:read", keys: "g e" },
+      { to: "/t/$tenant/audit", label: t.nav.audit, icon: IconAudit, permission: "audit:read", keys: "g u" },
+      { to: "/t/$tenant/events", label: t.nav.events, icon: IconEvents, permission: "events:read", keys: "g v" },
+      { to: "/t/$tenant/health", label: t.nav.health, icon: IconHealth, permission: null, keys: "g h" },
+    ],
   },
   {
     name: t.nav.groups.settings,

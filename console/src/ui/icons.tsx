@@ -50,3 +50,5 @@ export const IconHealth = icon("M10 17S3 12.6 3 7.8A3.8 3.8 0 0 1 10 5.6a3.8 3.8
 export const IconScreen = icon("M2.5 4h15v10h-15zM7 17h6M10 14v3");
 export const IconLock = icon("M5 9h10v8H5zM7 9V6.5a3 3 0 0 1 6 0V9M10 12v2");
 export const IconTenant = icon("M3.5 17V5.5l6-2.5v14M9.5 8h7v9M2.5 17h15M6 8v.1M6 11v.1M6 14v.1M13 11v.1M13 14v.1");
+export const IconTool = icon("M12.6 3.4a4.2 4.2 0 0 0-4.9 5.7L3 13.8 6.2 17l4.7-4.7a4.2 4.2 0 0 0 5.7-4.9l-2.7 2.7-3-3z");
+export const IconPack = icon("M10 2.5 17 6v8l-7 3.5L3 14V6zM3 6l7 3.5L17 6M10 9.5v8");

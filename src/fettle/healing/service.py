@@ -19,7 +19,7 @@ from fettle.kernel.jsonio import dumps_str
 MAX_RULES: Final = 20_000
 """Most rules of a tenant's own."""
 
-RESERVED_IDS: Final = frozenset({"schema", "explain", "dry-run"})
+RESERVED_IDS: Final = frozenset({"schema", "explain", "dry-run", "new"})
 OWN_FIELDS: Final = (
     "id", "title", "description", "priority", "enabled", "conditions", "action", "runbook_id", "playbook_id",
     "parameters", "reason", "cooldown_seconds", "max_attempts",

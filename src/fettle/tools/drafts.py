@@ -13,7 +13,7 @@ from fettle.tools.playbook_reader import parse_playbook
 from fettle.tools.playbooks import PlaybookError, collect
 
 LONGEST_SOURCE: Final = 100_000
-RESERVED_IDS: Final = frozenset({"schema", "check", "dry-run"})
+RESERVED_IDS: Final = frozenset({"schema", "check", "dry-run", "new"})
 _FILE: Final = "playbook.yaml"
 _MOST_PROBLEMS: Final = 100
 

@@ -1,0 +1,217 @@
+// One rule: its form and its YAML, kept the same both ways, with explanation, dry-run and history.
+import { Button, Group, SegmentedControl, Tabs } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { useMemo, useState } from "react";
+import type { DraftProblem, PastRule, RuleAccepted, RuleSchema } from "../../api/authoring";
+import { ruleHistoryQuery, ruleQuery, ruleSchemaQuery } from "../../api/authoringQueries";
+import { request } from "../../api/client";
+import { ApiProblem } from "../../api/problem";
+import type { Json, JsonObject, Rule } from "../../api/types";
+import { useAddressText } from "../../lib/search";
+import { asObject, asText } from "../../lib/story";
+import { useMay, useTenant } from "../../lib/tenant";
+import { useNotSaved } from "../../lib/useNotSaved";
+import { readYaml, writeYaml } from "../../lib/yaml";
+import { t } from "../../texts";
+import { Confirm } from "../../ui/Confirm";
+import { FieldChanges } from "../../ui/Diff";
+import { IconBack } from "../../ui/icons";
+import { Tag } from "../../ui/marks";
+import { Lines, Notice, PageHead, Panel, Trouble } from "../../ui/parts";
+import { faultsBelow } from "../../ui/SchemaForm";
+import { Versions } from "../../ui/Versions";
+import { Yaml } from "../../ui/Yaml";
+import pages from "../IncidentPage.module.css";
+import classes from "../../ui/authoring.module.css";
+import { RuleForm } from "./RuleForm";
+import { DryRunOfRule, Explain } from "./RuleTrials";
+
+const FIELDS = [
+  "id", "title", "description", "priority", "enabled", "conditions", "action", "runbook_id", "playbook_id", "parameters", "reason",
+  "cooldown_seconds", "max_attempts",
+] as const;
+const FRESH: JsonObject = {
+  id: "", title: "", priority: 100, enabled: true, conditions: [{ field: "check_type", operator: "eq", value: "" }], action: "escalate",
+};
+
+export function NewRule() {
+  return <Loaded rule={null} />;
+}
+
+export function RulePage() {
+  const tenant = useTenant();
+  const { ruleId } = useParams({ from: "/t/$tenant/rules/$ruleId" });
+  const { data, error, refetch } = useQuery(ruleQuery(tenant.id, ruleId));
+  if (error !== null && data === undefined) return <><Back /><Trouble error={error} onRetry={() => void refetch()} /><Panel><RuleHistory id={ruleId} version={null} /></Panel></>;
+  if (data === undefined) return <Panel><Lines rows={10} /></Panel>;
+  return <Loaded key={`${data.id} ${data.version} ${data.enabled}`} rule={data} />;
+}
+
+function Loaded({ rule }: { rule: Rule | null }) {
+  const tenant = useTenant();
+  const { data, error, refetch } = useQuery(ruleSchemaQuery(tenant.id));
+  if (error !== null && data === undefined) return <Trouble error={error} onRetry={() => void refetch()} />;
+  if (data === undefined) return <Panel><Lines rows={10} /></Panel>;
+  return <Editor rule={rule} schema={data} />;
+}
+
+function Back() {
+  const tenant = useTenant();
+  return <Link to="/t/$tenant/rules" params={{ tenant: tenant.slug }} className={pages["back"] ?? ""}><IconBack width="0.9rem" /> {t.ruleEditor.searchRuleLink}</Link>;
+}
+
+function Editor({ rule, schema }: { rule: Rule | null; schema: RuleSchema }) {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const mayWrite = useMay("rules:write");
+  const [tab, setTab] = useAddressText("tab", "edit");
+  const [mode, setMode] = useAddressText("as", "form");
+  const [removing, setRemoving] = useState(false);
+  const first = useMemo(() => (rule === null ? FRESH : documentOf(rule)), [rule]);
+  const [document, setDocument] = useState<JsonObject | null>(first);
+  const [text, setText] = useState(() => writeYaml(first));
+  const [done, setDone] = useState(false);
+  const changed = !done && text !== writeYaml(first);
+  useNotSaved(changed && mayWrite);
+
+  const own = rule !== null && rule.version !== null;
+  const save = useMutation({
+    mutationFn: (wanted: JsonObject) =>
+      own
+        ? request<RuleAccepted>(`rules/${encodeURIComponent(rule.id)}`, { method: "PUT", tenantId: tenant.id, body: { ...wanted, version: rule.version } })
+        : request<RuleAccepted>("rules", { method: "POST", tenantId: tenant.id, body: wanted }),
+    onSuccess: async (answer) => {
+      setDone(true);
+      notifications.show({ message: t.editor.saved(answer.version ?? 1) });
+      await client.invalidateQueries({ queryKey: [tenant.id, "rules"] });
+      if (rule === null) await navigate({ to: "/t/$tenant/rules/$ruleId", params: { tenant: tenant.slug, ruleId: answer.id }, ignoreBlocker: true });
+    },
+  });
+  const remove = useMutation({
+    mutationFn: () =>
+      request(`rules/${encodeURIComponent(rule?.id ?? "")}`, { method: "DELETE", tenantId: tenant.id, query: new URLSearchParams({ version: String(rule?.version) }) }),
+    onSuccess: async () => {
+      setDone(true);
+      notifications.show({ message: t.ruleEditor.removed(rule?.id ?? "") });
+      await navigate({ to: "/t/$tenant/rules", params: { tenant: tenant.slug }, ignoreBlocker: true });
+      await client.invalidateQueries({ queryKey: [tenant.id, "rules"] });
+    },
+  });
+  const refusal = save.error instanceof ApiProblem ? save.error.faults : [];
+  const read = useMemo(() => readYaml(text), [text]);
+  const problems: DraftProblem[] = [
+    ...read.problems,
+    ...(document === null && read.problems.length === 0 ? [{ line: 1, pointer: "", message: t.editor.notMapping, fix: "", level: "error" as const }] : []),
+    ...refusal.map((one) => ({ line: read.lineOf(one.pointer), pointer: one.pointer, message: `${one.pointer} ${one.detail}`, fix: "", level: "error" as const })),
+  ];
+  const fromForm = (next: JsonObject) => {
+    setDocument(next);
+    setText(writeYaml(next));
+    save.reset();
+  };
+  const fromText = (next: string) => {
+    setText(next);
+    setDocument(asObject(readYaml(next).value ?? null));
+    save.reset();
+  };
+  const title = rule === null ? t.ruleEditor.fresh : (rule.title ?? rule.id);
+  return (
+    <>
+      <title>{t.pageTitle(title)}</title>
+      <Back />
+      <PageHead title={title}>
+        {rule !== null && <Tag tone={rule.enabled ? "good" : "quiet"}>{rule.enabled ? t.rules.on : t.rules.off}</Tag>}
+        {own && mayWrite && <Button size="xs" variant="default" onClick={() => setRemoving(true)}>{t.ruleEditor.remove}</Button>}
+      </PageHead>
+      {rule !== null && <p className={classes["headText"]}><code>{rule.id}</code> {rule.pack_id ?? t.ruleEditor.sources[rule.source] ?? rule.source}</p>}
+      <Panel>
+        <Tabs value={tab} onChange={(value) => setTab(value ?? "edit")} keepMounted={false}>
+          <Tabs.List mb="sm">
+            {(["edit", "explain", "dryRun", ...(rule === null ? [] : ["history" as const])] as const).map((name) => <Tabs.Tab key={name} value={name}>{t.tabs[name]}</Tabs.Tab>)}
+          </Tabs.List>
+          <Tabs.Panel value="edit">
+            {rule !== null && !own && mayWrite && <Notice title={rule.pack_id ?? rule.source}>{t.ruleEditor.packs}</Notice>}
+            {!mayWrite && <p className={classes["soft"]}>{t.ruleEditor.mayNotWrite}</p>}
+            <div className={classes["bar"]}>
+              <SegmentedControl
+                size="xs" aria-label={t.editor.view} value={mode} onChange={setMode}
+                data={[{ value: "form", label: t.editor.form }, { value: "yaml", label: t.editor.yaml }]}
+              />
+              {changed && <Tag tone="waiting">{t.editor.unsaved}</Tag>}
+            </div>
+            {mode === "yaml" ? (
+              <Yaml value={text} label={t.editor.yaml} onChange={fromText} problems={problems} words={wordsOf(schema)} />
+            ) : document === null ? (
+              <p role="alert" className={classes["problems"]}>{t.editor.brokenYaml}</p>
+            ) : (
+              <RuleForm rule={document} schema={schema} faults={faultsBelow("", refusal)} fresh={rule === null} onChange={fromForm} />
+            )}
+            {save.error !== null && <Trouble error={save.error} />}
+            {mayWrite && (
+              <Group mt="md" gap="xs">
+                <Button loading={save.isPending} disabled={document === null || read.problems.length > 0 || (rule !== null && !changed)} onClick={() => document !== null && save.mutate(document)}>
+                  {rule === null ? t.editor.create : t.editor.save}
+                </Button>
+                {changed && <Button variant="default" onClick={() => fromForm(first)}>{t.editor.discard}</Button>}
+              </Group>
+            )}
+          </Tabs.Panel>
+          <Tabs.Panel value="explain"><Explain rule={usable(document)} /></Tabs.Panel>
+          <Tabs.Panel value="dryRun"><DryRunOfRule rule={usable(document)} /></Tabs.Panel>
+          {rule !== null && <Tabs.Panel value="history"><RuleHistory id={rule.id} version={rule.version} /></Tabs.Panel>}
+        </Tabs>
+      </Panel>
+      {removing && rule !== null && (
+        <Confirm title={t.ruleEditor.remove} confirm={t.ruleEditor.remove} danger pending={remove.isPending} error={remove.error} onClose={() => setRemoving(false)} onConfirm={() => remove.mutate()}>
+          <p style={{ margin: 0 }}>{t.ruleEditor.removeText(rule.id)}</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function RuleHistory({ id, version }: { id: string; version: number | null }) {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  const mayWrite = useMay("rules:write");
+  const query = useInfiniteQuery(ruleHistoryQuery(tenant.id, id));
+  const restore = useMutation({
+    mutationFn: (to: number) => request<RuleAccepted>(`rules/${encodeURIComponent(id)}/restore`, { method: "POST", tenantId: tenant.id, body: { to, version } }),
+    onSuccess: async (_answer, to) => {
+      notifications.show({ message: t.versions.restored(to) });
+      await client.invalidateQueries({ queryKey: [tenant.id, "rules"] });
+    },
+  });
+  return (
+    <>
+      {restore.error !== null && <Trouble error={restore.error} />}
+      <Versions<PastRule>
+        query={query} present={version} isDeletion={(item) => item.rule === null} pending={restore.isPending}
+        show={(item) => <FieldChanges changes={item.changes} />} onRestore={mayWrite ? (item) => restore.mutate(item.version) : null}
+      />
+    </>
+  );
+}
+
+function documentOf(rule: Rule): JsonObject {
+  const given = rule as unknown as JsonObject;
+  return Object.fromEntries(FIELDS.map((name) => [name, given[name] as Json]).filter(([, value]) => value !== null && value !== undefined));
+}
+
+/** A rule with an id, for a trial of one that has none yet. */
+function usable(document: JsonObject | null): JsonObject | null {
+  return document === null ? null : { ...document, id: asText(document["id"]) ?? "not-saved-yet" };
+}
+
+function wordsOf(schema: RuleSchema): { label: string; detail: string }[] {
+  return [
+    ...FIELDS.map((label) => ({ label, detail: t.rules.rule })),
+    ...schema.fields.map((one) => ({ label: one.name, detail: one.title })),
+    ...schema.operators.map((one) => ({ label: one.name, detail: one.title })),
+    ...schema.runbooks.map((one) => ({ label: one.id, detail: one.title })),
+    ...schema.playbooks.map((one) => ({ label: one.id, detail: one.title })),
+  ];
+}
