@@ -4,6 +4,7 @@ import hashlib
 from typing import Any, Final
 
 import orjson
+import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 import rfc8785
 
 BUNDLE_PREFIX: Final = b"fettle.evidence.bundle/1\n"
@@ -12,6 +13,9 @@ BUNDLE_PREFIX: Final = b"fettle.evidence.bundle/1\n"
 CONTENT_PREFIX: Final = b"fettle.evidence.content/1\n"
 
 _SIMPLE: Final = frozenset({str, int, bool, type(None)})
+_FRACTION: Final = re2.compile(rb'(?:":|[\[,]|^)-?\d+[.eE]')
+"""Matches wherever a compact serialisation holds a fraction, and now and then inside of a text."""
+
 _PLAIN_FROM, _PLAIN_TO = 1e-3, 1e15
 _EXACT: Final = (
     orjson.OPT_PASSTHROUGH_DATACLASS
@@ -39,11 +43,30 @@ def canonical(value: Any) -> bytes:
     """
     try:
         text = orjson.dumps(value, option=_SORTED)
-        if _has_no_odd_number(value) and (text.isascii() or _has_plain_keys(value)):
-            return text
-        return orjson.dumps(_arranged(value), option=_EXACT)
+        if b"null" in text and not _has_no_odd_number(value):  # not a number is told as null
+            return orjson.dumps(_arranged(value), option=_EXACT)
+        return _canonical_text(text, value)
     except (rfc8785.CanonicalizationError, orjson.JSONEncodeError, UnicodeError, TypeError) as error:
         raise NotCanonicalError(str(error)) from None
+
+
+def canonical_of_parsed(value: Any) -> bytes:
+    """Return the canonical form of a value that was read from JSON, where every number is one; else as `canonical`.
+
+    Raises:
+        NotCanonicalError: As `canonical` does.
+    """
+    try:
+        return _canonical_text(orjson.dumps(value, option=_SORTED), value)
+    except (rfc8785.CanonicalizationError, orjson.JSONEncodeError, UnicodeError, TypeError) as error:
+        raise NotCanonicalError(str(error)) from None
+
+
+def _canonical_text(text: bytes, value: Any) -> bytes:
+    has_no_odd_number = _FRACTION.search(text) is None or _has_no_odd_number(value)
+    if has_no_odd_number and (text.isascii() or _has_plain_keys(value)):
+        return text
+    return orjson.dumps(_arranged(value), option=_EXACT)
 
 
 def content_hash(content: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from fettle.evidence.canonical import NotCanonicalError, canonical
+from fettle.evidence.canonical import NotCanonicalError, canonical, canonical_of_parsed
 from fettle.kernel.clock import rfc3339
 from fettle.kernel.events import Event
 
@@ -51,7 +51,7 @@ def bundle_content(timeline: Sequence[Event]) -> dict[str, Any]:
         "runs": [_told(event) for event in timeline if event.type == "playbook.completed"],
         "timeline": _told_timeline(timeline),
     }
-    plain: dict[str, Any] = without_nulls(i_json(content))
+    plain: dict[str, Any] = plain_form(content)
     return plain
 
 
@@ -87,7 +87,7 @@ def event_hash(event: Event) -> str:
     envelope = event.envelope()
     del envelope["position"]
     try:
-        form = canonical(envelope)
+        form = canonical_of_parsed(envelope)
     except NotCanonicalError:
         form = canonical(i_json(envelope))
     return hashlib.sha256(form).hexdigest()
@@ -109,11 +109,21 @@ def i_json(value: Any) -> Any:
     return str(value) if isinstance(value, UUID) else value
 
 
-def without_nulls(value: Any) -> Any:
-    """Return a value without members that are null: what is absent says as much, and is cheaper to verify."""
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+def plain_form(value: Any) -> Any:
+    """Return a value as I-JSON and without members that are null.
+
+    What is absent says as much as a null, and is cheaper to verify.
+    """
+    kind = type(value)
+    if kind is dict:
+        return {
+            key: item if type(item) is str else plain_form(item)
+            for key, item in value.items()
+            if item is not None
+        }
+    if kind is list:
+        return [plain_form(item) for item in value]
+    return i_json(value)
 
 
 def _is_check(event: Event) -> bool:
