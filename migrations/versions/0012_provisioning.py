@@ -78,9 +78,56 @@ _API_KEYS = [
     f"GRANT UPDATE (name, scopes, prefix, secret_hash, rotated_at, old_until) ON api_keys TO {APP_ROLE}",
 ]
 
-_UPGRADE: list[str] = [*_AUDIT, *_API_KEYS]
+_SCIM = [
+    # A person as the tenant's provider knows them; that they belong to the tenant is a row of memberships.
+    """CREATE TABLE scim_users (
+         tenant_id uuid NOT NULL CONSTRAINT fk_scim_users_tenant_id REFERENCES tenants (id),
+         id uuid NOT NULL,
+         user_id uuid NOT NULL CONSTRAINT fk_scim_users_user_id REFERENCES users (id),
+         user_name text NOT NULL CHECK (user_name = lower(user_name)),
+         external_id text,
+         attributes jsonb NOT NULL,
+         made_account boolean NOT NULL,
+         created_at timestamptz NOT NULL DEFAULT now(),
+         updated_at timestamptz NOT NULL DEFAULT now(),
+         CONSTRAINT pk_scim_users PRIMARY KEY (tenant_id, id),
+         CONSTRAINT uq_scim_users_user_name UNIQUE (tenant_id, user_name),
+         CONSTRAINT uq_scim_users_user_id UNIQUE (tenant_id, user_id)
+       )""",
+    "CREATE INDEX ix_scim_users_external_id ON scim_users (tenant_id, external_id)",
+    "CREATE INDEX ix_scim_users_user_id ON scim_users (user_id)",
+    *protect("scim_users", app="SELECT"),
+    """CREATE TABLE scim_groups (
+         tenant_id uuid NOT NULL CONSTRAINT fk_scim_groups_tenant_id REFERENCES tenants (id),
+         id uuid NOT NULL,
+         display_name text NOT NULL,
+         external_id text,
+         created_at timestamptz NOT NULL DEFAULT now(),
+         updated_at timestamptz NOT NULL DEFAULT now(),
+         CONSTRAINT pk_scim_groups PRIMARY KEY (tenant_id, id)
+       )""",
+    "CREATE UNIQUE INDEX uq_scim_groups_display_name ON scim_groups (tenant_id, lower(display_name))",
+    *protect("scim_groups", app="SELECT"),
+    """CREATE TABLE scim_group_members (
+         tenant_id uuid NOT NULL CONSTRAINT fk_scim_group_members_tenant_id REFERENCES tenants (id),
+         group_id uuid NOT NULL,
+         member_id uuid NOT NULL,
+         CONSTRAINT pk_scim_group_members PRIMARY KEY (tenant_id, group_id, member_id),
+         CONSTRAINT fk_scim_group_members_group_id FOREIGN KEY (tenant_id, group_id)
+           REFERENCES scim_groups (tenant_id, id) ON DELETE CASCADE,
+         CONSTRAINT fk_scim_group_members_member_id FOREIGN KEY (tenant_id, member_id)
+           REFERENCES scim_users (tenant_id, id) ON DELETE CASCADE
+       )""",
+    "CREATE INDEX ix_scim_group_members_member_id ON scim_group_members (tenant_id, member_id)",
+    *protect("scim_group_members", app="SELECT"),
+]
+
+_UPGRADE: list[str] = [*_AUDIT, *_API_KEYS, *_SCIM]
 
 _DOWNGRADE: list[str] = [
+    "DROP TABLE scim_group_members",
+    "DROP TABLE scim_groups",
+    "DROP TABLE scim_users",
     "DROP TRIGGER old_secret_is_remembered ON api_keys",
     "DROP FUNCTION remember_old_secret()",
     """ALTER TABLE api_keys DROP COLUMN old_secret_hash, DROP COLUMN old_prefix, DROP COLUMN old_until,

@@ -30,6 +30,7 @@ MATRIX = {
     "users:write": "111.....",
     "sign_on:read": "111..1..",
     "sign_on:write": "111.....",
+    "scim:write": "111.....",
     "keys:read": "111..1..",
     "keys:write": "111.....",
     "audit:read": "111..1..",

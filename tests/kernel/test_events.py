@@ -7,6 +7,7 @@ import random
 import pytest
 
 from fettle.kernel import events
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict
 from fettle.kernel.events import NewEvent
 from fettle.kernel.horizon import Horizon
@@ -151,3 +152,14 @@ async def test_a_bound_read_sees_its_tenant_only_and_leaves_nothing_bound(databa
         assert await connection.fetch("SELECT id FROM events WHERE stream_id = $1", stream) == []
     with pytest.raises(ValueError, match=r"bound\.tenant_id"):
         await database.fetch_bound(tenant, "SELECT 1")
+
+
+async def test_what_is_done_on_the_bare_driver_of_a_session_is_undone_with_it(database, tenant):
+    """The engine begins its transaction with its own first statement: the system role's has none before ours."""
+    with pytest.raises(ZeroDivisionError):
+        async with database.system() as session:
+            connection = await driver(session)
+            await connection.execute("UPDATE tenants SET name = 'changed' WHERE id = $1", tenant)
+            raise ZeroDivisionError
+    async with database.raw_system() as connection:
+        assert await connection.fetchval("SELECT name FROM tenants WHERE id = $1", tenant) != "changed"

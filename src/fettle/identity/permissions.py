@@ -30,6 +30,7 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "users:write": "Invite people, change and end memberships, define the tenant's own roles.",
         "sign_on:read": "See how a tenant's people sign in: its policy and its identity providers.",
         "sign_on:write": "Change how a tenant's people sign in.",
+        "scim:write": "Keep the tenant's people and groups by SCIM, as its identity provider does.",
         "keys:read": "See API keys, never their secrets.",
         "keys:write": "Create and revoke API keys.",
         "audit:read": "See who changed what.",
@@ -73,6 +74,7 @@ _TENANT_ADMIN = (
         "users:write",
         "sign_on:write",
         "keys:write",
+        "scim:write",
     }
 )
 _PARTNER_ADMIN = _TENANT_ADMIN | {"tenants:write"}

@@ -8,6 +8,7 @@ from fettle.identity import (
     routes_invitations,
     routes_partners,
     routes_people,
+    routes_scim,
     routes_security,
     routes_sign_in,
 )
@@ -21,3 +22,4 @@ router.include_router(routes_partners.router)
 router.include_router(routes_invitations.router)
 router.include_router(routes_api_keys.router)
 router.include_router(routes_audit.router)
+router.include_router(routes_scim.router)

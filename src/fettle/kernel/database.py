@@ -250,6 +250,10 @@ async def driver(session: AsyncSession) -> asyncpg.Connection:
     raw = await connection.get_raw_connection()
     if not isinstance(raw.driver_connection, asyncpg.Connection):
         raise TypeError("the session is not on asyncpg")
+    if not raw.driver_connection.is_in_transaction():
+        # The engine begins its transaction with its own first statement; without one, each of ours would be
+        # a transaction by itself, and nothing would be undone when a later one fails.
+        await connection.execute(text("SELECT 1"))
     return raw.driver_connection
 
 
