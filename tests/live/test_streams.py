@@ -434,6 +434,23 @@ async def test_a_page_of_another_origin_cannot_open_a_socket(api, origin):
         await websockets.connect(ws_url(api), origin=origin)
 
 
+async def test_the_newest_events_can_come_first_page_by_page(api):
+    for name in ("first", "second"):
+        await report(api, api.alder, name)
+    await api.settle()
+    headers = api.alder.headers()
+    oldest = (await api.client.get("/api/v1/events?limit=200", headers=headers)).json()["items"]
+    first = (await api.client.get("/api/v1/events?order=newest&limit=2", headers=headers)).json()
+    second = (
+        await api.client.get(
+            f"/api/v1/events?order=newest&limit=2&cursor={first['next_cursor']}", headers=headers
+        )
+    ).json()
+    wanted = [item["position"] for item in oldest][::-1][:4]
+    assert [item["position"] for item in first["items"] + second["items"]] == wanted
+    assert (await api.client.get("/api/v1/events?order=odd", headers=headers)).status_code == 422
+
+
 async def test_events_dead_letters_and_lag_are_the_tenants_own(api):
     await report(api, api.alder, "listed")
     await api.settle()

@@ -1,5 +1,5 @@
 // The words of the API about the platform itself: audit, events, health, jobs, tenants beside each other.
-import type { Json, JsonObject, StoredEvent } from "./types";
+import type { Json, JsonObject, Level, Severity, StoredEvent } from "./types";
 
 export interface AuditChange {
   field: string;
@@ -72,3 +72,16 @@ export interface Job {
 }
 
 export type EventItem = StoredEvent;
+
+export interface TenantOverview {
+  /** The tenant's, for lists. */
+  id: string;
+  tenant_id: string;
+  name: string;
+  slug: string;
+  open: Partial<Record<Severity, number>>;
+  needs_attention: number;
+  level_shares: Partial<Record<Level, { count: number; share: number | null; target_from: number; target_to: number }>>;
+  median_heal_seconds: number | null;
+  exceptions_24h: number;
+}

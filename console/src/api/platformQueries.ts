@@ -1,20 +1,18 @@
 // What the screens about the platform read: audit, events, dead letters, lag, health, jobs.
-import { queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { request } from "./client";
 import { pagesOf } from "./identityQueries";
 import { ApiProblem } from "./problem";
-import type { AuditRecord, DeadLetter, Health, Job, ReaderLag } from "./platform";
+import type { AuditRecord, DeadLetter, Health, Job, ReaderLag, TenantOverview } from "./platform";
 import type { Page, StoredEvent } from "./types";
 
 export const auditQuery = (tenantId: string, filters: Record<string, string>) => pagesOf<AuditRecord>([tenantId, "audit"], "audit", { tenantId, filters });
 
 export const deadLettersQuery = (tenantId: string) => pagesOf<DeadLetter>([tenantId, "dead-letters"], "events/dead-letters", { tenantId });
 
-const EVENT_PAGE = 100;
-
-/** The events after a position, oldest first. */
-export const eventsAfter = (tenantId: string, filters: Record<string, string>, after: number, signal?: AbortSignal) =>
-  request<Page<StoredEvent>>("events", { tenantId, query: new URLSearchParams({ ...filters, after: String(after), limit: String(EVENT_PAGE) }), signal });
+/** The stored events, newest first. */
+export const storedEventsQuery = (tenantId: string, filters: Record<string, string>) =>
+  pagesOf<StoredEvent>([tenantId, "stored-events"], "events", { tenantId, filters: { ...filters, order: "newest" } });
 
 const LAG_MS = 3000;
 
@@ -49,4 +47,13 @@ export const jobsQuery = (tenantId: string, name: string) =>
     queryKey: [tenantId, "jobs", name],
     queryFn: ({ signal }) => request<Page<Job>>("jobs", { tenantId, query: new URLSearchParams({ name, limit: "10" }), signal }),
     refetchInterval: (query) => (query.state.data?.items.some((job) => job.state === "queued" || job.state === "running") ? JOBS_MS : false),
+  });
+
+const TENANTS_MS = 30_000;
+
+export const tenantOverviewsQuery = () =>
+  infiniteQueryOptions({
+    ...pagesOf<TenantOverview>(["overview-tenants"], "overview/tenants"),
+    select: (data) => ({ ...data, pages: data.pages.map((page) => ({ ...page, items: page.items.map((item) => ({ ...item, id: item.tenant_id })) })) }),
+    refetchInterval: TENANTS_MS,
   });

@@ -3,30 +3,35 @@ import { Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { lazy, Suspense, type ReactNode } from "react";
-import { overviewQuery } from "../api/queries";
-import { LEVELS, SEVERITIES, type Incident, type IncidentState, type Level, type Overview as Figures } from "../api/types";
+import { meQuery, overviewQuery } from "../api/queries";
+import { SEVERITIES, type Incident, type IncidentState, type Overview as Figures } from "../api/types";
 import { count, duration, percent } from "../lib/format";
 import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { SeverityMark, SeverityShape, StateMark } from "../ui/marks";
 import { Ago, Empty, Lines, PageHead, Panel, Trouble } from "../ui/parts";
 import { FirstSteps } from "./FirstSteps";
+import { LevelShares, type Shares } from "./LevelShares";
 import classes from "./Overview.module.css";
 
 const HourlyPlot = lazy(() => import("./HourlyPlot").then((module) => ({ default: module.HourlyPlot })));
+
+const TenantsBeside = lazy(() => import("./TenantsBeside").then((module) => ({ default: module.TenantsBeside })));
 
 const UNSETTLED: IncidentState[] = ["open", "triaged", "planning", "awaiting_approval", "healing", "verifying", "escalated"];
 
 export function Overview() {
   const tenant = useTenant();
   const { data, error, refetch } = useQuery(overviewQuery(tenant.id));
-  if (error !== null && data === undefined) return <Trouble error={error} onRetry={() => void refetch()} />;
+  const several = (useQuery(meQuery()).data?.tenants.length ?? 0) > 1;
   const untouched = data !== undefined && Object.values(data.by_state).every((n) => n === 0) && data.exceptions_24h === 0;
+  if (error !== null && data === undefined) return <Trouble error={error} onRetry={() => void refetch()} />;
   return (
     <>
       <title>{t.pageTitle(t.nav.overview)}</title>
       <PageHead title={t.nav.overview} />
       {untouched ? <FirstSteps /> : <Board data={data} slug={tenant.slug} />}
+      {several && <div className={classes["beside"]}><Suspense fallback={<Skeleton height={200} />}><TenantsBeside /></Suspense></div>}
     </>
   );
 }
@@ -49,7 +54,7 @@ function Board({ data, slug }: { data: Figures | undefined; slug: string }) {
         {data === undefined ? <Lines rows={5} /> : <BySeverity open={data.open} slug={slug} />}
       </Panel>
       <Panel className={classes["levels"]} title={t.overview.levels} aside={t.overview.lastDays}>
-        {data === undefined ? <Lines rows={4} height={24} /> : <Levels levels={data.levels} />}
+        {data === undefined ? <Lines rows={4} height={24} /> : <LevelShares shares={data.level_shares as Shares} />}
       </Panel>
       <Panel className={classes["plot"]} title={t.overview.perHour}>
         {data === undefined ? (
@@ -72,6 +77,7 @@ function Tiles({ data }: { data: Figures | undefined }) {
       <Tile name={t.overview.healTime} help={t.overview.healTimeHelp} value={data && (data.median_heal_seconds === null ? "–" : duration(data.median_heal_seconds))} />
       <Tile name={t.overview.alone} help={t.overview.aloneHelp} value={data && (alone === null ? "–" : percent(alone))} />
       <Tile name={t.overview.noise} help={t.overview.noiseHelp} value={data && (data.noise_removed_share === null ? "–" : percent(data.noise_removed_share))} />
+      <Tile name={t.overview.saved} help={data === undefined ? "" : t.overview.savedHelp(data.saved.incidents, data.saved.minutes_per_incident)} value={data && t.overview.hours(data.saved.hours)} />
       <Tile name={t.overview.day} help={t.overview.dayHelp} value={data && t.overview.dayValue(count(data.exceptions_24h), count(data.incidents_24h))} />
     </div>
   );
@@ -133,34 +139,6 @@ function BySeverity({ open, slug }: { open: Figures["open"]; slug: string }) {
           </Link>
         </li>
       ))}
-    </ul>
-  );
-}
-
-const TARGETS: Record<Level, [number, number]> = { L1: [0.7, 0.8], L2: [0.15, 0.2], L3: [0.05, 0.1] };
-
-function Levels({ levels }: { levels: Figures["levels"] }) {
-  const all = total(levels);
-  if (all === 0) return <p className={classes["none"]}>{t.overview.noLevels}</p>;
-  return (
-    <ul className={classes["shares"]}>
-      {LEVELS.map((level) => {
-        const share = (levels[level] ?? 0) / all;
-        const [low, high] = TARGETS[level];
-        return (
-          <li key={level}>
-            <div className={classes["shareHead"]}>
-              <span><b>{level}</b> {t.overview.levelName[level]}</span>
-              <span className={classes["shareValue"]}>{percent(share)}</span>
-            </div>
-            <div className={classes["shareTrack"]} aria-hidden="true">
-              <span className={classes["target"]} style={{ left: `${low * 100}%`, width: `${(high - low) * 100}%` }} />
-              <span className={classes["share"]} style={{ width: `${share * 100}%` }} />
-            </div>
-            <p className={classes["help"]}>{t.overview.target(low, high, share)}</p>
-          </li>
-        );
-      })}
     </ul>
   );
 }

@@ -1,7 +1,7 @@
 // Every screen that the menu offers, in its groups: where it is, what it needs, which keys open it.
 import { t } from "../texts";
 import {
-  IconApprovals, IconGate, IconPack, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
+  IconApprovals, IconAudit, IconEvents, IconGate, IconHealth, IconPack, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
 } from "../ui/icons";
 
 interface MenuPage {

@@ -46,6 +46,8 @@ export const commonTexts = {
     },
   },
 
+  plot: { time: "Time" },
+
   notFound: {
     title: "There is no such page",
     text: "The address may be mistyped, or the page has moved.",

@@ -1,5 +1,7 @@
 // The overview, and what it says while nothing has happened yet.
 import type { Level } from "../api/types";
+import { count } from "../lib/format";
+import { plural } from "./words";
 
 export const overviewTexts = {
   overview: {
@@ -29,6 +31,16 @@ export const overviewTexts = {
     aloneHelp: "decided at L1 or L2, 30 days",
     noise: "Noise removed",
     noiseHelp: "exceptions that opened nothing new, 24 h",
+    saved: "Hours saved",
+    savedHelp: (n: number, minutes: number) => `${plural(n, "incident", "incidents")} at ${minutes} min each, 30 days`,
+    hours: (hours: number) => (hours >= 100 ? count(Math.round(hours)) : count(Math.round(hours * 10) / 10)),
+    tenants: "Your tenants, beside each other",
+    tenantsHelp: "the neediest first",
+    tenant: "Tenant",
+    waiting: "Waits for a person",
+    nothingWaits: "nothing",
+    nothingOpen: "nothing open",
+    exceptions: "Exceptions, 24 h",
     day: "Exceptions → incidents",
     dayHelp: "in the last 24 hours",
     dayValue: (exceptions: string, incidents: string) => `${exceptions} → ${incidents}`,

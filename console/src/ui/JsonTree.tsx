@@ -7,7 +7,7 @@ const OPEN_DEPTH = 2;
 const MOST_OPEN = 12;
 
 export function JsonTree({ value, label }: { value: Json; label: string }) {
-  return <div className={classes["tree"]} role="group" aria-label={label}><Branch value={value} depth={0} /></div>;
+  return <div className={classes["tree"]} role="group" aria-label={label} tabIndex={0}>{isBranch(value) ? <Branch value={value} depth={0} /> : <Leaf value={value} />}</div>;
 }
 
 function Branch({ value, depth }: { value: Json; depth: number }) {

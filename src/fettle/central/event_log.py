@@ -68,13 +68,26 @@ class EventFilter:
 async def list_events(
     session: AsyncSession, tenant_id: UUID, wanted: EventFilter, *, after: int, limit: int
 ) -> list[Event]:
-    """Read the tenant's events after a position."""
+    """Read the tenant's events after a position, oldest first."""
+    return await _read(session, tenant_id, wanted, "position > $2 ORDER BY position", after, limit)
+
+
+async def list_latest_events(
+    session: AsyncSession, tenant_id: UUID, wanted: EventFilter, *, before: int, limit: int
+) -> list[Event]:
+    """Read the tenant's events before a position, newest first."""
+    return await _read(session, tenant_id, wanted, "position < $2 ORDER BY position DESC", before, limit)
+
+
+async def _read(
+    session: AsyncSession, tenant_id: UUID, wanted: EventFilter, side: str, position: int, limit: int
+) -> list[Event]:
     connection = await driver(session)
     rows = await connection.fetch(
-        f"SELECT {store.COLUMNS} FROM events WHERE tenant_id = $1 AND position > $2 "  # noqa: S608 - a constant
+        f"SELECT {store.COLUMNS} FROM events WHERE tenant_id = $1 "  # noqa: S608 - two constants
         "AND ($3::text IS NULL OR stream_type = $3) AND ($4::uuid IS NULL OR stream_id = $4) "
-        "AND ($5::text IS NULL OR type = $5) ORDER BY position LIMIT $6",
-        tenant_id, after, wanted.stream_type, wanted.stream_id, wanted.type, limit,
+        f"AND ($5::text IS NULL OR type = $5) AND {side} LIMIT $6",
+        tenant_id, position, wanted.stream_type, wanted.stream_id, wanted.type, limit,
     )  # fmt: skip
     return [store.from_row(row) for row in rows]
 

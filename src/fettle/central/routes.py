@@ -1,7 +1,7 @@
 """HTTP of the event store and the live stream."""
 
 from dataclasses import asdict
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -44,8 +44,11 @@ async def list_events(
         str | None, Query(alias="type", max_length=100, description="This type only.")
     ] = None,
     after: Annotated[int, Query(ge=0, le=_LARGEST_POSITION, description="Later than this position.")] = 0,
+    order: Annotated[
+        Literal["oldest", "newest"], Query(description="Which come first; the newest know no `after`.")
+    ] = "oldest",
 ) -> EventPage:
-    """List the tenant's events, oldest first."""
+    """List the tenant's events, oldest first unless it is asked otherwise."""
     if stream_id is not None and stream_type is None:
         raise Invalid(
             "A stream is named by its type and its id. Send stream_type as well.",
@@ -53,9 +56,15 @@ async def list_events(
         )
     cursor = paging.after(int)
     wanted = event_log.EventFilter(stream_type, stream_id, event_type)
-    rows = await event_log.list_events(
-        session, access.tenant_id, wanted, after=cursor[0] if cursor else after, limit=paging.limit + 1
-    )
+    limit = paging.limit + 1
+    if order == "newest":
+        before = cursor[0] if cursor else _LARGEST_POSITION
+        rows = await event_log.list_latest_events(
+            session, access.tenant_id, wanted, before=before, limit=limit
+        )
+    else:
+        first = cursor[0] if cursor else after
+        rows = await event_log.list_events(session, access.tenant_id, wanted, after=first, limit=limit)
     items, following = paging.cut(rows, lambda event: [event.position])
     return EventPage(items=[event.envelope() for event in items], next_cursor=following)
 

@@ -83,7 +83,7 @@ function TryTool({ tool }: { tool: Tool }) {
             <b>{found.dry_run ? t.tools.dryRun : t.tools.result}</b> <Tag tone={found.state === "succeeded" ? "good" : "person"}>{words(found.state)}</Tag>{" "}
             {found.called && <span className={classes["soft"]}>{t.tools.took(duration(found.seconds))}</span>}
           </p>
-          {found.called ? <JsonTree value={found.error ?? found.output} name={t.tools.output} /> : <p>{t.tools.notCalled}</p>}
+          {found.called ? <JsonTree value={found.error ?? found.output} label={t.tools.output} /> : <p>{t.tools.notCalled}</p>}
         </div>
       )}
       {asking && (
