@@ -63,7 +63,9 @@ _TABLES = (
         registers boolean NOT NULL,
         expires_at timestamptz NOT NULL
     )""",
-    "ALTER TABLE token_keys ADD COLUMN superseded_at timestamptz",
+    # A retired key is kept as what once verified, without its private half.
+    """ALTER TABLE token_keys
+        ADD COLUMN superseded_at timestamptz, ALTER COLUMN sealed_private_key DROP NOT NULL""",
     """CREATE TABLE sign_in_policies (
         tenant_id uuid PRIMARY KEY REFERENCES tenants (id),
         require_mfa boolean NOT NULL,
@@ -160,7 +162,10 @@ def downgrade() -> None:
         "totp_factors",
     ):
         op.execute(f"DROP TABLE {table}")
-    op.execute("ALTER TABLE token_keys DROP COLUMN superseded_at")
+    op.execute("DELETE FROM token_keys WHERE sealed_private_key IS NULL")
+    op.execute(
+        "ALTER TABLE token_keys DROP COLUMN superseded_at, ALTER COLUMN sealed_private_key SET NOT NULL"
+    )
     op.execute(
         "ALTER TABLE refresh_sessions DROP COLUMN methods, DROP COLUMN authenticated_at, "
         "DROP COLUMN last_used_at, DROP COLUMN within_tenant"

@@ -10,6 +10,8 @@ from fettle.central.app import create_api
 from fettle.central.static import Console
 
 PUBLIC = {
+    "/.well-known/jwks.json",
+    "/api/v1/auth/.well-known/jwks.json",
     "/api/v1/auth/invitations/accept",
     "/api/v1/auth/invitations/look",
     "/api/v1/auth/login",

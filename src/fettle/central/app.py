@@ -17,6 +17,7 @@ from fettle.central.static import Console
 from fettle.central.stream_hub import live_hub
 from fettle.central.streams import socket_router
 from fettle.identity.authentication import authenticator
+from fettle.identity.routes_sign_in import token_keys
 from fettle.incidents.ingest import IngestApp
 from fettle.kernel import jsonio, metrics
 from fettle.kernel.http.problems import problem_handlers
@@ -46,6 +47,7 @@ def create_api(platform: Platform) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        live_hub(platform).start()
         yield
         await live_hub(platform).close()
         await authenticator(platform).close()
@@ -59,6 +61,7 @@ def create_api(platform: Platform) -> FastAPI:
         api.include_router(router, prefix=API)
     api.include_router(health.router)
     api.include_router(socket_router)
+    _add_well_known(api)
     _add_descriptions(api)
     return api
 
@@ -68,6 +71,11 @@ def feature_routers() -> list[APIRouter]:
     names = [f"fettle.{feature}.routes" for feature in FEATURES]
     rooms = [import_module(name) for name in names if find_spec(name) is not None]
     return [room.router for room in rooms]
+
+
+def _add_well_known(api: FastAPI) -> None:
+    # Programs look for the keys beside the console, too, where it is without a version.
+    api.add_api_route("/.well-known/jwks.json", token_keys, include_in_schema=False)
 
 
 def _add_descriptions(api: FastAPI) -> None:

@@ -15,6 +15,7 @@ OPEN: Final = frozenset(
         "/api/v1/openapi.json",
         "/api/v1/auth/invitations/accept",
         "/api/v1/auth/invitations/look",
+        "/api/v1/auth/.well-known/jwks.json",
         "/api/v1/auth/login",
         "/api/v1/auth/mfa",
         "/api/v1/auth/passkeys/options",

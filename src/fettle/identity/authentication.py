@@ -18,7 +18,7 @@ from fettle.identity import sign_in_policy
 from fettle.identity.grants import GRANTS, grants_of
 from fettle.identity.key_use import KeyUse
 from fettle.identity.permissions import KEY_SCOPES, PERMISSIONS
-from fettle.identity.signing_keys import SigningKeys
+from fettle.identity.signing_keys import KEYS_CHANGED, SigningKeys
 from fettle.identity.tokens import (
     TokenRefused,
     is_api_key,
@@ -195,7 +195,7 @@ class Authenticator:
 
         Args:
             *subjects: ``user:<id>``, ``key:<id>``, ``session:<id>``, or everybody with ``partner:<id>`` or
-                ``role:<tenant>/<name>``.
+                ``role:<tenant>/<name>``; `KEYS_CHANGED` is everybody.
         """
         self._forget(frozenset(subjects))
         if self._platform.redis is not None:
@@ -307,6 +307,9 @@ class Authenticator:
 
     def _forget(self, subjects: frozenset[str]) -> None:
         self._revocations_seen += 1
+        if KEYS_CHANGED in subjects:
+            self.keys.forget()
+            self._remembered.clear()
         stale = [key for key, entry in self._remembered.items() if entry.caller.subjects & subjects]
         for key in stale:
             del self._remembered[key]

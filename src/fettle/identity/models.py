@@ -122,7 +122,7 @@ class TokenKey(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
-    sealed_private_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed_private_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
     superseded_at: Mapped[datetime | None] = mapped_column(_MOMENT)
     retired_at: Mapped[datetime | None] = mapped_column(_MOMENT)

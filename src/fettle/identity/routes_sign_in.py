@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from fettle.identity import passkeys, schemas, schemas_sign_in, second_factors, sign_in
 from fettle.identity.access import CurrentPlatform, SignedInCaller, address_of
+from fettle.identity.authentication import authenticator
 from fettle.identity.challenges import Challenge
 from fettle.identity.cookies import (
     REFRESH_COOKIE,
@@ -12,6 +13,7 @@ from fettle.identity.cookies import (
     set_refresh_cookie,
 )
 from fettle.identity.sessions import Origin, SignedIn
+from fettle.identity.signing_keys import jwks
 from fettle.kernel.errors import Unauthenticated
 from fettle.kernel.http.routes import StrictRoute
 from fettle.kernel.platform import Platform
@@ -71,6 +73,13 @@ async def answer_with_passkey(
         origin=origin_of(request),
     )
     return hand_over(request, response, platform, signed_in)
+
+
+@router.get("/auth/.well-known/jwks.json", tags=["auth"])
+async def token_keys(response: Response, platform: CurrentPlatform) -> schemas_sign_in.Jwks:
+    """The public keys that access tokens are signed with; also at `/.well-known/jwks.json`."""
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return schemas_sign_in.Jwks(keys=jwks(await authenticator(platform).keys.public()))
 
 
 @router.post("/auth/refresh", tags=["auth"])

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
         None,
         description="Master keys from before, which still open what they sealed; comma-separated.",
     )
+    token_key_days: int = Field(
+        90, ge=1, le=3650, description="A key that signs access tokens is superseded after so many days."
+    )
     sovereign: bool = Field(True, description="Nothing leaves this installation but to listed endpoints.")
     allowed_hosts: CommaSeparated = Field(
         default_factory=list,
