@@ -28,7 +28,7 @@ export function readYaml(text: string): ReadYaml {
       return visit.BREAK;
     },
     Node: (_key, node) => {
-      const unplain = ("anchor" in node && node.anchor !== undefined) || (node.tag !== undefined && /^!/.test(node.tag));
+      const unplain = ("anchor" in node && node.anchor !== undefined) || node.tag !== undefined;
       if (!unplain) return undefined;
       trap ??= problem(lineAt(node), "", t.editor.tag);
       return visit.BREAK;
