@@ -27,6 +27,7 @@ Label = Annotated[str, StringConstraints(max_length=1_000, pattern=r"^[^=]{1,200
 Assignee = UUID | Literal["me", "none", "anyone"]
 
 _WORD: Final = re.compile(r"\w")
+_NUMBER: Final = re.compile(r"#?([0-9]{1,18})", re.ASCII)
 _MOST_VALUES: Final = 20
 
 
@@ -113,7 +114,7 @@ class IncidentFilter:
         if self.needs_me:
             found.append(self._needs_me())
         if self.text:
-            found.append(Incident.search.op("@@")(func.websearch_to_tsquery("simple", self.text)))
+            found.append(_says(self.text))
         return found
 
     def _of_columns(self) -> list[ColumnElement[bool]]:
@@ -196,6 +197,13 @@ def write_query(wanted: FilterIn) -> str:
             for one in (value if isinstance(value, list) else [value])
         ]
     )
+
+
+def _says(text: str) -> ColumnElement[bool]:
+    """Look for words, or for an incident's number."""
+    words = Incident.search.op("@@")(func.websearch_to_tsquery("simple", text))
+    number = _NUMBER.fullmatch(text)
+    return words if number is None else or_(Incident.number == int(number[1]), words)
 
 
 def _labelled(label: str) -> list[ColumnElement[bool]]:
