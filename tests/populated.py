@@ -60,7 +60,9 @@ async def populate(api) -> Alder:
     await command(api, "POST", "/packs/compliance-it/test", {})
     host = await command(api, "POST", "/hosts", {"name": CANARY, "platform": "linux"})
     await command(api, "PUT", "/secrets/chosen-by-both", {"value": "alder's own"})
+    asked = await command(api, "POST", f"/tenants/{api.alder.id}/export", {})
     mine.put(
+        export_id=asked["id"],
         tenant_id=str(api.alder.id),
         key_id=key["id"],
         user_id=member["id"],

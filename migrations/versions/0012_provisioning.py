@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from fettle.kernel.tenancy import APP_ROLE, SYSTEM_ROLE, protect
+from fettle.kernel.tenancy import APP_ROLE, SYSTEM_ROLE, grant_platform, protect
 
 revision = "0012_provisioning"
 down_revision = "0011_second_factor"
@@ -122,9 +122,63 @@ _SCIM = [
     *protect("scim_group_members", app="SELECT"),
 ]
 
-_UPGRADE: list[str] = [*_AUDIT, *_API_KEYS, *_SCIM]
+_DATA = [
+    """CREATE TABLE data_exports (
+         tenant_id uuid NOT NULL CONSTRAINT fk_data_exports_tenant_id REFERENCES tenants (id),
+         id uuid CONSTRAINT pk_data_exports PRIMARY KEY,
+         state text NOT NULL DEFAULT 'queued',
+         requested_by text NOT NULL,
+         requested_at timestamptz NOT NULL DEFAULT now(),
+         finished_at timestamptz,
+         expires_at timestamptz,
+         size_bytes bigint,
+         sha256 text
+       )""",
+    "CREATE INDEX ix_data_exports_tenant_id ON data_exports (tenant_id, id)",
+    *protect("data_exports"),
+    """CREATE TABLE data_export_parts (
+         tenant_id uuid NOT NULL CONSTRAINT fk_data_export_parts_tenant_id REFERENCES tenants (id),
+         export_id uuid NOT NULL CONSTRAINT fk_data_export_parts_export_id
+           REFERENCES data_exports (id) ON DELETE CASCADE,
+         number integer NOT NULL,
+         data bytea NOT NULL,
+         CONSTRAINT pk_data_export_parts PRIMARY KEY (tenant_id, export_id, number)
+       )""",
+    "ALTER TABLE data_export_parts ALTER COLUMN data SET STORAGE EXTERNAL",
+    *protect("data_export_parts"),
+    # What is left of a tenant that was erased: no name, no person, only that it is gone, signed.
+    """CREATE TABLE tenant_erasures (
+         id uuid CONSTRAINT pk_tenant_erasures PRIMARY KEY,
+         erased_tenant uuid NOT NULL CONSTRAINT uq_tenant_erasures_erased_tenant UNIQUE,
+         requested_at timestamptz NOT NULL DEFAULT now(),
+         completed_at timestamptz,
+         accounts uuid[] NOT NULL,
+         deleted jsonb NOT NULL DEFAULT '{}',
+         record jsonb
+       )""",
+    *grant_platform("tenant_erasures", app=""),
+    """CREATE FUNCTION erase_audit_records(of_tenant uuid, at_most integer) RETURNS bigint
+       LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+         WITH gone AS (
+           DELETE FROM audit_records r
+           WHERE r.tenant_id = of_tenant AND r.id IN (
+             SELECT id FROM audit_records WHERE tenant_id = of_tenant ORDER BY id LIMIT at_most)
+             AND EXISTS (SELECT FROM tenant_erasures e WHERE e.erased_tenant = of_tenant AND e.completed_at IS NULL)
+           RETURNING r.id
+         )
+         SELECT count(*) FROM gone
+       $$""",
+    "REVOKE ALL ON FUNCTION erase_audit_records(uuid, integer) FROM PUBLIC",
+    f"GRANT EXECUTE ON FUNCTION erase_audit_records(uuid, integer) TO {SYSTEM_ROLE}",
+]
+
+_UPGRADE: list[str] = [*_AUDIT, *_API_KEYS, *_SCIM, *_DATA]
 
 _DOWNGRADE: list[str] = [
+    "DROP FUNCTION erase_audit_records(uuid, integer)",
+    "DROP TABLE tenant_erasures",
+    "DROP TABLE data_export_parts",
+    "DROP TABLE data_exports",
     "DROP TABLE scim_group_members",
     "DROP TABLE scim_groups",
     "DROP TABLE scim_users",

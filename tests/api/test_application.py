@@ -30,6 +30,8 @@ PUBLIC = {
     "/metrics",
 }
 WITHOUT_TENANT = {
+    "/api/v1/erasures",
+    "/api/v1/tenants/{tenant_id}/erase",
     "/api/v1/accounts",
     "/api/v1/accounts/{account_id}",
     "/api/v1/auth/password",

@@ -31,6 +31,8 @@ MATRIX = {
     "sign_on:read": "111..1..",
     "sign_on:write": "111.....",
     "scim:write": "111.....",
+    "data:export": "111.....",
+    "data:erase": "111.....",
     "keys:read": "111..1..",
     "keys:write": "111.....",
     "audit:read": "111..1..",

@@ -22,6 +22,7 @@ PLATFORM_TABLES = {
     "refresh_tokens",
     "sign_in_challenges",
     "sign_on_states",
+    "tenant_erasures",
     "token_keys",
     "totp_factors",
     "users",
@@ -46,7 +47,10 @@ ORACLE_FREE = {
 }
 """Unique keys without the tenant that tell nothing: made by an administrator, at random, or by a sequence."""
 
-DEFINERS = {"forget_audit_records(uuid,timestamp with time zone,integer)"}
+DEFINERS = {
+    "forget_audit_records(uuid,timestamp with time zone,integer)",
+    "erase_audit_records(uuid,integer)",
+}
 """Functions with their definer's rights: each leaves only what is due, and only the system role may call it."""
 
 OF_RETENTION = {"audit_records", "audit_seals"}

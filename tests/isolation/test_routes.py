@@ -19,6 +19,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 OTHER = uuid4()
 BODIES = {
+    ("post", "/api/v1/tenants/{tenant_id}/erase"): {"confirm": "mine-now"},
     ("patch", "/api/v1/api-keys/{key_id}"): {"name": "mine now"},
     ("post", "/api/v1/api-keys/{key_id}/rotate"): {"overlap_hours": 1},
     ("patch", "/api/v1/users/{user_id}"): {"role": "viewer"},

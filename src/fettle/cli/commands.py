@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "evidence": ("fettle.cli.evidence:app", "Export evidence and verify it offline."),
     "events": ("fettle.cli.events:app", "Follow events, see lag, replay dead letters."),
     "db": ("fettle.cli.db:app", "Bring the database's schema up or down."),
+    "tenants": ("fettle.cli.tenants:app", "Export everything of a tenant, or erase it."),
     "keys": ("fettle.cli.keys:app", "Rotate the master key that seals secrets at rest."),
     "config": ("fettle.cli.config:app", "Show every setting and where it comes from."),
     "doctor": ("fettle.cli.doctor:app", "Say what is wrong with this installation and how to mend it."),

@@ -34,6 +34,8 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "keys:read": "See API keys, never their secrets.",
         "keys:write": "Create and revoke API keys.",
         "audit:read": "See who changed what.",
+        "data:export": "Export everything of a tenant.",
+        "data:erase": "Erase a tenant for good.",
         "fleet:read": "See hosts and their checks.",
         "fleet:write": "Declare hosts and what may be touched on them.",
         "platform:admin": "Create accounts and act in every tenant.",
@@ -75,6 +77,8 @@ _TENANT_ADMIN = (
         "sign_on:write",
         "keys:write",
         "scim:write",
+        "data:export",
+        "data:erase",
     }
 )
 _PARTNER_ADMIN = _TENANT_ADMIN | {"tenants:write"}
@@ -119,8 +123,13 @@ ROLES: Final[Mapping[str, Role]] = MappingProxyType(
 MEMBER_ROLES: Final = tuple(name for name in ROLES if name != "platform_admin")
 """Roles of a membership in one tenant; ``platform_admin`` belongs to an account, not to a tenant."""
 
-KEY_SCOPES: Final = frozenset(PERMISSIONS) - {"platform:admin", "tenants:write", "sign_on:write"}
-"""What an API key can carry: it belongs to one tenant, so nothing that reaches beyond one, nor who gets in."""
+KEY_SCOPES: Final = frozenset(PERMISSIONS) - {
+    "platform:admin",
+    "tenants:write",
+    "sign_on:write",
+    "data:erase",
+}
+"""What an API key can carry: nothing that reaches beyond its tenant, that says who gets in, or that ends it."""
 
 
 def permissions_of(role: str) -> frozenset[str]:

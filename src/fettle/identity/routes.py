@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from fettle.identity import (
     routes_api_keys,
     routes_audit,
+    routes_data,
     routes_invitations,
     routes_partners,
     routes_people,
@@ -23,3 +24,4 @@ router.include_router(routes_invitations.router)
 router.include_router(routes_api_keys.router)
 router.include_router(routes_audit.router)
 router.include_router(routes_scim.router)
+router.include_router(routes_data.router)
