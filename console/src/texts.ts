@@ -4,6 +4,7 @@ import { authoringTexts } from "./texts/authoring";
 import { commonTexts } from "./texts/common";
 import { evidenceTexts } from "./texts/evidence";
 import { incidentsTexts } from "./texts/incidents";
+import { incidentWorkTexts } from "./texts/incidentWork";
 import { overviewTexts } from "./texts/overview";
 import { platformTexts } from "./texts/platform";
 import { rulesTexts } from "./texts/rules";
@@ -18,6 +19,7 @@ export const t = {
   ...commonTexts,
   ...evidenceTexts,
   ...incidentsTexts,
+  ...incidentWorkTexts,
   ...overviewTexts,
   ...platformTexts,
   ...rulesTexts,

@@ -8,6 +8,7 @@ import type {
 } from "./types";
 
 const PAGE_SIZE = 100;
+const LARGEST_PAGE = 200;
 
 /** A refusal will not change by asking again; a lost connection or a busy platform may. */
 export function shouldRetry(failures: number, error: Error): boolean {
@@ -36,12 +37,15 @@ export const incidentsQuery = (tenantId: string, filters: IncidentFilters) =>
     queryKey: [...incidentListKey(tenantId), filters],
     queryFn: ({ signal, pageParam }) => {
       const query = apiQuery(filters);
-      query.set("limit", String(PAGE_SIZE));
+      // The first page is soon there; the following ones are as large as may be, so that a long list is few requests.
+      query.set("limit", String(pageParam === null ? PAGE_SIZE : LARGEST_PAGE));
       if (pageParam !== null) query.set("cursor", pageParam);
       return request<Page<Incident>>("incidents", { tenantId, query, signal });
     },
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.next_cursor,
+    // Comparing every row of every page with the one before would cost more than drawing them.
+    structuralSharing: false,
     // The stream keeps the rows fresh; a refetch of every loaded page would make a long list jump.
     refetchOnWindowFocus: false,
     staleTime: 30_000,

@@ -5,6 +5,9 @@ export type Shortcuts = Record<string, (event: KeyboardEvent) => void>;
 
 const SEQUENCE_MS = 1200;
 
+/* Until when the second key of a sequence is waited for, by whoever has such a sequence: "g a" is not "a". */
+let sequenceUntil = 0;
+
 export function useShortcuts(shortcuts: Shortcuts, enabled = true): void {
   const current = useRef(shortcuts);
   useEffect(() => {
@@ -16,11 +19,15 @@ export function useShortcuts(shortcuts: Shortcuts, enabled = true): void {
     let pendingUntil = 0;
     const onKey = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
-      const sequence = performance.now() < pendingUntil ? `${pending} ${event.key}` : event.key;
-      const action = current.current[sequence] ?? current.current[event.key];
+      const now = performance.now();
+      const mine = now < pendingUntil;
+      const sequence = mine ? `${pending} ${event.key}` : event.key;
+      const action = current.current[sequence] ?? (now < sequenceUntil && !mine ? undefined : current.current[event.key]);
+      if (mine) sequenceUntil = 0;
       const opens = Object.keys(current.current).some((key) => key.startsWith(`${event.key} `));
       pending = opens ? event.key : "";
-      pendingUntil = opens ? performance.now() + SEQUENCE_MS : 0;
+      pendingUntil = opens ? now + SEQUENCE_MS : 0;
+      if (opens) sequenceUntil = pendingUntil;
       if (action === undefined) return;
       event.preventDefault();
       action(event);

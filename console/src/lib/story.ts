@@ -68,8 +68,21 @@ export function gateOf(events: StoredEvent[]): StoredEvent | null {
   return events.slice(proposed).find((event) => event.type === "plan.approved" || event.type === "plan.rejected") ?? first;
 }
 
+export const TIMELINE_KINDS = ["all", "people", "decisions", "steps", "reports"] as const;
+export type TimelineKind = (typeof TIMELINE_KINDS)[number];
+
+const REPORTS = new Set(["exception.ingested", "incident.opened", "incident.occurrence_added", "incident.recovery_reported"]);
+
+/** Which sort of news an event is: what people did, what was decided, what was done, what was reported. */
+export function kindOfTimeline(event: StoredEvent): TimelineKind {
+  if (REPORTS.has(event.type)) return "reports";
+  if (event.type.startsWith("step.") || event.type === "playbook.completed" || event.type === "incident.verification_started") return "steps";
+  const actor = event.metadata.actor ?? "";
+  return actor.startsWith("user:") || actor.startsWith("key:") ? "people" : "decisions";
+}
+
 export function sentenceOf(event: StoredEvent): string {
-  const known = t.events[event.type as keyof typeof t.events];
+  const known = t.events[event.type as keyof typeof t.events] ?? t.workEvents[event.type];
   if (known === undefined) return event.type;
   return typeof known === "string" ? known : known(event.data);
 }

@@ -6,9 +6,11 @@ import { useState } from "react";
 import { request } from "../api/client";
 import { refreshIncident } from "../api/queries";
 import type { Accepted, IncidentDetail, IncidentState } from "../api/types";
+import { useShortcuts } from "../lib/keyboard";
 import { useMay, useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { ReasonDialog } from "../ui/ReasonDialog";
+import { WorkActions } from "./incidents/WorkActions";
 
 type Action = "resolve" | "close" | "reopen";
 
@@ -32,15 +34,25 @@ export function IncidentActions({ incident }: { incident: IncidentDetail }) {
   const [asking, setAsking] = useState<Action | null>(null);
   const run = useMutation({
     mutationFn: ({ action, reason }: { action: Action; reason: string }) =>
-      request<Accepted>(`incidents/${incident.id}/${action}`, { method: "POST", tenantId: tenant.id, body: { reason } }),
+      request<Accepted>(`incidents/${incident.id}/${action}`, { method: "POST", tenantId: tenant.id, body: { reason, version: incident.version } }),
+    onError: () => refreshIncident(client, tenant.id, incident.id),
     onSuccess: (_answer, { action }) => {
       notifications.show({ message: t.actions.done[action](incident.number) });
       refreshIncident(client, tenant.id, incident.id);
       setAsking(null);
     },
   });
+  const first = OFFERED[incident.state][0];
+  const second = OFFERED[incident.state][1];
+  useShortcuts(
+    {
+      e: () => first !== undefined && setAsking(first),
+      E: () => second !== undefined && setAsking(second),
+    },
+    may && incident.merged_into === null,
+  );
   if (!may) return null;
-  const offered = OFFERED[incident.state];
+  const offered = incident.merged_into !== null ? [] : OFFERED[incident.state];
   return (
     <Group gap="xs" className="no-print">
       {offered.map((action, index) => (
@@ -48,6 +60,7 @@ export function IncidentActions({ incident }: { incident: IncidentDetail }) {
           {t.actions[action]}
         </Button>
       ))}
+      <WorkActions incident={incident} />
       <ReasonDialog
         opened={asking !== null}
         title={asking === null ? "" : t.actions.title[asking](incident.number)}

@@ -1,50 +1,57 @@
-// The rows of the incident list: virtualised, worked by keyboard, never moving under the reader.
+// The rows of the incident list: windowed, worked by keyboard, chosen one by one or by range, never moving under the reader.
 import { Button, Skeleton } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
-import { Link } from "@tanstack/react-router";
-import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, useCallback, useEffect, useRef, useState } from "react";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { memo, useCallback, useEffect, useRef, useState, type MouseEvent } from "react";
 import type { Incident } from "../api/types";
 import { count } from "../lib/format";
 import type { IncidentFilters } from "../lib/filters";
+import { useFixedRows } from "../lib/fixedRows";
 import { useShortcuts } from "../lib/keyboard";
+import { everyLoaded, extended, NOTHING, toggled, type Selection } from "../lib/selection";
 import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { LevelMark, SeverityMark, StateMark } from "../ui/marks";
 import { Ago } from "../ui/parts";
+import type { Asked } from "./incidents/BulkBar";
+import { usePeople } from "./incidents/people";
 import type { IncidentListState } from "./useIncidentList";
 import classes from "./Incidents.module.css";
 
 const ROW_PX = 44;
 const CARD_PX = 68;
-const LOAD_AHEAD_ROWS = 25;
+/* Some screens ahead, so that whoever scrolls on does not wait for a page. */
+const LOAD_AHEAD_ROWS = 150;
+const COLUMNS = ["severity", "number", "title", "state", "level", "assignee", "count", "opened", "seen"] as const;
 /* Where each filtered list was left, so that coming back from an incident finds the same place. */
 const leftAt = new Map<string, { offset: number; id: string | null }>();
 
-export function IncidentList({ list, filters }: { list: IncidentListState; filters: IncidentFilters }) {
+interface IncidentListProps {
+  list: IncidentListState;
+  filters: IncidentFilters;
+  /** Null where nothing may be done to incidents, so that there is nothing to choose them for. */
+  selection: Selection | null;
+  onSelection: (selection: Selection) => void;
+  /** Something is to be done to what is chosen, or else to this one. */
+  onAsk: (action: Asked, id: string | null) => void;
+}
+
+export function IncidentList({ list, filters, selection, onSelection, onAsk }: IncidentListProps) {
   const tenant = useTenant();
+  const navigate = useNavigate();
+  const people = usePeople();
   const place = `${tenant.id} ${JSON.stringify(filters)}`;
   const scroller = useRef<HTMLDivElement>(null);
   const [currentId, setCurrentId] = useState<string | null>(leftAt.get(place)?.id ?? null);
   const narrow = useMediaQuery("(max-width: 48em)", false, { getInitialValueInEffect: false });
   const incidents = list.incidents ?? [];
   const rowPx = narrow ? CARD_PX : ROW_PX;
-  const virtual = useVirtualizer({
-    count: incidents.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => rowPx,
-    getItemKey: (index) => incidents[index]?.id ?? index,
-    overscan: 10,
-    initialOffset: leftAt.get(place)?.offset ?? 0,
-  });
-  useEffect(() => virtual.measure(), [virtual, rowPx]);
+  const rows = useFixedRows(scroller, incidents.length, rowPx, leftAt.get(place)?.offset ?? 0);
 
-  const rows = virtual.getVirtualItems();
-  const lastShown = rows.at(-1)?.index ?? 0;
   const { loadMore, setReading } = list;
   useEffect(() => {
-    if (incidents.length > 0 && lastShown >= incidents.length - LOAD_AHEAD_ROWS) loadMore();
-  }, [lastShown, incidents.length, loadMore]);
+    if (incidents.length > 0 && rows.end >= incidents.length - LOAD_AHEAD_ROWS) loadMore();
+  }, [rows.end, incidents.length, loadMore]);
 
   const focusRow = useCallback((id: string) => {
     const link = scroller.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"]`);
@@ -58,10 +65,39 @@ export function IncidentList({ list, filters }: { list: IncidentListState; filte
     const incident = incidents[next];
     if (incident === undefined) return;
     setCurrentId(incident.id);
-    virtual.scrollToIndex(next, { align: "auto" });
+    rows.scrollToRow(next);
     if (!focusRow(incident.id)) requestAnimationFrame(() => requestAnimationFrame(() => focusRow(incident.id)));
   };
-  useShortcuts({ j: () => step(1), k: () => step(-1) });
+  const chosen = useRef(selection);
+  const shown = useRef(incidents);
+  useEffect(() => {
+    chosen.current = selection;
+    shown.current = incidents;
+  });
+  const choose = useCallback(
+    (id: string, range: boolean) => {
+      if (chosen.current === null) return;
+      onSelection(range ? extended(chosen.current, id, shown.current.map((incident) => incident.id)) : toggled(chosen.current, id));
+    },
+    [onSelection],
+  );
+  useShortcuts({
+    j: () => step(1),
+    k: () => step(-1),
+    ...(selection === null
+      ? {}
+      : {
+          x: () => currentId !== null && choose(currentId, false),
+          X: () => currentId !== null && choose(currentId, true),
+          e: () => onAsk("resolve", currentId),
+          E: () => onAsk("close", currentId),
+          a: () => onAsk("assign", currentId),
+          Escape: () => onSelection(NOTHING),
+        }),
+    Enter: () => {
+      if (currentId !== null) void navigate({ to: "/t/$tenant/incidents/$incidentId", params: { tenant: tenant.slug, incidentId: currentId } });
+    },
+  });
 
   const note = useCallback(() => {
     const element = scroller.current;
@@ -75,11 +111,23 @@ export function IncidentList({ list, filters }: { list: IncidentListState; filte
     leftAt.set(place, { offset: current?.offset ?? 0, id: currentId });
   }, [note, place, currentId]);
 
+  const allChosen = selection !== null && incidents.length > 0 && (selection.all || selection.ids.size >= incidents.length);
   return (
-    <div className={classes["list"]} role="table" aria-label={t.nav.incidents} aria-rowcount={list.hasMore ? -1 : incidents.length + 1}>
+    <div
+      className={classes["list"]} role="table" aria-label={t.nav.incidents} aria-rowcount={list.hasMore ? -1 : incidents.length + 1}
+      data-choosable={selection !== null || undefined}
+    >
       <div className={`${classes["row"]} ${classes["head"]}`} role="row" aria-rowindex={1}>
-        {(["severity", "number", "title", "state", "level", "count", "opened", "seen"] as const).map((name) => (
-          <span key={name} role="columnheader" className={classes[name]}>{t.incidents.columns[name]}</span>
+        {selection !== null && (
+          <span role="columnheader" className={classes["choose"]}>
+            <input
+              type="checkbox" aria-label={t.work.chooseLoaded} checked={allChosen}
+              onChange={() => onSelection(allChosen ? NOTHING : everyLoaded(incidents.map((incident) => incident.id)))}
+            />
+          </span>
+        )}
+        {COLUMNS.map((name) => (
+          <span key={name} role="columnheader" className={classes[name]}>{name === "assignee" ? t.work.column : t.incidents.columns[name]}</span>
         ))}
       </div>
       {list.waiting > 0 && (
@@ -88,7 +136,7 @@ export function IncidentList({ list, filters }: { list: IncidentListState; filte
             size="xs" radius="xl"
             onClick={() => {
               list.showWaiting();
-              virtual.scrollToOffset(0);
+              rows.scrollToTop();
             }}
           >
             {t.incidents.showNew(list.waiting)}
@@ -101,22 +149,22 @@ export function IncidentList({ list, filters }: { list: IncidentListState; filte
         onFocus={note} onBlur={() => requestAnimationFrame(note)}
         onScroll={(event) => {
           leftAt.set(place, { offset: event.currentTarget.scrollTop, id: currentId });
+          rows.onScroll();
           note();
         }}
       >
         {list.incidents === undefined ? (
           <SkeletonRows narrow={narrow} />
         ) : (
-          <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: "relative" }}>
-            {rows.map((row) => {
-              const incident = incidents[row.index];
-              return incident === undefined ? null : (
-                <Row
-                  key={row.key} incident={incident} index={row.index} top={row.start} slug={tenant.slug}
-                  current={incident.id === currentId} onCurrent={setCurrentId}
-                />
-              );
-            })}
+          <div role="rowgroup" style={{ height: rows.heightPx, position: "relative" }}>
+            {incidents.slice(rows.first, rows.end).map((incident, at) => (
+              <Row
+                key={incident.id} incident={incident} index={rows.first + at} top={(rows.first + at) * rowPx} slug={tenant.slug}
+                assignee={incident.assignee === null ? null : people.nameOf(incident.assignee)}
+                chosen={selection === null ? null : selection.all || selection.ids.has(incident.id)}
+                current={incident.id === currentId} onCurrent={setCurrentId} onChoose={choose}
+              />
+            ))}
           </div>
         )}
         {list.loadingMore && <p className={classes["more"]} role="status">{t.incidents.loadingMore}</p>}
@@ -133,13 +181,27 @@ interface RowProps {
   index: number;
   top: number;
   slug: string;
+  assignee: string | null;
+  chosen: boolean | null;
   current: boolean;
   onCurrent: (id: string) => void;
+  onChoose: (id: string, range: boolean) => void;
 }
 
-const Row = memo(function Row({ incident, index, top, slug, current, onCurrent }: RowProps) {
+const Row = memo(function Row({ incident, index, top, slug, assignee, chosen, current, onCurrent, onChoose }: RowProps) {
   return (
-    <div className={classes["row"]} role="row" aria-rowindex={index + 2} data-current={current || undefined} style={{ transform: `translateY(${top}px)` }}>
+    <div
+      className={classes["row"]} role="row" aria-rowindex={index + 2} data-current={current || undefined} data-chosen={chosen === true || undefined}
+      style={{ transform: `translateY(${top}px)` }}
+    >
+      {chosen !== null && (
+        <span role="cell" className={classes["choose"]}>
+          <input
+            type="checkbox" aria-label={t.work.choose(incident.number)} checked={chosen} readOnly tabIndex={-1}
+            onClick={(event: MouseEvent) => onChoose(incident.id, event.shiftKey)}
+          />
+        </span>
+      )}
       <span role="cell" className={classes["severity"]}><SeverityMark severity={incident.severity} /></span>
       <span role="cell" className={classes["number"]}>#{incident.number}</span>
       <span role="cell" className={classes["title"]}>
@@ -153,6 +215,7 @@ const Row = memo(function Row({ incident, index, top, slug, current, onCurrent }
       </span>
       <span role="cell" className={classes["state"]}><StateMark state={incident.state} /></span>
       <span role="cell" className={classes["level"]}><LevelMark level={incident.level} /></span>
+      <span role="cell" className={classes["assignee"]}>{assignee ?? ""}</span>
       <span role="cell" className={classes["count"]} title={t.incidents.occurrences(incident.occurrences)}>
         {incident.occurrences > 1 ? `×${count(incident.occurrences)}` : ""}
       </span>

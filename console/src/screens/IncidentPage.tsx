@@ -9,7 +9,8 @@ import { useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { IconBack } from "../ui/icons";
 import { LevelMark, SeverityMark, StateMark } from "../ui/marks";
-import { Ago, Facts, JsonView, Lines, Panel, Trouble } from "../ui/parts";
+import { JsonTree } from "../ui/JsonTree";
+import { Ago, Facts, Lines, Panel, Trouble } from "../ui/parts";
 import { ApprovalOfIncident } from "./ApprovalCard";
 import { IncidentActions } from "./IncidentActions";
 import { IncidentDecision } from "./IncidentDecision";
@@ -17,6 +18,9 @@ import { IncidentEvidence } from "./IncidentEvidence";
 import { IncidentSteps } from "./IncidentSteps";
 import { IncidentTimeline } from "./IncidentTimeline";
 import { IncidentTrack } from "./IncidentTrack";
+import { Comments } from "./incidents/Comments";
+import { Links, MergedInto } from "./incidents/Links";
+import { RelatedIncidents } from "./incidents/RelatedIncidents";
 import classes from "./IncidentPage.module.css";
 
 export function IncidentPage() {
@@ -38,6 +42,7 @@ export function IncidentPage() {
     <article>
       <BackLink />
       {incident.data === undefined ? <HeadSkeleton /> : <Head incident={incident.data} />}
+      {incident.data?.merged_into != null && <MergedInto incidentId={incidentId} />}
       <Panel className={classes["trackPanel"]}>
         <IncidentTrack events={timeline.data?.events} state={incident.data?.state} />
       </Panel>
@@ -52,6 +57,15 @@ export function IncidentPage() {
           </Panel>
           <Panel title={t.incident.steps}>
             {incident.data === undefined ? <Lines rows={3} /> : <IncidentSteps incident={incident.data} />}
+          </Panel>
+          <Panel title={t.work.comments.title}>
+            <Comments incidentId={incidentId} />
+          </Panel>
+          <Panel title={t.work.links.title}>
+            <Links incidentId={incidentId} />
+          </Panel>
+          <Panel title={t.work.related.title} aside={t.work.related.lead}>
+            <RelatedIncidents incidentId={incidentId} />
           </Panel>
           <Panel title={t.incident.evidence}>
             {incident.data === undefined ? <Lines rows={2} /> : <IncidentEvidence incident={incident.data} />}
@@ -130,7 +144,7 @@ function Happened({ incident }: { incident: IncidentDetail }) {
         </ul>
       )}
       {Object.keys(incident.details).length > 0 && (
-        <div className={classes["details"]}><JsonView value={incident.details} label={t.incident.details} /></div>
+        <div className={classes["details"]}><JsonTree value={incident.details} label={t.incident.details} /></div>
       )}
     </>
   );

@@ -7,7 +7,8 @@ import { useMay, useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { IconRight } from "../ui/icons";
 import { Tag } from "../ui/marks";
-import { Ago, Fold, JsonView, Lines, Trouble } from "../ui/parts";
+import { JsonTree } from "../ui/JsonTree";
+import { Ago, Fold, Lines, Trouble } from "../ui/parts";
 import classes from "./IncidentPage.module.css";
 
 type Tone = "plain" | "good" | "waiting" | "person" | "moving" | "quiet";
@@ -75,9 +76,9 @@ function StepView({ step }: { step: RunStep }) {
           <Tag tone={TONES[step.state] ?? "plain"}>{words(step.state)}</Tag>
         </summary>
         <div className={classes["io"]}>
-          <div><h4>{t.incident.input}</h4><JsonView value={step.input} label={t.incident.input} /></div>
-          <div><h4>{t.incident.output}</h4><JsonView value={step.output} label={t.incident.output} /></div>
-          {step.error !== null && <div className={classes["whole"]}><h4>{t.incident.error}</h4><JsonView value={step.error} label={t.incident.error} /></div>}
+          <div><h4>{t.incident.input}</h4><JsonTree value={step.input} label={t.incident.input} /></div>
+          <div><h4>{t.incident.output}</h4><JsonTree value={step.output} label={t.incident.output} /></div>
+          {step.error !== null && <div className={classes["whole"]}><h4>{t.incident.error}</h4><JsonTree value={step.error} label={t.incident.error} /></div>}
         </div>
       </details>
     </li>

@@ -3,9 +3,10 @@ import { Button } from "@mantine/core";
 import type { UseQueryResult } from "@tanstack/react-query";
 import { useState } from "react";
 import type { StoredEvent } from "../api/types";
-import { sentenceOf } from "../lib/story";
+import { kindOfTimeline, sentenceOf, TIMELINE_KINDS, type TimelineKind } from "../lib/story";
 import { t } from "../texts";
 import { ClockTime, Empty, JsonView, Lines, Panel, Trouble } from "../ui/parts";
+import work from "./incidents/work.module.css";
 import classes from "./IncidentPage.module.css";
 
 const KINDS: Record<string, string> = {
@@ -22,6 +23,8 @@ interface TimelineProps {
 export function IncidentTimeline({ timeline }: TimelineProps) {
   const { data, error, refetch } = timeline;
   const [newestFirst, setNewestFirst] = useState(true);
+  const [kind, setKind] = useState<TimelineKind>("all");
+  const shown = data?.events.filter((event) => kind === "all" || kindOfTimeline(event) === kind) ?? [];
   return (
     <Panel
       title={t.incident.timeline} className={classes["side"]}
@@ -35,10 +38,17 @@ export function IncidentTimeline({ timeline }: TimelineProps) {
     >
       {data === undefined && error !== null && <Trouble error={error} onRetry={() => void refetch()} />}
       {data === undefined && error === null && <Lines rows={8} />}
-      {data?.events.length === 0 && <Empty title={t.incident.noEvents} />}
+      {data !== undefined && data.events.length > 1 && (
+        <div className={`${work["kinds"] ?? ""} no-print`} role="group" aria-label={t.work.kinds.label}>
+          {TIMELINE_KINDS.map((one) => (
+            <button key={one} type="button" aria-pressed={one === kind} onClick={() => setKind(one)}>{t.work.kinds[one]}</button>
+          ))}
+        </div>
+      )}
+      {data !== undefined && shown.length === 0 && <Empty title={t.incident.noEvents} />}
       {data !== undefined && (
         <ol className={classes["events"]} reversed={newestFirst}>
-          {(newestFirst ? data.events.toReversed() : data.events).map((event) => <Entry key={event.id} event={event} />)}
+          {(newestFirst ? shown.toReversed() : shown).map((event) => <Entry key={event.id} event={event} />)}
         </ol>
       )}
     </Panel>

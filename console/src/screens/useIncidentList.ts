@@ -9,6 +9,8 @@ import { useTenant } from "../lib/tenant";
 
 type Pages = InfiniteData<Page<Incident>, string | null>;
 
+const JUST_NOW_MS = 60_000;
+
 export interface IncidentListState {
   incidents: Incident[] | undefined;
   error: Error | null;
@@ -47,7 +49,8 @@ export function useIncidentList(filters: IncidentFilters): IncidentListState {
     if (latest.size === 0) return;
     const { pages, unknown } = patch(loaded, latest);
     const newcomers = arrivals(unknown, loaded, filters);
-    const putIn = newcomers.length > 0 && !reading.current && waiting.length === 0;
+    // In another order than that of opening, a newcomer has its place wherever the platform says.
+    const putIn = newcomers.length > 0 && !reading.current && waiting.length === 0 && filters.sort === undefined;
     if (pages !== loaded || putIn) change(() => (putIn ? prepend(pages, newcomers) : pages));
     if (!putIn) setWaiting((before) => mergeWaiting(before, newcomers, latest));
   });
@@ -65,6 +68,11 @@ export function useIncidentList(filters: IncidentFilters): IncidentListState {
     reload: () => void client.resetQueries({ queryKey: options.queryKey }),
     waiting: waiting.length,
     showWaiting: () => {
+      if (filters.sort !== undefined) {
+        setWaiting([]);
+        void client.resetQueries({ queryKey: options.queryKey });
+        return;
+      }
       change((pages) => prepend(pages, waiting));
       setWaiting([]);
     },
@@ -108,7 +116,7 @@ function isNewer(one: Incident, other: Incident): boolean {
 
 /* Only what is newer than the newest row: anything older has its place further down, where a later page brings it. */
 function arrivals(unknown: Incident[], loaded: Pages, filters: IncidentFilters): Incident[] {
-  const newest = loaded.pages[0]?.items[0]?.opened_at ?? "";
+  const newest = filters.sort === undefined ? (loaded.pages[0]?.items[0]?.opened_at ?? "") : new Date(Date.now() - JUST_NOW_MS).toISOString();
   return unknown
     .filter((incident) => belongs(incident, filters) === true && incident.opened_at >= newest)
     .sort((a, b) => b.opened_at.localeCompare(a.opened_at));

@@ -7,7 +7,7 @@ import classes from "./Shell.module.css";
 
 export function KeyboardHelp({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const [everywhere, ...others] = t.keyboard.groups;
-  const groups = everywhere === undefined ? [] : [{ ...everywhere, keys: [...everywhere.keys, ...PAGES.map((page) => [page.keys, page.label] as const)] }, ...others];
+  const groups = everywhere === undefined ? [] : [{ ...everywhere, keys: [...everywhere.keys, ...PAGES.map((page) => [page.keys, page.label] as const)] }, ...others, t.workKeys];
   return (
     <Modal opened={opened} onClose={onClose} title={t.keyboard.title} closeButtonProps={{ "aria-label": t.common.close }}>
       {groups.map((group) => (

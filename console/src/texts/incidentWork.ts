@@ -1,0 +1,185 @@
+// Incidents as people work them: saved views, choosing many, assigning, discussing, linking, merging, splitting.
+import type { JsonObject } from "../api/types";
+import { after, plural, text } from "./words";
+
+const people = (n: number) => plural(n, "incident", "incidents");
+
+export const incidentWorkTexts = {
+  work: {
+    sort: "Order",
+    sorts: { opened: "Newest first", seen: "Last seen first", severity: "Gravest first" },
+    assignee: "In hand",
+    assignees: { me: "Me", none: "Nobody", anyone: "Anybody" },
+    needsMe: "Needs me",
+    site: "Site",
+    rule: "Rule",
+    label: "Label, as name=value",
+    moreFilters: "More filters",
+    counted: (n: string, more: boolean) => `${n}${more ? "+" : ""} ${n === "1" ? "incident" : "incidents"}`,
+    column: "In hand",
+    you: "You",
+    somebody: "Somebody",
+    program: "An API key",
+
+    views: {
+      save: "Save view",
+      saveTitle: "Save these filters as a view",
+      name: "Name",
+      shared: "Everybody of this tenant sees it",
+      saved: (name: string) => `View “${name}” is saved`,
+      menu: (name: string) => `View “${name}”: change`,
+      by: (name: string) => `Shared by ${name}`,
+      setDefault: "Open the list with it",
+      unsetDefault: "Open the list without it",
+      share: "Share with the tenant",
+      unshare: "Keep to myself",
+      delete: "Delete",
+      deleted: (name: string) => `View “${name}” is deleted`,
+    },
+
+    choose: (n: number) => `Choose incident ${n}`,
+    chooseLoaded: "Choose all that are shown",
+    chosen: (n: number) => `${people(n)} chosen`,
+    chosenAll: (n: string, more: boolean) => `All ${n}${more ? "+" : ""} that fit the filters are chosen`,
+    chooseAll: (n: string, more: boolean) => `Choose all ${n}${more ? "+" : ""} that fit`,
+    clear: "Choose none",
+    tooMany: "At most 10,000 at once. Narrow the filters first.",
+    bar: "What to do with the chosen incidents",
+    actions: { resolve: "Resolve", close: "Close", reopen: "Reopen", assign: "Assign", unassign: "Put down", comment: "Comment" },
+    bulkTitle: {
+      resolve: (n: string) => `Resolve ${n}`, close: (n: string) => `Close ${n}`, reopen: (n: string) => `Reopen ${n}`,
+    },
+    many: (n: number) => people(n),
+    bulkConsequence: {
+      resolve: "You say that they are in order again. What is reported once more reopens by itself. You can take it back as long as nothing else was done to them.",
+      close: "They end here and their evidence is sealed. What is reported later opens new incidents. Those that a run has in hand are left as they are. You can take it back as long as nothing else was done to them.",
+      reopen: "They are taken up again and go to a person. Where a newer incident is open for the same thing, the old one is left as it is.",
+    },
+    progress: {
+      label: "Progress of the command",
+      under: (done: string, total: string) => `${done} of ${total}`,
+      undoing: "Being taken back",
+      ended: {
+        resolve: (n: number) => `${people(n)} resolved`, close: (n: number) => `${people(n)} closed`, reopen: (n: number) => `${people(n)} reopened`,
+        assign: (n: number) => `${people(n)} assigned`, unassign: (n: number) => `${people(n)} put down`, comment: (n: number) => `${people(n)} commented on`,
+      },
+      left: (n: number) => `${n.toLocaleString()} left as they were`,
+      undone: (n: number) => `${people(n)} back as before`,
+      kept: (n: number) => `${n.toLocaleString()} kept, because something else was done since`,
+      undo: "Undo",
+      why: "Why",
+      whyTitle: "Left as they were",
+      dismiss: "Put away",
+    },
+
+    assign: {
+      title: (n: number) => (n === 1 ? "Who has it in hand" : `Who has these ${n.toLocaleString()} in hand`),
+      find: "Find somebody",
+      me: "Me",
+      none: "Nobody",
+      take: "Take",
+      noOne: "Nobody of this tenant is called so.",
+      done: (name: string) => `In hand: ${name}`,
+    },
+
+    comments: {
+      title: "Comments",
+      none: "Nobody said anything yet.",
+      write: "Write a comment",
+      help: "Secrets and personal data are taken out before it is stored. Ctrl Enter sends it.",
+      send: "Comment",
+      edit: "Edit",
+      delete: "Delete",
+      save: "Save",
+      edited: "edited",
+      deleted: "This comment was deleted.",
+      mentioned: (names: string) => `to ${names}`,
+      list: "Comments on this incident",
+      deleteTitle: "Delete the comment?",
+      deleteConsequence: "It disappears from the conversation. That it was there stays in the timeline, as everything that ever happened.",
+    },
+
+    links: {
+      title: "Links and merges",
+      none: "It is linked to nothing.",
+      add: "Link",
+      addTitle: "Link to another incident",
+      kind: "This incident",
+      kinds: { relates_to: "relates to", caused_by: "was caused by", duplicates: "duplicates" },
+      says: { relates_to: "relates to", caused_by: "caused by", causes: "causes", duplicates: "duplicates", duplicated_by: "duplicated by" },
+      remove: (n: number) => `Take away the link to ${n}`,
+      merged: "Merged into this one",
+      mergedInto: (n: number) => `This incident was merged into #${n}. What is reported for it goes there.`,
+    },
+
+    find: {
+      label: "The other incident",
+      placeholder: "Its number or its words",
+      none: "No incident fits. Try its number, or other words.",
+      choose: "Choose one",
+    },
+
+    merge: {
+      open: "Merge",
+      title: (n: number) => `Merge incident ${n} into another`,
+      will: "What will happen",
+      willClose: (n: number) => `Incident ${n} is closed, points to the other, and its evidence is sealed.`,
+      willMove: (n: number) => `The other shows its ${plural(n, "occurrence", "occurrences")} as its own, and takes the graver of the two severities.`,
+      willFollow: "What is reported for this one later goes to the other, as long as that one is not closed.",
+      willUndo: "You can take it back until something is split off the other. What came after the merge then stays there.",
+      confirm: "Merge",
+      done: (one: number, other: number) => `Incident ${one} is now a part of ${other}`,
+      undo: "Take the merge back",
+      undoTitle: (n: number) => `Take the merge of incident ${n} back`,
+      undoConsequence: "It stands by itself again and goes to a person. What was reported after the merge stays with the other.",
+      undone: (n: number) => `Incident ${n} stands by itself again`,
+    },
+
+    split: {
+      open: "Split",
+      title: (n: number) => `Split incident ${n}`,
+      lead: "Choose what was reported that is about something else.",
+      will: (n: number) => `A new incident opens with the ${plural(n, "chosen report", "chosen reports")} and goes to a person. No rule acts on it. What is reported later still goes to the present one.`,
+      name: "What the new incident is called",
+      nameHelp: "Empty: as its first report says.",
+      confirm: "Split",
+      atLeastOne: "At least one report must stay.",
+      first: (n: number) => `The latest ${n.toLocaleString()} are shown.`,
+      done: "The new incident is open",
+      choose: (at: string) => `Choose the report of ${at}`,
+    },
+
+    related: {
+      title: "Around it",
+      none: "Nothing else was out of order here within three days.",
+      shares: { host: "same host", site: "same site", check_type: "same check", pattern: "same pattern" },
+      lead: "Three days before and after, most in common first",
+    },
+
+    kinds: { label: "Kinds of events", all: "All", people: "People", decisions: "Decisions", steps: "Steps", reports: "Reports" },
+    print: "Print",
+  },
+
+  workEvents: {
+    "incident.assigned": (data: JsonObject) => `In hand of ${text(data["assignee_name"]) || "whoever took it"}`,
+    "incident.unassigned": "In nobody's hand any more",
+    "incident.commented": (data: JsonObject) => `Commented${after(": ", data["body"])}`,
+    "incident.comment_edited": (data: JsonObject) => `Comment edited${after(": ", data["body"])}`,
+    "incident.comment_deleted": "Comment deleted",
+    "incident.linked": (data: JsonObject) => `Linked: ${text(data["says"]).replaceAll("_", " ")} #${String(data["other_number"])}`,
+    "incident.unlinked": (data: JsonObject) => `Link to #${String(data["other_number"])} taken away`,
+    "incident.merged": (data: JsonObject) => `Merged into #${String(data["target_number"])}${after(": ", data["reason"])}`,
+    "incident.unmerged": (data: JsonObject) => `The merge was taken back${after(": ", data["reason"])}`,
+    "incident.merge_received": (data: JsonObject) => `Took over #${String(data["source_number"])}${after(": ", data["reason"])}`,
+    "incident.merge_undone": (data: JsonObject) => `Gave back #${String(data["source_number"])}${after(": ", data["reason"])}`,
+    "incident.split": (data: JsonObject) => `Split: some of it became #${String(data["into_number"])}${after(": ", data["reason"])}`,
+  } as Record<string, string | ((data: JsonObject) => string)>,
+
+  workKeys: {
+    name: "List of incidents, at work",
+    keys: [
+      ["x", "Choose it, or not"], ["Shift x", "Choose all from the last chosen to here"], ["e", "Resolve what is chosen, or this one"], ["Shift e", "Close it"],
+      ["a", "Assign it"], ["Escape", "Choose none"],
+    ] as [string, string][],
+  },
+};
