@@ -60,7 +60,7 @@ async def forget(session: AsyncSession, token: str) -> None:
     await session.execute(delete(LinkToken).where(LinkToken.token_hash == hash_secret(token)))
 
 
-async def forget_expired(platform: Platform) -> None:
+async def forget_links(platform: Platform) -> None:
     """Delete the tokens whose time is over, and what is remembered of mails for a month."""
     async with platform.database.raw_system() as connection:
         await connection.execute("DELETE FROM link_tokens WHERE expires_at < now()")
