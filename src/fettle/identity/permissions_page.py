@@ -9,8 +9,8 @@ def permissions_page() -> str:
     lines = [
         "# Permissions",
         "",
-        "Made from `src/fettle/identity/permissions.py` by "
-        "`python -m fettle.identity.permissions_page > docs/permissions.md`, and held so by a test.",
+        "Made from `src/fettle/identity/permissions.py`, and held so by a test, with",
+        "`python -m fettle.identity.permissions_page > docs/permissions.md`.",
         "",
         "Every route asks for one permission. A person has those of their role in the tenant, and of their role at",
         "the partner that looks after it; an API key has those that it was given, of the ones marked `key`. A tenant",
