@@ -24,6 +24,8 @@ export interface SignInProvider {
 export interface InvitationLook {
   tenant: string;
   email: string;
+  name: string | null;
+  role: string;
   has_account: boolean;
 }
 

@@ -81,7 +81,7 @@ export const session = {
   lookAtInvitation: (token: string): Promise<InvitationLook> => answerOf("auth/invitations/look", { token }),
 
   /** Whoever has no account yet gets one with the name and the password. */
-  async acceptInvitation(token: string, account?: { name: string; password: string }): Promise<void> {
+  async acceptInvitation(token: string, account: { name?: string; password: string }): Promise<void> {
     await answerOf("auth/invitations/accept", { token, ...account });
   },
 

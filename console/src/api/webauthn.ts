@@ -1,9 +1,11 @@
 // Passkeys: what the platform sends as JSON becomes what the browser wants, and its answer becomes JSON again.
 import type { Json, JsonObject } from "./types";
 
-/** Whether this browser can use passkeys here: a secure context, and WebAuthn at all. */
+/** Whether this browser can use passkeys here: a secure context, WebAuthn at all, and a name, because they belong to one. */
 export function canUsePasskeys(): boolean {
-  return typeof PublicKeyCredential !== "undefined" && window.isSecureContext;
+  const { hostname } = window.location;
+  const isAddress = /^[\d.]+$/.test(hostname) || hostname.startsWith("[");
+  return typeof PublicKeyCredential !== "undefined" && window.isSecureContext && !isAddress;
 }
 
 /** Lets the authenticator make a passkey; null when the person called it off. */

@@ -2,7 +2,7 @@
 
 const BROWSERS: [RegExp, string][] = [
   [/\bEdg(?:e|A|iOS)?\//, "Edge"], [/\bOPR\//, "Opera"], [/\b(?:Firefox|FxiOS)\//, "Firefox"], [/\b(?:Headless)?Chrom(?:e|ium)\/|\bCriOS\//, "Chrome"],
-  [/\bVersion\/.*Safari\//, "Safari"], [/^curl\//, "curl"], [/python|httpx/i, "a Python program"],
+  [/\bVersion\/.*Safari\//, "Safari"], [/^curl\//, "curl"], [/python|httpx/i, "Python"],
 ];
 const SYSTEMS: [RegExp, string][] = [
   [/Android/, "Android"], [/iPhone|iPad/, "iOS"], [/Windows/, "Windows"], [/Mac OS X|Macintosh/, "macOS"], [/CrOS/, "ChromeOS"], [/Linux/, "Linux"],

@@ -64,6 +64,7 @@ export const SETTINGS = [
     name: t.settings.groups.you,
     pages: [
       { to: "/t/$tenant/settings/profile", label: t.settings.profile, permission: null },
+      { to: "/t/$tenant/settings/security", label: t.settings.security, permission: null },
       { to: "/t/$tenant/settings/appearance", label: t.settings.appearance, permission: null },
     ],
   },
@@ -76,7 +77,10 @@ export const SETTINGS = [
   },
   {
     name: t.settings.groups.access,
-    pages: [{ to: "/t/$tenant/settings/keys", label: t.nav.keys, permission: "keys:read" }],
+    pages: [
+      { to: "/t/$tenant/settings/keys", label: t.nav.keys, permission: "keys:read" },
+      { to: "/t/$tenant/settings/provisioning", label: t.settings.provisioning, permission: "scim:write" },
+    ],
   },
   {
     name: t.settings.groups.organisation,

@@ -57,7 +57,7 @@ export const signInTexts = {
     title: "Invitation",
     to: (tenant: string) => `Join ${tenant}`,
     lead: (email: string, known: boolean) =>
-      known ? `You were invited as ${email}, and you have an account. Accept, then sign in as usual.` : `You were invited as ${email}. Choose a name and a password for your account.`,
+      known ? `You were invited as ${email}, and you have an account. Its password shows that it is you.` : `You were invited as ${email}. Choose a name and a password for your account.`,
     name: "Your name",
     accept: "Accept the invitation",
     done: (tenant: string) => `You belong to ${tenant}`,

@@ -31,6 +31,9 @@ interface TimePlotProps {
 
 const HEIGHT = 210;
 const MOST_TABLE_ROWS = 48;
+const LEAST_SECONDS = 60;
+/* One figure makes no line. */
+const FEW = 3;
 
 export function TimePlot({ caption, times, lines, height = HEIGHT, atLeast = 4, fine = false, show = String }: TimePlotProps) {
   const place = useRef<HTMLDivElement>(null);
@@ -107,13 +110,17 @@ function optionsOf(element: HTMLElement, { lines, atLeast, height, fine, show }:
     height,
     legend: { show: true, live: true },
     cursor: { y: false, drag: { x: false, y: false } },
-    scales: { y: { range: (_plot, _low, high) => [0, Math.max(atLeast, (high ?? 0) * 1.1)] } },
+    scales: {
+      // A plot that has just begun shows the minutes before it, empty.
+      x: { range: (_plot, low, high) => [fine ? Math.min(low ?? 0, (high ?? 0) - LEAST_SECONDS) : (low ?? 0), high ?? 0] },
+      y: { range: (_plot, _low, high) => [0, Math.max(atLeast, (high ?? 0) * 1.1)] },
+    },
     series: [
       { label: t.plot.time, value: (_plot, seconds) => (seconds === null ? "–" : fine ? label(seconds) : shortDateTime(new Date(seconds * 1000).toISOString())) },
       ...lines.map((line): uPlot.Series => {
         const colour = token(line.token);
         return {
-          label: line.label, stroke: colour, width: 2, points: { show: false }, value: (_plot, value) => told(value, show),
+          label: line.label, stroke: colour, width: 2, points: { show: fine && lines[0] !== undefined && lines[0].values.length < FEW }, value: (_plot, value) => told(value, show),
           ...(line.dashed === true ? { dash: [5, 4] } : {}), ...(line.filled === true ? { fill: `${colour}22` } : {}),
         };
       }),

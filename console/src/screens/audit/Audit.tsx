@@ -1,12 +1,13 @@
 // Who changed what, and who read what is sensitive: searched by address, shown before and after, exported.
 import { Button, Menu, TextInput } from "@mantine/core";
-import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { Fragment, useEffect, useMemo, useState } from "react";
 import { download } from "../../api/client";
 import { membersQuery } from "../../api/identityQueries";
 import type { AuditRecord } from "../../api/platform";
 import { auditQuery } from "../../api/platformQueries";
+import { meQuery } from "../../api/queries";
 import { dateTime, words } from "../../lib/format";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
@@ -166,6 +167,10 @@ function useActorNames(): (actor: string) => string {
   const tenant = useTenant();
   const may = useMay("users:read");
   const { data } = useInfiniteQuery({ ...membersQuery(tenant.id, {}), enabled: may });
-  const names = useMemo(() => new Map(data?.pages.flatMap((page) => page.items).map((member) => [`user:${member.id}`, member.name || member.email])), [data]);
+  const me = useQuery(meQuery()).data;
+  const names = useMemo(() => {
+    const people = [...(me === undefined ? [] : [me]), ...(data?.pages.flatMap((page) => page.items) ?? [])];
+    return new Map(people.map((person) => [`user:${person.id}`, person.name || (person.email ?? person.id)]));
+  }, [data, me]);
   return (actor) => names.get(actor) ?? t.audit.actor(actor);
 }

@@ -1,5 +1,5 @@
 // An invitation: what it is to, and the way in, with an account that one has or a new one.
-import { Button, TextInput } from "@mantine/core";
+import { Button, PasswordInput, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import type { InvitationLook } from "../../api/identity";
@@ -20,11 +20,13 @@ export function Invitation() {
 }
 
 function Accept({ token, invitation }: { token: string; invitation: InvitationLook }) {
-  const [name, setName] = useState("");
+  const [name, setName] = useState(invitation.name ?? "");
   const [typed, setTyped] = useState(NOTHING_TYPED);
-  const ready = invitation.has_account || (name.trim() !== "" && isReady(typed));
+  const [password, setPassword] = useState("");
+  const ready = invitation.has_account ? password !== "" : name.trim() !== "" && isReady(typed);
   const accept = useMutation({
-    mutationFn: () => session.acceptInvitation(token, invitation.has_account ? undefined : { name: name.trim(), password: typed.next }),
+    mutationFn: () => session.acceptInvitation(token, invitation.has_account ? { password } : { name: name.trim(), password: typed.next }),
+    onError: () => setPassword(""),
   });
   if (accept.isSuccess) {
     return (
@@ -37,7 +39,11 @@ function Accept({ token, invitation }: { token: string; invitation: InvitationLo
   return (
     <Door title={t.invitation.to(invitation.tenant)} lead={t.invitation.lead(invitation.email, invitation.has_account)} onSubmit={() => ready && accept.mutate()}>
       {accept.error !== null && <Trouble error={accept.error} />}
-      {!invitation.has_account && (
+      {invitation.has_account ? (
+        <PasswordInput
+          label={t.signIn.password} name="password" autoComplete="current-password" required autoFocus value={password} onChange={(event) => setPassword(event.currentTarget.value)}
+        />
+      ) : (
         <>
           <TextInput label={t.invitation.name} name="name" size="md" autoComplete="name" required autoFocus maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} />
           <NewPassword value={typed} onChange={setTyped} />

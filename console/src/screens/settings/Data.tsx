@@ -77,7 +77,7 @@ function Erase() {
   if (erase.isSuccess) return <p role="status">{t.data.erasing}</p>;
   return (
     <>
-      <Button color="red" variant="outline" onClick={() => setAsking(true)}>{t.data.eraseThis(tenant.name)}</Button>
+      <Button color="red" onClick={() => setAsking(true)}>{t.data.eraseThis(tenant.name)}</Button>
       {asking && (
         <ConfirmDialog
           title={t.data.eraseThis(tenant.name)} consequence={t.data.eraseText} confirm={t.data.eraseForGood} typed={tenant.slug}
