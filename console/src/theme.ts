@@ -1,5 +1,6 @@
 // Every design token of the console, in one place: colour, type, space, and what severity and state look like.
 import { createTheme, type CSSVariablesResolver, type MantineColorsTuple } from "@mantine/core";
+import { t } from "./texts";
 
 const fettle: MantineColorsTuple = [
   "#e9f6f5", "#d2ebe9", "#a5d7d3", "#75c1bc", "#4caca6",
@@ -50,6 +51,7 @@ export const theme = createTheme({
     Textarea: { defaultProps: { size: "sm" } },
     Select: { defaultProps: { size: "sm" } },
     Tooltip: { defaultProps: { openDelay: 350, withArrow: false, events: { hover: true, focus: true, touch: false } } },
+    Notification: { defaultProps: { closeButtonProps: { "aria-label": t.common.close } } },
     Modal: { defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 } } },
   },
 });

@@ -25,6 +25,9 @@ class Fettle:
     port: int
     process: asyncio.subprocess.Process | None = None
     told: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
+    untold: list[str] = field(default_factory=list)
     _reader: asyncio.Task[None] | None = None
 
     @property
@@ -41,6 +44,8 @@ class Fettle:
             "FETTLE_HOME": str(self.home),
             "FETTLE_PORT": str(self.port),
             "FETTLE_LEASE_SECONDS": "2",
+            **self.more,
+            **self.settings,
         }
 
     async def up(self) -> dict[str, Any]:
@@ -107,8 +112,10 @@ class Fettle:
         assert self.process is not None
         assert self.process.stdout is not None
         async for line in self.process.stdout:
-            with contextlib.suppress(ValueError):
+            try:
                 self.told.append(json.loads(line))
+            except ValueError:
+                self.untold.append(line.decode())
 
 
 COMMAND = [sys.executable, "-m", "fettle.cli.main"]

@@ -27,7 +27,7 @@ from fettle.packs.active import ActivePacks
 from fettle.tools.own_playbooks import Library, library_of
 from fettle.tools.playbook_reader import load
 from fettle.tools.playbooks import PlaybookError
-from fettle.tools.routes_playbooks import incident_for_playbooks
+from fettle.tools.service import incident_for_playbooks
 from fettle.trust.gate import BLOCK, HOLD, GateDecision
 from fettle.trust.signals import latest_signals
 

@@ -11,6 +11,7 @@ from fettle.healing.dry_run import DAYS, matches
 from fettle.healing.policy_preview import preview_policy
 from fettle.healing.rule_schema import rule_schema
 from fettle.healing.rule_sets import rule_sets
+from fettle.healing.rules import Rule, RuleSet
 from fettle.healing.schemas import (
     MatchIn,
     MatchOut,
@@ -85,9 +86,7 @@ async def switch_rule(
 ) -> RuleAccepted:
     """Switch a rule on or off; a pack's rule by one of the tenant's own in its place."""
     rules, packs = await rule_sets(platform).current(platform, session, access.tenant_id)
-    rule = next((one for one in rules.rules.rules if one.id == rule_id), None)
-    if rule is None:
-        raise NotFound(f"There is no rule {rule_id}.")
+    rule = _named(rules.rules, rule_id)
     version = await service.set_enabled(
         session,
         access.tenant_id,
@@ -111,13 +110,16 @@ async def switch_rule(
 
 @router.get("/rules/{rule_id}/history", tags=["rules"])
 async def list_rule_versions(
-    rule_id: NamedRule, access: RuleReader, session: TenantSession, paging: Paging
+    rule_id: NamedRule, platform: CurrentPlatform, access: RuleReader, session: TenantSession, paging: Paging
 ) -> RuleHistory:
     """List what a rule of the tenant's own was, newest first; empty for one that only packs have."""
     after = paging.after(int)
     rows = await service.history(
         session, access.tenant_id, rule_id, before=after[0] if after else None, limit=paging.limit + 1
     )
+    if not rows and after is None:
+        rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
+        _named(rules.rules, rule_id)
     page, cursor = paging.cut(rows, lambda row: [row.version])
     return RuleHistory(items=[_past(row) for row in page], next_cursor=cursor)
 
@@ -191,6 +193,13 @@ async def show_policy_effect(
             "examples": effect.examples,
         }
     )
+
+
+def _named(rules: RuleSet, rule_id: str) -> Rule:
+    rule = next((one for one in rules.rules if one.id == rule_id), None)
+    if rule is None:
+        raise NotFound(f"There is no rule {rule_id}.")
+    return rule
 
 
 def _past(row: service.PastRule) -> PastRuleOut:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Path, Query
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
 from fettle.incidents import queries
-from fettle.incidents.models import Incident
 from fettle.kernel.errors import Invalid
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
@@ -50,10 +49,6 @@ Writer = Annotated[Access, Depends(require("playbooks:write"))]
 NamedPlaybook = Annotated[PlaybookId, Path(description="A playbook's id.")]
 
 _OF_PACKS = frozenset({"pack_id", "pack_version"})
-_INCIDENT_FIELDS = (
-    "number", "title", "check_type", "host", "site", "platform", "source", "summary", "severity", "pack_id",
-    "fingerprint", "labels", "details",
-)  # fmt: skip
 
 
 @router.get("/playbooks")
@@ -166,13 +161,19 @@ async def delete_playbook(
 
 @router.get("/playbooks/{playbook_id}/history")
 async def list_playbook_versions(
-    playbook_id: NamedPlaybook, access: Reader, session: TenantSession, paging: Paging
+    playbook_id: NamedPlaybook,
+    platform: CurrentPlatform,
+    access: Reader,
+    session: TenantSession,
+    paging: Paging,
 ) -> PlaybookHistory:
     """List what a playbook of the tenant's own was, newest first; empty for one that only packs have."""
     after = paging.after(int)
     rows = await own_playbooks.history(
         session, access.tenant_id, playbook_id, before=after[0] if after else None, limit=paging.limit + 1
     )
+    if not rows and after is None:
+        (await library_of(platform, session, access.tenant_id)).find(playbook_id)
     page, cursor = paging.cut(rows, lambda row: [row.version])
     items = [
         PastPlaybookOut(
@@ -223,12 +224,6 @@ async def try_playbook(
     return await _tried(platform, access, session, library.find(playbook_id), library, body)
 
 
-def incident_for_playbooks(found: Incident) -> dict[str, Any]:
-    """Return an incident as playbooks see it."""
-    fields = {name: getattr(found, name) for name in _INCIDENT_FIELDS}
-    return {"id": str(found.id), **{name: value for name, value in fields.items() if value is not None}}
-
-
 async def _tried(
     platform: CurrentPlatform,
     access: Access,
@@ -241,7 +236,9 @@ async def _tried(
         raise Invalid("Give an incident_id or an incident, not both.")
     incident: dict[str, Any] = dict(body.incident or {})
     if body.incident_id is not None:
-        incident = incident_for_playbooks(await queries.one(session, access.tenant_id, body.incident_id))
+        incident = service.incident_for_playbooks(
+            await queries.one(session, access.tenant_id, body.incident_id)
+        )
     version, steps = await service.dry_run(
         platform, access.tenant_id, document, library.documents, body.parameters, incident
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from fettle.incidents.models import Incident
 from fettle.kernel.database import driver
 from fettle.kernel.errors import FieldError, Invalid, NotFound
 from fettle.kernel.ids import new_id
@@ -25,6 +26,10 @@ from fettle.tools.vault import bound_to, box
 _DRY_RUN_SECONDS: Final = 10.0
 _MOST_DRY_CALLS: Final = 20
 
+_INCIDENT_FIELDS: Final = (
+    "number", "title", "check_type", "host", "site", "platform", "source", "summary", "severity", "pack_id",
+    "fingerprint", "labels", "details",
+)  # fmt: skip
 _RUN_COLUMNS = """
 id, incident_id, playbook_id, playbook_version, rule_id, plan_hash, parameters, state, outcome, reason, created_at,
 started_at, finished_at
@@ -88,6 +93,12 @@ async def dry_run(
     for step in asked[:_MOST_DRY_CALLS]:
         await _ask(platform, caller, step)
     return bundle.main.version, steps
+
+
+def incident_for_playbooks(found: Incident) -> dict[str, Any]:
+    """Return an incident as playbooks see it."""
+    fields = {name: getattr(found, name) for name in _INCIDENT_FIELDS}
+    return {"id": str(found.id), **{name: value for name, value in fields.items() if value is not None}}
 
 
 def _can_say(platform: Platform, step: PreviewStep) -> bool:
