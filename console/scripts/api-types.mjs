@@ -18,7 +18,7 @@ const keep = (name) => {
   kept[name] = every[name];
   for (const [, other] of JSON.stringify(every[name]).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) keep(other);
 };
-const used = ["types", "authoring"].map((name) => readFileSync(new URL(`../src/api/${name}.ts`, import.meta.url), "utf8")).join();
+const used = ["types", "authoring", "identity", "platform"].map((name) => readFileSync(new URL(`../src/api/${name}.ts`, import.meta.url), "utf8")).join();
 for (const [, name] of used.matchAll(/Words\["([^"]+)"\]/g)) keep(name);
 
 const schemas = Object.fromEntries(Object.entries(kept).sort(([one], [other]) => (one < other ? -1 : 1)));

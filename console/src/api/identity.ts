@@ -1,112 +1,37 @@
-// The words of the API about people, sign-in and access.
-import type { JsonObject } from "./types";
+// The API's words about people, sign-in and access, as the console uses them.
+import type { components } from "./schema";
+import type { Exact, JsonObject } from "./types";
 
-export type SecondFactor = "totp" | "recovery_code" | "passkey";
+type Words = components["schemas"];
 
-export interface Challenge {
-  mfa_required: true;
-  challenge: string;
-  methods: SecondFactor[];
-  expires_in: number;
-}
+export type Challenge = Words["ChallengeOut"];
+export type SecondFactor = Challenge["methods"][number];
+export type PasskeyOptions = Exact<Words["PasskeyOptions"], { public_key: JsonObject }>;
+export type InvitationLook = Words["InvitationLook"];
 
-export interface PasskeyOptions {
-  challenge_id: string;
-  public_key: JsonObject;
-}
+export type Passkey = Words["PasskeyOut"];
+export type PasskeyAdded = Words["PasskeyAdded"];
+export type Security = Words["SecurityOut"];
+export type TotpEnrolment = Words["TotpEnrolment"];
+export type RecoveryCodes = Words["RecoveryCodes"];
+export type SignedInSession = Words["SessionOut"];
+export type SignInPolicy = Words["SignInPolicyOut"];
+
+export type Member = Words["MemberOut"];
+export type InvitationItem = Words["InvitationOut"];
+export type InvitationMade = Words["InvitationIssued"];
+export type RoleItem = Words["RoleOut"];
+export type RolesAndPermissions = Words["RolesAndPermissions"];
+
+export type TenantItem = Words["TenantOut"];
+export type Partner = Words["PartnerOut"];
+export type PartnerMember = Words["PartnerMemberOut"];
+export type Account = Words["AccountOut"];
 
 export interface SignInProvider {
   id: string;
   name: string;
   start_href: string;
-}
-
-export interface InvitationLook {
-  tenant: string;
-  email: string;
-  name: string | null;
-  role: string;
-  has_account: boolean;
-}
-
-export interface Passkey {
-  id: string;
-  name: string;
-  created_at: string;
-  last_used_at: string | null;
-}
-
-export interface Security {
-  totp: { enabled_at: string } | null;
-  recovery_codes_left: number;
-  passkeys: Passkey[];
-  password_changed_at: string;
-  has_password: boolean;
-}
-
-export interface TotpEnrolment {
-  secret: string;
-  uri: string;
-}
-
-export interface RecoveryCodes {
-  recovery_codes: string[];
-}
-
-export interface SignedInSession {
-  id: string;
-  address: string | null;
-  agent: string | null;
-  methods: string[];
-  created_at: string;
-  last_used_at: string;
-  expires_at: string;
-  current: boolean;
-}
-
-export interface SignInPolicy {
-  require_mfa: boolean;
-  session_hours: number | null;
-  allowed_sign_in: ("password" | "passkey" | "oidc")[];
-}
-
-export interface Member {
-  id: string;
-  email: string;
-  name: string;
-  role: string;
-  via: "tenant" | "partner";
-  partner_role: string | null;
-  disabled: boolean;
-  since: string;
-}
-
-export interface InvitationItem {
-  id: string;
-  email: string;
-  role: string;
-  name: string | null;
-  invited_by: string;
-  created_at: string;
-  expires_at: string;
-}
-
-export interface InvitationMade extends InvitationItem {
-  mailed: boolean;
-  /** The link, where the platform could not mail it. */
-  link: string | null;
-}
-
-export interface RoleItem {
-  name: string;
-  description: string;
-  permissions: string[];
-  builtin: boolean;
-}
-
-export interface RolesAndPermissions {
-  roles: RoleItem[];
-  permissions: { name: string; description: string }[];
 }
 
 export interface IdentityProvider {
@@ -119,37 +44,4 @@ export interface IdentityProvider {
   role_mapping: Record<string, string>;
   default_role: string | null;
   email_domains: string[];
-}
-
-export interface TenantItem {
-  id: string;
-  name: string;
-  slug: string;
-  partner_id: string | null;
-  created_at: string;
-}
-
-export interface Partner {
-  id: string;
-  name: string;
-  slug: string;
-  created_at: string;
-}
-
-export interface PartnerMember {
-  id: string;
-  email: string;
-  name: string;
-  role: string;
-  disabled: boolean;
-  since: string;
-}
-
-export interface Account {
-  id: string;
-  email: string;
-  name: string;
-  is_platform_admin: boolean;
-  disabled_at: string | null;
-  created_at: string;
 }

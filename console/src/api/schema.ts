@@ -26,6 +26,31 @@ export interface components {
             must_change_password: boolean;
         };
         /**
+         * AccountOut
+         * @description An account of the installation.
+         */
+        AccountOut: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /** Email */
+            email: string;
+            /** Name */
+            name: string;
+            /** Is Platform Admin */
+            is_platform_admin: boolean;
+            /** Disabled At */
+            disabled_at: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
          * ActivationItem
          * @description One choice of the tenant.
          */
@@ -229,6 +254,54 @@ export interface components {
             decision_reason: string | null;
         };
         /**
+         * AuditOut
+         * @description One change, or one sensitive read.
+         */
+        AuditOut: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Actor
+             * @description `user:<id>`, `key:<id>` or `system:<part>`.
+             */
+            actor: string;
+            /**
+             * Action
+             * @example api_key.created
+             */
+            action: string;
+            /** Target Type */
+            target_type: string;
+            /** Target Id */
+            target_id: string | null;
+            /** Before */
+            before: unknown;
+            /** After */
+            after: unknown;
+            /**
+             * Changes
+             * @description The fields that differ between `before` and `after`.
+             */
+            changes: components["schemas"]["ChangeOut"][];
+            /** Address */
+            address: string | null;
+            /** Request Id */
+            request_id: string | null;
+            /**
+             * Occurred At
+             * Format: date-time
+             */
+            occurred_at: string;
+            /**
+             * Bundle Id
+             * @description The evidence bundle that vouches for it; sealed in a moment.
+             */
+            bundle_id: string | null;
+        };
+        /**
          * BundleItem
          * @description A bundle in a list.
          */
@@ -270,6 +343,43 @@ export interface components {
             sealed_at: string;
         };
         /**
+         * ChallengeOut
+         * @description The first half of a sign-in is done; the second is to follow.
+         */
+        ChallengeOut: {
+            /**
+             * Mfa Required
+             * @default true
+             * @constant
+             */
+            mfa_required: true;
+            /**
+             * Challenge
+             * @description Goes with the second half.
+             */
+            challenge: string;
+            /** Methods */
+            methods: ("totp" | "recovery_code" | "passkey")[];
+            /**
+             * Expires In
+             * @description Seconds until the sign-in must be begun anew.
+             * @example 300
+             */
+            expires_in: number;
+        };
+        /**
+         * ChangeOut
+         * @description One field of a change.
+         */
+        ChangeOut: {
+            /** Field */
+            field: string;
+            /** Before */
+            before: unknown;
+            /** After */
+            after: unknown;
+        };
+        /**
          * ConditionOut
          * @description How one comparison came out.
          */
@@ -304,6 +414,37 @@ export interface components {
             runbooks: number;
             /** Tests */
             tests: number;
+        };
+        /**
+         * DeadLetter
+         * @description An event that a consumer gave up on.
+         */
+        DeadLetter: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Consumer Group */
+            consumer_group: string;
+            /** Type */
+            type: string;
+            /**
+             * Stream Id
+             * Format: uuid
+             */
+            stream_id: string;
+            /** Position */
+            position: number;
+            /** Attempts */
+            attempts: number;
+            /** Last Error */
+            last_error: string | null;
+            /**
+             * Parked At
+             * Format: date-time
+             */
+            parked_at: string;
         };
         /**
          * DraftProblem
@@ -420,6 +561,23 @@ export interface components {
             before: unknown;
             /** After */
             after: unknown;
+        };
+        /**
+         * Health
+         * @description The whole: down where the database or Redis is, degraded where the bus is late.
+         */
+        Health: {
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ok" | "degraded" | "down";
+            /** Version */
+            version: string;
+            /** Parts */
+            parts: {
+                [key: string]: components["schemas"]["PartHealth"];
+            };
         };
         /**
          * HourOfIncidents
@@ -573,6 +731,171 @@ export interface components {
             merged_into: string | null;
         };
         /**
+         * InvitationIssued
+         * @description An invitation just made or sent again; its link is shown here, once, only where nothing can be mailed.
+         */
+        InvitationIssued: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /** Email */
+            email: string;
+            /** Name */
+            name: string | null;
+            /** Role */
+            role: string;
+            /**
+             * Invited By
+             * @description Who vouches for it: its maker, or who sent it again last.
+             */
+            invited_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /**
+             * Delivery
+             * @description How its last mail fared.
+             * @enum {string}
+             */
+            delivery: "none" | "queued" | "sent" | "failed";
+            /** Delivery Error */
+            delivery_error: string | null;
+            /**
+             * Mailed
+             * @description Whether its link goes out by mail.
+             */
+            mailed: boolean;
+            /**
+             * Link
+             * @description To be handed over by other means, where no mail server is set up.
+             */
+            link: string | null;
+        };
+        /**
+         * InvitationLook
+         * @description What an invitation is to.
+         */
+        InvitationLook: {
+            /**
+             * Tenant
+             * @description The name of the tenant, or of the partner.
+             */
+            tenant: string;
+            /** Email */
+            email: string;
+            /** Name */
+            name: string | null;
+            /** Role */
+            role: string;
+            /**
+             * Has Account
+             * @description Its owner signs in first, or sends the password along.
+             */
+            has_account: boolean;
+        };
+        /**
+         * InvitationOut
+         * @description An invitation that waits for an answer.
+         */
+        InvitationOut: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /** Email */
+            email: string;
+            /** Name */
+            name: string | null;
+            /** Role */
+            role: string;
+            /**
+             * Invited By
+             * @description Who vouches for it: its maker, or who sent it again last.
+             */
+            invited_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /**
+             * Delivery
+             * @description How its last mail fared.
+             * @enum {string}
+             */
+            delivery: "none" | "queued" | "sent" | "failed";
+            /** Delivery Error */
+            delivery_error: string | null;
+        };
+        /**
+         * JobOut
+         * @description A job.
+         */
+        JobOut: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Name
+             * @description What it does, `<module>.<what>`.
+             */
+            name: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "succeeded" | "failed";
+            /**
+             * Progress
+             * @description How much is done.
+             */
+            progress: number;
+            /** Result */
+            result: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Result Href
+             * @description Where the result is to be had, once there is one.
+             */
+            result_href: string | null;
+            /**
+             * Error
+             * @description Why it failed.
+             */
+            error: string | null;
+            /** Requested By */
+            requested_by: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Started At */
+            started_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+        };
+        /**
          * KeyState
          * @description Whether a key works.
          * @enum {string}
@@ -597,6 +920,22 @@ export interface components {
              * @description How many rules look at it.
              */
             used_by: number;
+        };
+        /**
+         * LagOfGroup
+         * @description How far a consumer group is behind.
+         */
+        LagOfGroup: {
+            /** Group */
+            group: string;
+            /** Events */
+            events: number;
+            /** Seconds */
+            seconds: number;
+            /** Waiting */
+            waiting: number;
+            /** Dead */
+            dead: number;
         };
         /**
          * LevelShare
@@ -706,6 +1045,45 @@ export interface components {
             refused_because?: string | null;
         };
         /**
+         * MemberOut
+         * @description Somebody who may act in the tenant.
+         */
+        MemberOut: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /** Email */
+            email: string;
+            /** Name */
+            name: string;
+            /** Role */
+            role: string;
+            /**
+             * Via
+             * @description `partner`: through the tenant's partner alone, which decides about them.
+             * @enum {string}
+             */
+            via: "tenant" | "partner";
+            /**
+             * Partner Role
+             * @description Their role at the tenant's partner, which holds here too.
+             */
+            partner_role: string | null;
+            /**
+             * Disabled
+             * @description Whether a platform administrator has disabled the account.
+             */
+            disabled: boolean;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+        };
+        /**
          * OperatorOut
          * @description An operator of conditions.
          */
@@ -788,6 +1166,54 @@ export interface components {
             counts: components["schemas"]["Counts"];
         };
         /**
+         * PartHealth
+         * @description One part: the database, Redis, the bus.
+         */
+        PartHealth: {
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ok" | "degraded" | "down";
+            /**
+             * Latency Ms
+             * @description How long it took to answer.
+             */
+            latency_ms: number;
+            /** Detail */
+            detail?: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * PartnerMemberOut
+         * @description A person of a partner, with one role in each of its tenants.
+         */
+        PartnerMemberOut: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /** Email */
+            email: string;
+            /** Name */
+            name: string;
+            /** Role */
+            role: string;
+            /**
+             * Disabled
+             * @description Whether a platform administrator has disabled the account.
+             */
+            disabled: boolean;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+        };
+        /**
          * PartnerOfMine
          * @description A partner and the caller's role in each of its tenants.
          */
@@ -804,6 +1230,102 @@ export interface components {
             slug: string;
             /** Role */
             role: string;
+        };
+        /**
+         * PartnerOut
+         * @description A partner: a service provider that looks after tenants.
+         */
+        PartnerOut: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /**
+             * Name
+             * @example Northwind IT
+             */
+            name: string;
+            /**
+             * Slug
+             * @example northwind-it
+             */
+            slug: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
+         * PasskeyAdded
+         * @description A new passkey; with recovery codes, shown once, where the account had none.
+         */
+        PasskeyAdded: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /**
+             * Name
+             * @example Laptop
+             */
+            name: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Last Used At */
+            last_used_at: string | null;
+            /** Recovery Codes */
+            recovery_codes: string[] | null;
+        };
+        /**
+         * PasskeyOptions
+         * @description What the browser is to sign.
+         */
+        PasskeyOptions: {
+            /**
+             * Challenge Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            challenge_id: string;
+            /**
+             * Public Key
+             * @description For navigator.credentials, with binary members as Base64url (WebAuthn JSON).
+             */
+            public_key: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * PasskeyOut
+         * @description A passkey.
+         */
+        PasskeyOut: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /**
+             * Name
+             * @example Laptop
+             */
+            name: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Last Used At */
+            last_used_at: string | null;
         };
         /**
          * PastPlaybookOut
@@ -882,6 +1404,16 @@ export interface components {
              * Format: date-time
              */
             changed_at: string;
+        };
+        /**
+         * PermissionOut
+         * @description A permission.
+         */
+        PermissionOut: {
+            /** Name */
+            name: string;
+            /** Description */
+            description: string;
         };
         /**
          * PlaybookAccepted
@@ -1130,6 +1662,41 @@ export interface components {
              * @enum {string}
              */
             level: "error" | "warning";
+        };
+        /**
+         * RecoveryCodes
+         * @description Recovery codes, shown once; each is good once.
+         */
+        RecoveryCodes: {
+            /** Recovery Codes */
+            recovery_codes: string[];
+        };
+        /**
+         * RoleOut
+         * @description A role.
+         */
+        RoleOut: {
+            /** Name */
+            name: string;
+            /** Description */
+            description: string;
+            /** Permissions */
+            permissions: string[];
+            /**
+             * Builtin
+             * @description Whether it is the same in every tenant and cannot be changed.
+             */
+            builtin: boolean;
+        };
+        /**
+         * RolesAndPermissions
+         * @description Everything that may be done, and by whom.
+         */
+        RolesAndPermissions: {
+            /** Roles */
+            roles: components["schemas"]["RoleOut"][];
+            /** Permissions */
+            permissions: components["schemas"]["PermissionOut"][];
         };
         /**
          * RuleAccepted
@@ -1416,6 +1983,77 @@ export interface components {
             updated_at: string;
         };
         /**
+         * SecurityOut
+         * @description How the account signs in.
+         */
+        SecurityOut: {
+            totp: components["schemas"]["TotpOut"] | null;
+            /** Recovery Codes Left */
+            recovery_codes_left: number;
+            /** Passkeys */
+            passkeys: components["schemas"]["PasskeyOut"][];
+            /**
+             * Password Changed At
+             * Format: date-time
+             */
+            password_changed_at: string;
+            /**
+             * Has Password
+             * @description An account that a provider made has none until it sets one.
+             */
+            has_password: boolean;
+        };
+        /**
+         * SessionOut
+         * @description A session that is not over.
+         */
+        SessionOut: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /** Address */
+            address: string | null;
+            /** Agent */
+            agent: string | null;
+            /**
+             * Methods
+             * @description What it proved: password, totp, recovery_code, passkey, oidc.
+             */
+            methods: string[];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Last Used At
+             * Format: date-time
+             */
+            last_used_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Current */
+            current: boolean;
+        };
+        /**
+         * SignInPolicyOut
+         * @description How a tenant lets people in.
+         */
+        SignInPolicyOut: {
+            /** Require Mfa */
+            require_mfa: boolean;
+            /** Session Hours */
+            session_hours: number | null;
+            /** Allowed Sign In */
+            allowed_sign_in: ("password" | "passkey" | "oidc")[];
+        };
+        /**
          * State
          * @description Where an incident stands.
          * @enum {string}
@@ -1524,6 +2162,47 @@ export interface components {
             created_at: string;
         };
         /**
+         * TenantOverview
+         * @description One tenant among those that somebody looks after.
+         */
+        TenantOverview: {
+            /**
+             * Tenant Id
+             * Format: uuid
+             */
+            tenant_id: string;
+            /** Name */
+            name: string;
+            /** Slug */
+            slug: string;
+            /**
+             * Open
+             * @description Incidents that are not in order, by severity.
+             */
+            open: {
+                [key: string]: number;
+            };
+            /**
+             * Needs Attention
+             * @description Incidents that wait for a person.
+             */
+            needs_attention: number;
+            /**
+             * Level Shares
+             * @description Over 30 days.
+             */
+            level_shares: {
+                [key: string]: components["schemas"]["LevelShare"];
+            };
+            /**
+             * Median Heal Seconds
+             * @description Of what L1 healed in 30 days.
+             */
+            median_heal_seconds: number | null;
+            /** Exceptions 24H */
+            exceptions_24h: number;
+        };
+        /**
          * TestRunItem
          * @description How a version's own test cases came out once.
          */
@@ -1610,6 +2289,33 @@ export interface components {
             } | null;
             /** Seconds */
             seconds: number;
+        };
+        /**
+         * TotpEnrolment
+         * @description A secret for an authenticator app, shown once.
+         */
+        TotpEnrolment: {
+            /**
+             * Secret
+             * @description Base32, for typing.
+             */
+            secret: string;
+            /**
+             * Uri
+             * @description otpauth://, for a QR code.
+             */
+            uri: string;
+        };
+        /**
+         * TotpOut
+         * @description An authenticator app.
+         */
+        TotpOut: {
+            /**
+             * Enabled At
+             * Format: date-time
+             */
+            enabled_at: string;
         };
         /**
          * VersionItem

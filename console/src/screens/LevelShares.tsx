@@ -1,15 +1,9 @@
 // Who decided, L1, L2 and L3, each against the share that it is meant to have.
+import type { Share } from "../api/platform";
 import { LEVELS, type Level } from "../api/types";
 import { count, percent } from "../lib/format";
 import { t } from "../texts";
 import classes from "./Overview.module.css";
-
-export interface Share {
-  count: number;
-  share: number | null;
-  target_from: number;
-  target_to: number;
-}
 
 export type Shares = Partial<Record<Level, Share>>;
 

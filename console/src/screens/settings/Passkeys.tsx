@@ -4,7 +4,7 @@ import { notifications } from "@mantine/notifications";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { request } from "../../api/client";
-import type { Passkey, PasskeyOptions, RecoveryCodes as Codes, Security } from "../../api/identity";
+import type { Passkey, PasskeyAdded, PasskeyOptions, Security } from "../../api/identity";
 import { canUsePasskeys, makePasskey } from "../../api/webauthn";
 import { useStepUp } from "../../lib/stepUp";
 import { t } from "../../texts";
@@ -83,7 +83,7 @@ function NamePasskey({ passkey, onClose, onDone }: { passkey: Passkey | null; on
       const options = await stepUp(() => request<PasskeyOptions>("me/passkeys/options", { method: "POST", body: {} }));
       const credential = await makePasskey(options.public_key);
       if (credential === null) return null;
-      const made = await request<Partial<Codes>>("me/passkeys", { method: "POST", body: { name: name.trim(), challenge_id: options.challenge_id, credential } });
+      const made = await request<PasskeyAdded>("me/passkeys", { method: "POST", body: { name: name.trim(), challenge_id: options.challenge_id, credential } });
       return made.recovery_codes ?? [];
     },
     onSuccess: (codes) => {
