@@ -19,6 +19,7 @@ from fettle.identity.permissions import PERMISSIONS
 from fettle.kernel import context
 from fettle.kernel.errors import Malformed, Unauthenticated
 from fettle.kernel.platform import Platform
+from fettle.packs.service import active_packs
 
 __all__ = [
     "Access",
@@ -120,6 +121,9 @@ class RequiredPermission:
     async def __call__(self, request: Request, platform: CurrentPlatform, access: CurrentAccess) -> Access:
         """Return the access where it holds the permission; a sensitive read is in the audit before its answer."""
         access.check(self.permission)
+        if request.method not in _READS:
+            # Whatever is sent is redacted by the rules of the tenant's packs, so this process must know them.
+            await active_packs(await platform_of(request), access.tenant_id)
         if self.reads is not None:
             kind = self.reads.partition(".")[0]
             target = (kind, next(iter(request.path_params.values()), None))

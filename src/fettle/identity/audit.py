@@ -17,7 +17,7 @@ from fettle.kernel.group_commit import GroupCommitter
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
-from fettle.kernel.redaction import redact
+from fettle.kernel.redaction import redactor_of
 
 RECORDED: Final = "audit_recorded"
 """Key in `AsyncSession.info`: this unit of work has told the audit about itself."""
@@ -125,7 +125,7 @@ async def _add(connection: DriverConnection, tenant_id: UUID | None, entries: Se
     rows = [
         (
             record_id, tenant_id, entry.who.actor, entry.action, entry.target[0], _text(entry.target[1]),
-            _redacted(entry.before), _redacted(entry.after), entry.who.address, request, now,
+            _redacted(tenant_id, entry.before), _redacted(tenant_id, entry.after), entry.who.address, request, now,
         )
         for record_id, entry in zip(ids, entries, strict=True)
     ]  # fmt: skip
@@ -151,8 +151,8 @@ async def _add(connection: DriverConnection, tenant_id: UUID | None, entries: Se
     await events.append_new_streams(connection, tenant_id, told)
 
 
-def _redacted(value: Mapping[str, Any] | None) -> str | None:
-    return None if value is None else dumps_str(redact(dict(value))[0])
+def _redacted(tenant_id: UUID | None, value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else dumps_str(redactor_of(tenant_id).redact(dict(value))[0])
 
 
 def _text(value: object | None) -> str | None:

@@ -1,11 +1,14 @@
 """Takes secrets, personal and health data out of JSON before an event, a log or a prompt sees it."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 
+from fettle.kernel import context
 from fettle.kernel.jsonio import escape_pointer
 from fettle.kernel.redaction_keys import HARMLESS_WORDS, Holds, KeyClass, classify_key
 from fettle.kernel.redaction_patterns import (
@@ -17,7 +20,7 @@ from fettle.kernel.redaction_patterns import (
     pack_detector,
 )
 
-__all__ = ["Finding", "PatternError", "Redactor", "redact", "redact_text"]
+__all__ = ["Finding", "PatternError", "Redactor", "redact", "redact_text", "redactor_of", "use_for_tenant"]
 
 DEEPEST: Final = 200
 """Deepest nesting looked at; what lies deeper is replaced, for it cannot be vouched for."""
@@ -273,13 +276,33 @@ def _free_name(name: str, taken: Mapping[str, Any]) -> str:
 
 
 _BUILT_IN: Final = Redactor()
+_MOST_TENANTS: Final = 10_000
+_OF_TENANTS: Final[OrderedDict[str, Redactor]] = OrderedDict()
+
+
+def use_for_tenant(tenant_id: UUID, redactor: Redactor) -> None:
+    """Have this process redact all that is done for a tenant by its packs' rules, too: logs, events, answers.
+
+    Args:
+        tenant_id: The tenant.
+        redactor: Of the tenant's packs; those of tenants with the same packs may share one.
+    """
+    _OF_TENANTS[str(tenant_id)] = redactor
+    _OF_TENANTS.move_to_end(str(tenant_id))
+    if len(_OF_TENANTS) > _MOST_TENANTS:
+        _OF_TENANTS.popitem(last=False)
+
+
+def redactor_of(tenant_id: UUID | str | None) -> Redactor:
+    """Return what redacts for a tenant: its packs' rules and the built-in ones, or these alone."""
+    return _BUILT_IN if tenant_id is None else _OF_TENANTS.get(str(tenant_id), _BUILT_IN)
 
 
 def redact(value: Any) -> tuple[Any, list[Finding]]:
-    """Replace everything sensitive in a JSON value, by the built-in detectors (see `Redactor.redact`)."""
-    return _BUILT_IN.redact(value)
+    """Replace everything sensitive in a JSON value, by the rules of the tenant that is being worked for."""
+    return redactor_of(context.tenant_id.get()).redact(value)
 
 
 def redact_text(text: str) -> str:
-    """Replace everything sensitive in one text, by the built-in detectors."""
-    return _BUILT_IN.redact_text(text)
+    """Replace everything sensitive in one text, by the rules of the tenant that is being worked for."""
+    return redactor_of(context.tenant_id.get()).redact_text(text)

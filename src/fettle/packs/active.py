@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from fettle.kernel.redaction import Redactor
 from fettle.packs.loading import DomainPack
 from fettle.packs.normalising import UNKNOWN_SEVERITY, ExceptionType, TypeNormaliser, lookup
 from fettle.packs.schema_terms import SEVERITIES
@@ -64,6 +65,11 @@ class PackSet:
             self._add(pack, "builtin" if pack.id in builtin else "pack")
         stamp = "\n".join(f"{pack.id} {pack.version} {pack.digest}" for pack in self.packs)
         self.version = hashlib.sha256(stamp.encode()).hexdigest()[:16]
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """What the packs say must not be stored, compiled, with the built-in rules."""
+        return Redactor(self.redaction)
 
     def _add(self, pack: DomainPack, source: str) -> None:
         platforms = {

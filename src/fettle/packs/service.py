@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from fettle.kernel.platform import Platform
+from fettle.kernel.redaction import use_for_tenant
 from fettle.packs.activation import EFFECTIVE
 from fettle.packs.active import ActivePacks, PackSet
 from fettle.packs.catalogue import ensure_shipped
@@ -91,6 +92,7 @@ class PackCache:
             policy = await connection.fetchval(_POLICY, tenant_id, policy_version) if policy_version else None
         active = ActivePacks(packs, policy or default_policy(), policy_version=policy_version)
         entry = _Entry(checked_at, stamp, active)
+        use_for_tenant(tenant_id, packs.redactor)
         self._tenants[tenant_id] = entry
         self._tenants.move_to_end(tenant_id)
         while len(self._tenants) > _TENANTS_KEPT:
@@ -104,9 +106,15 @@ class PackCache:
             rows = await connection.fetch(_CONTENT, [key[0] for key in stamp], [key[1] for key in stamp])
             loaded = [DomainPack(row["content"], row["digest"]) for row in rows]
             builtin = frozenset(key[0] for key in stamp if key[3] == "shipped")
-            packs = await asyncio.to_thread(PackSet, loaded, builtin=builtin)
+            packs = await asyncio.to_thread(_compiled, loaded, builtin)
             self._sets[stamp] = packs
         self._sets.move_to_end(stamp)
         while len(self._sets) > _SETS_KEPT:
             self._sets.popitem(last=False)
         return packs
+
+
+def _compiled(loaded: list[DomainPack], builtin: frozenset[str]) -> PackSet:
+    packs = PackSet(loaded, builtin=builtin)
+    packs.redactor  # noqa: B018 - its patterns are compiled here, off the event loop
+    return packs
