@@ -20,7 +20,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None if is_read_as_text(value) else "'"
+    style = None if is_read_as_text(value) else "'"
+    if not value.isprintable():
+        # Line ends of other alphabets and control characters come back as they were only when they are escaped.
+        style = "|" if value.replace("\n", "").isprintable() else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
