@@ -292,11 +292,11 @@ class Consumer:
         """
         connection = await driver(session)
         moved = await connection.execute(
-            "UPDATE consumer_lanes AS c SET position = t.position "
+            "UPDATE consumer_lanes AS c SET position = t.position, lease_until = clock_timestamp() + $6::interval "
             "FROM unnest($1::smallint[], $2::bigint[], $5::bigint[]) AS t(lane, position, believed) "
             "WHERE c.consumer_group = $3 AND c.lane = t.lane AND c.owner = $4 AND c.position <= t.believed",
             list(targets), list(targets.values()), self._spec.group, self._owner,
-            [self.leases.positions[lane] for lane in targets],
+            [self.leases.positions[lane] for lane in targets], timedelta(seconds=self.leases.lease_seconds),
         )  # fmt: skip
         if int(moved.rsplit(" ", 1)[1]) != len(targets):
             raise LeaseLostError(self._spec.group)
@@ -433,16 +433,13 @@ async def wait_until_idle(platform: Platform, groups: Iterable[str], *, timeout:
     wanted = list(groups)
     while asyncio.get_running_loop().time() < deadline:
         async with platform.database.raw_system() as connection:
-            open_groups = await connection.fetchval(
-                "SELECT count(*) FROM consumer_lanes c WHERE consumer_group = ANY($1) "
-                "AND position < (SELECT coalesce(max(position), 0) FROM events)",
+            idle = await connection.fetchval(
+                "SELECT count(*) FROM (SELECT consumer_group FROM consumer_lanes WHERE consumer_group = ANY($1) "
+                "GROUP BY consumer_group "
+                "HAVING min(position) >= (SELECT coalesce(max(position), 0) FROM events)) AS g",
                 wanted,
             )
-            known = await connection.fetchval(
-                "SELECT count(DISTINCT consumer_group) FROM consumer_lanes WHERE consumer_group = ANY($1)",
-                wanted,
-            )
-        if open_groups == 0 and known == len(wanted):
+        if idle == len(wanted):
             return True
         await asyncio.sleep(0.05)
     return False

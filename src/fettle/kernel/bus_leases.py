@@ -1,4 +1,8 @@
-"""Leases of lanes: each lane of a consumer group is read by one process, and a dead one's lanes pass on."""
+"""Leases of lanes: each lane of a consumer group is read by one process, and a dead one's lanes pass on.
+
+What leases write need not outlive a crash of the server: a transaction that moves a lane checks its owner, so the
+worst that a forgotten lease does is to make somebody look again. So nobody waits for the disk on their account.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,64 +11,58 @@ from uuid import UUID
 from fettle.kernel.database import Database, DriverConnection, is_contended, is_unreachable
 from fettle.kernel.events import LANES
 
-_JOIN = """
-INSERT INTO consumer_members (consumer_group, owner, seen_at) VALUES ($1, $2, clock_timestamp())
-ON CONFLICT (consumer_group, owner) DO UPDATE SET seen_at = clock_timestamp()
-"""
+_BEAT_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
+_RENEWED_BELOW = 0.6
 
-_COUNT = """
-SELECT greatest(1, count(*)) FROM consumer_members
-WHERE consumer_group = $1 AND seen_at > clock_timestamp() - make_interval(secs => $2)
-"""
+_WITHOUT_WAITING = "SELECT set_config('synchronous_commit', 'off', true) AS setting"
 
-_RENEW = """
-UPDATE consumer_lanes SET lease_until = clock_timestamp() + make_interval(secs => $3)
-WHERE consumer_group = $1 AND owner = $2 RETURNING lane, position
-"""
-
-_TAKE = """
-UPDATE consumer_lanes AS c SET owner = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
-FROM (SELECT lane FROM consumer_lanes WHERE consumer_group = $1
-      AND (owner IS NULL OR lease_until < clock_timestamp()) ORDER BY lane LIMIT $4 FOR UPDATE SKIP LOCKED) AS free
-WHERE c.consumer_group = $1 AND c.lane = free.lane RETURNING c.lane, c.position
-"""
-
-# One statement for all groups of a process, so that a handler that takes its time holds its lanes.
-_STILL_HERE = """
-WITH mine AS (
-  SELECT * FROM unnest($1::text[], $2::uuid[]) AS m(consumer_group, owner)
+# One statement for all groups of a process. A lane that is locked is just being moved, and is renewed with that.
+_BEAT = f"""
+WITH quiet AS ({_WITHOUT_WAITING}), mine AS (
+  SELECT m.* FROM quiet CROSS JOIN unnest($1::text[], $2::uuid[]) AS m(consumer_group, owner)
 ), seen AS (
-  UPDATE consumer_members AS c SET seen_at = clock_timestamp() FROM mine AS m
-  WHERE c.consumer_group = m.consumer_group AND c.owner = m.owner
+  INSERT INTO consumer_members (consumer_group, owner, seen_at)
+  SELECT consumer_group, owner, clock_timestamp() FROM mine
+  ON CONFLICT (consumer_group, owner) DO UPDATE SET seen_at = excluded.seen_at
+), renewed AS (
+  UPDATE consumer_lanes AS c SET lease_until = clock_timestamp() + make_interval(secs => $3)
+  FROM (SELECT l.consumer_group, l.lane FROM consumer_lanes AS l JOIN mine AS m
+          ON l.consumer_group = m.consumer_group AND l.owner = m.owner
+        WHERE l.lease_until < clock_timestamp() + make_interval(secs => $3 * {_RENEWED_BELOW})
+        FOR UPDATE OF l SKIP LOCKED) AS due
+  WHERE c.consumer_group = due.consumer_group AND c.lane = due.lane
 )
-UPDATE consumer_lanes AS c SET lease_until = clock_timestamp() + make_interval(secs => $3) FROM mine AS m
-WHERE c.consumer_group = m.consumer_group AND c.owner = m.owner
+SELECT m.consumer_group, (
+  SELECT count(*) FROM consumer_members AS o WHERE o.consumer_group = m.consumer_group AND o.owner <> m.owner
+    AND o.seen_at > clock_timestamp() - make_interval(secs => $3)
+) AS others FROM mine AS m
+"""  # noqa: S608 - constants
+
+_PREPARE = """
+INSERT INTO consumer_lanes (consumer_group, lane) SELECT $1, generate_series(0, $2 - 1) ON CONFLICT DO NOTHING
 """
+
+_HELD = "SELECT lane, position FROM consumer_lanes WHERE consumer_group = $1 AND owner = $2"
+
+_TAKE = f"""
+UPDATE consumer_lanes AS c SET owner = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
+FROM (SELECT lane FROM consumer_lanes CROSS JOIN ({_WITHOUT_WAITING}) AS quiet
+      WHERE consumer_group = $1 AND setting = 'off' AND (owner IS NULL OR lease_until < clock_timestamp())
+      ORDER BY lane LIMIT $4 FOR UPDATE OF consumer_lanes SKIP LOCKED) AS free
+WHERE c.consumer_group = $1 AND c.lane = free.lane RETURNING c.lane, c.position
+"""  # noqa: S608 - constants
 
 _GIVE_BACK = """
 UPDATE consumer_lanes SET owner = NULL, lease_until = NULL
 WHERE consumer_group = $1 AND owner = $2 AND lane = ANY($3)
 """
 
+_LEAVE = "DELETE FROM consumer_members WHERE consumer_group = $1 AND owner = $2"
+
 
 class LeaseLostError(Exception):
     """Another process took the lane meanwhile; whatever this one did in the transaction is undone."""
-
-
-async def keep_leases(database: Database, leases: Sequence["LaneLeases"]) -> None:
-    """Hold what a process's consumers have leased, however long their handlers take, until cancelled."""
-    if not leases:
-        return
-    seconds = min(held.lease_seconds for held in leases)
-    groups, owners = [held.group for held in leases], [held.owner for held in leases]
-    while True:
-        await asyncio.sleep(seconds / 4)
-        try:
-            async with database.raw_system() as connection:
-                await connection.execute(_STILL_HERE, groups, owners, seconds)
-        except Exception as error:
-            if not is_unreachable(error) and not is_contended(error):
-                raise
 
 
 class LaneLeases:
@@ -75,6 +73,7 @@ class LaneLeases:
         owner: The process, as the table names it.
         lease_seconds: How long a lane stays its own without a word.
         positions: Position of each held lane.
+        others: Other processes that live in the group; None until they were counted.
     """
 
     def __init__(self, database: Database, group: str, owner: UUID, lease_seconds: float) -> None:
@@ -82,9 +81,10 @@ class LaneLeases:
         self.group = group
         self.owner = owner
         self.lease_seconds = lease_seconds
-        self._kept_at = float("-inf")
-        self._prepared = False
         self.positions: dict[int, int] = {}
+        self.others: int | None = None
+        self._known = False
+        self._looked_at = float("-inf")
 
     @property
     def lanes(self) -> list[int]:
@@ -94,55 +94,68 @@ class LaneLeases:
     def forget(self) -> None:
         """Trust nothing that was remembered; the next `keep` reads it anew."""
         self.positions = {}
-        self._kept_at = float("-inf")
+        self._known = False
 
     async def keep(self) -> bool:
-        """Renew, take free lanes up to a fair share, give back beyond it; returns whether the lanes changed."""
+        """Take free lanes up to a fair share, and give back beyond it; returns whether the lanes changed."""
+        if self.others is None:
+            return False
+        share = -(-LANES // (self.others + 1))
         now = asyncio.get_running_loop().time()
         # Short of its share, a process looks often, so that a dead one's lanes pass on within their lease and 1 s.
-        interval = self.lease_seconds / 3 if self.positions else min(0.5, self.lease_seconds / 3)
-        if now - self._kept_at < min(interval, 0.8):
+        if self._known and (len(self.positions) == share or now - self._looked_at < self._look_seconds):
             return False
-        self._kept_at = now
+        self._looked_at = now
         before = set(self.positions)
         async with self._database.raw_system() as connection:
-            await self._rebalance(connection)
+            if not self._known:
+                await self._recall(connection)
+            await self._rebalance(connection, share)
         return set(self.positions) != before
+
+    @property
+    def _look_seconds(self) -> float:
+        return min(_LOOK_SECONDS, self.lease_seconds / 3)
 
     async def release(self) -> None:
         """Give every lane back, so that another process need not wait for the lease to run out."""
         async with self._database.raw_system() as connection:
             await connection.execute(_GIVE_BACK, self.group, self.owner, list(range(LANES)))
-            await connection.execute(
-                "DELETE FROM consumer_members WHERE consumer_group = $1 AND owner = $2",
-                self.group,
-                self.owner,
-            )
+            await connection.execute(_LEAVE, self.group, self.owner)
 
-    async def _rebalance(self, connection: DriverConnection) -> None:
-        if not self._prepared:
-            await connection.execute(
-                "INSERT INTO consumer_lanes (consumer_group, lane) SELECT $1, generate_series(0, $2 - 1) "
-                "ON CONFLICT DO NOTHING",
-                self.group, LANES,
-            )  # fmt: skip
-            self._prepared = True
-        await connection.execute(_JOIN, self.group, self.owner)
-        members = await connection.fetchval(_COUNT, self.group, self.lease_seconds + 1)
-        share = -(-LANES // members)
-        held = {
-            row["lane"]: row["position"]
-            for row in await connection.fetch(_RENEW, self.group, self.owner, self.lease_seconds)
-        }
-        # What this process has read beyond the stored position was empty for the group.
-        self.positions = {lane: max(at, self.positions.get(lane, 0)) for lane, at in held.items()}
+    async def _recall(self, connection: DriverConnection) -> None:
+        await connection.execute(_PREPARE, self.group, LANES)
+        rows = await connection.fetch(_HELD, self.group, self.owner)
+        self.positions = {row["lane"]: row["position"] for row in rows}
+        self._known = True
+
+    async def _rebalance(self, connection: DriverConnection, share: int) -> None:
         surplus = sorted(self.positions)[share:]
         if surplus:
             await connection.execute(_GIVE_BACK, self.group, self.owner, surplus)
             for lane in surplus:
                 del self.positions[lane]
         elif len(self.positions) < share:
-            taken = await connection.fetch(
-                _TAKE, self.group, self.owner, self.lease_seconds, share - len(self.positions)
-            )
+            missing = share - len(self.positions)
+            taken = await connection.fetch(_TAKE, self.group, self.owner, self.lease_seconds, missing)
             self.positions.update({row["lane"]: row["position"] for row in taken})
+
+
+async def keep_leases(database: Database, leases: Sequence[LaneLeases]) -> None:
+    """Hold what a process's consumers have leased, however long their handlers take, until cancelled."""
+    if not leases:
+        return
+    seconds = min(held.lease_seconds for held in leases)
+    by_group = {held.group: held for held in leases}
+    groups, owners = list(by_group), [held.owner for held in by_group.values()]
+    while True:
+        try:
+            async with database.raw_system() as connection:
+                rows = await connection.fetch(_BEAT, groups, owners, seconds)
+        except Exception as error:
+            if not is_unreachable(error) and not is_contended(error):
+                raise
+        else:
+            for row in rows:
+                by_group[row["consumer_group"]].others = row["others"]
+        await asyncio.sleep(min(_BEAT_SECONDS, seconds / 4))
