@@ -3,18 +3,24 @@
 import asyncio
 import contextlib
 import json
+import subprocess
 from datetime import timedelta
 
 import asyncpg
 import pytest
+from tests.cli.running import COMMAND
 
 from fettle.evidence import audit_sealing, service
 from fettle.evidence.audit_records import compare
 from fettle.evidence.export import verify_export
 from fettle.identity import audit, audit_search
 from fettle.identity.audit import Who
+from fettle.identity.audit_retention import forget_old_audit
 from fettle.identity.audit_search import AuditFilter
 from fettle.kernel.bus import run_consumers, wait_until_idle
+from fettle.packs.policies import put_policy
+from fettle.packs.service import PackCache
+from fettle.packs.shipped import shipped_policy
 
 GROUP = "evidence.audit"
 ANN = Who("user:ann", "192.0.2.7")
@@ -68,6 +74,26 @@ async def test_each_record_is_sealed_once_and_a_changed_one_is_found_offline(
     records[2]["after"]["enabled"] = True
     report = compare(bundles, records[1:])
     assert (report.changed, report.held, report.absent) == ([records[2]["id"]], 6, 1)
+
+
+async def test_the_command_holds_an_audit_export_against_the_chain(platform, tenant, sealing, tmp_path):
+    await changed(platform, tenant, 2)
+    assert await sealing()
+    file, _, records = await exported(platform, tenant, tmp_path)
+    export = tmp_path / "audit.jsonl"
+
+    async def verified(*lines):
+        export.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "evidence", "verify", str(file), "--audit", str(export), stdout=subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+        return process.returncode, out.decode()
+
+    status, told = await verified(*records)
+    assert (status, "2 audit records are what was sealed" in told) == (0, True)
+    status, told = await verified(records[0], {**records[1], "actor": "user:nobody"})
+    assert (status, f"CHANGED: audit record {records[1]['id']}" in told) == (1, True)
 
 
 async def test_a_consumer_that_dies_before_its_commit_seals_nothing_twice(platform, tenant, sealing):
@@ -141,6 +167,25 @@ async def test_what_is_forgotten_was_sealed_and_is_old_and_the_chain_still_holds
     report = compare(bundles, records)
     assert (report.ok, report.held, report.absent) == (True, 1, 3)
     assert len((await exported(platform, other_tenant, tmp_path))[2]) == 1
+
+
+async def test_the_policy_says_how_long_the_audit_is_kept(platform, tenant, other_tenant, sealing, postgres):
+    for owner in (tenant, other_tenant):
+        await changed(platform, owner, 2)
+    assert await sealing()
+    await age(platform, postgres, days=100)
+    policy = {**shipped_policy("default"), "retention": {"audit_days": 90}}
+    async with platform.database.tenant(tenant) as session:
+        await put_policy(session, tenant, policy, actor="user:ann")
+    platform.parts["packs.cache"] = PackCache()
+    assert await forget_old_audit(platform) == 2
+    assert await forget_old_audit(platform) == 0
+    async with platform.database.raw_system() as connection:
+        left = await connection.fetch(
+            "SELECT tenant_id, action FROM audit_records WHERE tenant_id = ANY($1)", [tenant, other_tenant]
+        )
+    assert {row["action"] for row in left if row["tenant_id"] == tenant} == {"audit.forgotten"}
+    assert [row["action"] for row in left if row["tenant_id"] == other_tenant] == ["rule.updated"] * 2
 
 
 async def test_what_is_not_sealed_is_not_forgotten(platform, tenant, postgres):

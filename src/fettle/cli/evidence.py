@@ -3,17 +3,20 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fettle.cli.client import Api
 from fettle.cli.exits import CommandError, Exit
-from fettle.cli.output import AsJson, facts, print_json, show, table
+from fettle.cli.output import AsJson, facts, print_json, show, show_list, table
+
+if TYPE_CHECKING:
+    from fettle.evidence.audit_records import AuditReport
 
 app = typer.Typer(no_args_is_help=True)
 
-_COLUMNS = ("sequence", "sealed_at", "incident_id", "hash", "key_id")
+_COLUMNS = ("sequence", "sealed_at", "kind", "incident_number", "incident_title", "id", "hash")
 
 
 @app.command("list")
@@ -24,8 +27,7 @@ def list_bundles(
 ) -> None:
     """List evidence bundles, the newest first."""
     items = list(Api.of_profile().pages("/evidence", limit=limit, incident_id=incident))
-    rows = ([item.get(name) for name in _COLUMNS] for item in items)
-    show({"items": items}, as_json=as_json, text=table(_COLUMNS, rows))
+    show_list(items, _COLUMNS, as_json=as_json)
 
 
 @app.command("show")
@@ -53,6 +55,15 @@ def export(
 
 
 @app.command()
+def keys(as_json: AsJson = False) -> None:
+    """List the public keys that evidence is sealed with; keep them apart from the exports, for --key."""
+    found = Api.of_profile().get("/evidence/keys")
+    columns = ("key_id", "public_key", "created_at")
+    rows = ([key.get(name) for name in columns] for key in found["keys"])
+    show(found, as_json=as_json, text=table(columns, rows))
+
+
+@app.command()
 def checkpoint(
     file: Annotated[Path | None, typer.Option("--file", "-o", help="Where to; else standard output.")] = None,
     as_json: AsJson = False,
@@ -75,6 +86,9 @@ def verify(
     checkpoint_file: Annotated[
         Path | None, typer.Option("--checkpoint", help="The newest checkpoint that you hold.")
     ] = None,
+    audit: Annotated[
+        Path | None, typer.Option(help="An export of the audit (JSON lines) to hold against the chain.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check an export offline, and name the first bundle that fails and how."""
@@ -86,6 +100,9 @@ def verify(
         raise CommandError(f"{file}: {error}", Exit.USAGE) from None
     report = found.report
     document = {"file": str(file), "pinned": found.pinned, "keys": list(found.header.keys), **asdict(report)}
+    records = None if audit is None or not report.ok else _audit(file, audit)
+    if records is not None:
+        document["audit"] = {**asdict(records), "ok": records.ok}
     if as_json:
         print_json(document)
     elif report.failure is not None:
@@ -98,7 +115,27 @@ def verify(
                 "The file vouches for itself. Give --key or --checkpoint that came to you another way "
                 f"(its oldest key is {found.header.keys[0] if found.header.keys else 'none'})."
             )
-    raise typer.Exit(Exit.OK if report.ok else Exit.FOUND_WRONG)
+    if records is not None and not as_json:
+        print(
+            f"{records.held} audit records are what was sealed; {len(records.changed)} were changed, "
+            f"{len(records.unsealed)} are not sealed, {records.absent} that were sealed are not in the file."
+        )
+        for record_id in records.changed[:20]:
+            print(f"CHANGED: audit record {record_id}")
+    holds = report.ok and (records is None or records.ok)
+    raise typer.Exit(Exit.OK if holds else Exit.FOUND_WRONG)
+
+
+def _audit(chain: Path, audit: Path) -> "AuditReport":
+    """Hold exported records against a chain whose bundles were verified."""
+    from fettle.evidence.audit_records import compare  # noqa: PLC0415 - as above
+
+    try:
+        with chain.open("rb") as bundles, audit.open("rb") as records:
+            next(bundles)
+            return compare(map(json.loads, bundles), map(json.loads, records))
+    except (OSError, ValueError, AttributeError) as error:
+        raise CommandError(f"{audit}: {error}", Exit.USAGE) from None
 
 
 def _checkpoint(file: Path | None) -> dict[str, Any] | None:
