@@ -252,7 +252,11 @@ async def test_a_pack_is_compared_tested_activated_and_rolled_back(desk):
     await expect(dialog).to_contain_text("From now on every decision")
     await dialog.get_by_role("button", name="Activate").click()
     await expect(row(desk, "1.0.0")).to_contain_text("active")
-    assert (await desk.api.get(f"/rules/L1-{name.upper()}")).status_code == 200
+
+    async def holds():
+        return (await desk.api.get(f"/rules/L1-{name.upper()}")).status_code == 200
+
+    await eventually(holds)
 
     await page.get_by_role("tab", name="Tests").click()
     await page.get_by_role("button", name="Run the tests").click()
