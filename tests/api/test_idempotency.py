@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from tests.authenticator import Authenticator
 from tests.fixtures_api import OWNER_PASSWORD
+from tests.incidents.once import work_once
 from tests.packs.content import small_pack
 from tests.populated import RULE, Alder, populate
 from tests.signed_in import LOCALHOST, begin_totp, enrol, passkey_to_add, passkey_to_use, sign_in, someone
@@ -18,6 +19,7 @@ from fettle.identity.owner import OWNER_EMAIL
 from fettle.kernel.http.idempotency import HEADER, LONGEST_KEY
 
 SECRETS = ("access_token", "secret", "one_time_password", "recovery_codes", "challenge_id")
+PROVIDER = {"name": "Once", "issuer": "https://sign-on.example", "client_id": "once"}
 SENT = {"check_type": "sandbox_process", "host": "idempotent"}
 NOTICE = {
     "version": "4",
@@ -100,7 +102,10 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
         "/packs/{pack_id}/deactivate": Case(values={"pack_id": versions}),
         "/packs/{pack_id}/rollback": Case(values={"pack_id": versions}),
         "/packs/{pack_id}/test": Case(values={"pack_id": versions}),
+        **{path: Case(*case) for path, case in (await work_once(api)).items()},
         **await of_ones_own(api),
+        "/identity-providers": Case(PROVIDER, PROVIDER | {"name": "Other"}, owner=True),
+        "/identity-providers/{provider_id}/confirm-domains": Case(owner=True),
         # The last: the owner's other sessions end with it.
         "/auth/password": Case(new_password, new_password | {"new_password": "else " * 5}, owner=True),
     }

@@ -1,10 +1,13 @@
 """What people do on incidents, over the API: assign, comment, link, merge, split, related, by every role."""
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from tests.incidents.desk import Desk, member
+
+from fettle.incidents.service import Transition, transition
+from fettle.incidents.states import State
 
 HOSTILE = '<img src=x onerror="alert(1)">{{7*7}}${x}\u202e\'; DROP TABLE incidents; --'
 
@@ -170,6 +173,24 @@ async def test_what_is_out_of_order_is_not_merged_into_what_is_over(desk):
     assert (await desk.ask("POST", f"/incidents/{source['id']}/merge", itself)).status_code == 422
     nothing = {"into": str(uuid4()), "reason": "Same"}
     assert (await desk.ask("POST", f"/incidents/{source['id']}/merge", nothing)).status_code == 404
+
+
+async def test_what_a_run_has_in_hand_is_not_merged_away_and_may_take_another_over(desk):
+    running, other = await desk.opened(), await desk.opened()
+    tenant = desk.api.alder.id
+    async with desk.api.platform.database.tenant(tenant) as session:
+        move = Transition(
+            incident_id=UUID(running["id"]), to=State.HEALING, type="test.taken_in_hand", actor="system:test"
+        )
+        await transition(session, tenant, [move])
+    away = {"into": other["id"], "reason": "Same"}
+    refused = await desk.ask("POST", f"/incidents/{running['id']}/merge", away)
+    assert refused.status_code == 409
+    assert "run" in refused.json()["detail"]
+    await desk.done("POST", f"/incidents/{other['id']}/merge", {"into": running["id"], "reason": "Same"})
+    whole = await desk.show(running["id"])
+    assert (whole["state"], whole["occurrences"]) == ("healing", 2)
+    await desk.assert_folds(running["id"], other["id"])
 
 
 async def test_of_two_merges_that_cross_one_holds(desk):

@@ -8,7 +8,7 @@ from typing import Final
 PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "incidents:read": "See incidents, their timelines, approvals and the overview.",
-        "incidents:write": "Close, resolve and reopen incidents.",
+        "incidents:write": "Work incidents: assign, discuss, link, merge, split, resolve, close, reopen.",
         "exceptions:write": "Report that something is out of order.",
         "approvals:decide": "Approve or reject a plan that waits for a person.",
         "rules:read": "See rules and ask why one fires.",
