@@ -43,6 +43,7 @@ WITHOUT_TENANT = {
     "/api/v1/partners/{partner_id}/invitations/{invitation_id}/resend",
     "/api/v1/partners/{partner_id}/members",
     "/api/v1/partners/{partner_id}/members/{user_id}",
+    "/api/v1/overview/tenants",
     "/api/v1/me/confirm",
     "/api/v1/me/passkeys",
     "/api/v1/me/passkeys/options",
