@@ -6,10 +6,13 @@
 import os
 import sys
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import orjson
 import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
 
 from fettle.kernel.group_commit import GroupCommitter
 from fettle.kernel.ids import new_id
@@ -38,11 +41,14 @@ class Bare:
             await connection.execute(INSERT, [item[0] for item in batch], [item[1] for item in batch])
         return [None] * len(batch)
 
+    async def store(self, body: str) -> UUID:
+        event_id = new_id()
+        await self.committer.submit((event_id, body))
+        return event_id
+
     async def accept(self, body: bytes) -> bytes:
         orjson.loads(body)
-        event_id = new_id()
-        await self.committer.submit((event_id, body.decode()))
-        return orjson.dumps({"id": event_id})
+        return orjson.dumps({"id": await self.store(body.decode())})
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -54,16 +60,32 @@ class Bare:
         await send({"type": "http.response.body", "body": body})
 
 
-def fastapi_app() -> Any:
-    """The same work behind FastAPI's routing, one dependency-free route."""
-    from fastapi import FastAPI, Request, Response
+class Sent(BaseModel):
+    """What the floor behind FastAPI is sent."""
 
+    check_type: str
+    host: str
+    site: str
+    platform: str
+    severity: str
+    summary: str
+    details: dict[str, Any]
+
+
+class Stored(BaseModel):
+    """What it answers."""
+
+    id: UUID
+
+
+def fastapi_app() -> FastAPI:
+    """The same work behind FastAPI as it is ordinarily used: one route with a declared body and answer."""
     bare = Bare()
     app = FastAPI()
 
-    @app.post("/")
-    async def accept(request: Request) -> Response:
-        return Response(await bare.accept(await request.body()), 202, media_type="application/json")
+    @app.post("/", status_code=202)
+    async def accept(sent: Sent) -> Stored:
+        return Stored(id=await bare.store(sent.model_dump_json()))
 
     return app
 

@@ -1,24 +1,30 @@
 """Intake over HTTP against its floors: single on the hot route, batch, and an ordinary write.
 
-Client, server and PostgreSQL share the machine's cores, for the floor and for Fettle alike.
+Client, server and PostgreSQL share the machine's cores, for the floor and for Fettle alike. Each ratio is the
+median over rounds in which the floor and Fettle had a slice each, so that a busy machine costs both the same.
 """
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+from statistics import median
 from typing import Any
 
 import asyncpg
+from bench.bare_ingest import TABLES
 from bench.environment import ROOT, Environment, answers, environment, free_port, main, process, row
+from bench.load import parent_of, request_of
 
 from fettle.kernel.ids import new_id
 
 CLIENTS = 64
 BATCH = 1_000
+BATCH_CLIENTS = 4
 
 
 def exception_body() -> bytes:
@@ -33,95 +39,149 @@ def exception_body() -> bytes:
 
 def run(short: bool) -> dict[str, Any]:
     """Measure intake; `short` takes a few seconds for each line."""
-    return asyncio.run(_run(3.0 if short else 12.0))
+    return asyncio.run(_run(rounds=5 if short else 15, seconds=0.6 if short else 1.5))
 
 
-async def _run(seconds: float) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = []
-    async with environment() as here:
-        connection = await asyncpg.connect(here.variables["FETTLE_DATABASE_URL"])
-        from bench.bare_ingest import TABLES
+async def _run(*, rounds: int, seconds: float) -> dict[str, Any]:
+    single = exception_body()
+    batch = b'{"items": [' + b",".join([single] * BATCH) + b"]}"
+    async with environment() as here, _copiers(here) as copiers:
+        postgres = parent_of(copiers[0].get_server_pid()) or 0
+        bare, plain, ours = free_port(), free_port(), free_port()
+        with (
+            process("bench.bare_ingest", str(bare), ready=lambda: answers(bare)) as bare_server,
+            process(
+                "bench.bare_ingest", str(plain), "--fastapi", ready=lambda: answers(plain)
+            ) as plain_server,
+            process(
+                "fettle.central.run", "api", ready=lambda: answers(ours), FETTLE_PORT=str(ours)
+            ) as server,
+        ):
 
-        await connection.execute(TABLES)
-        single, batch = exception_body(), exception_body()
-        batch = b'{"items": [' + b",".join([single] * BATCH) + b"]}"
-        port = free_port()
-        with process("bench.bare_ingest", str(port), ready=lambda: answers(port)):
-            bare = _load(port, "/", single, seconds)
-        port = free_port()
-        with process("bench.bare_ingest", str(port), "--fastapi", ready=lambda: answers(port)):
-            plain = _load(port, "/", single, seconds)
-        copied = await _copy(connection, single, seconds / 3)
-        await connection.close()
-        port = free_port()
-        with process("fettle.central.run", "api", ready=lambda: answers(port), FETTLE_PORT=str(port)):
-            hot = _load(port, "/api/v1/exceptions", single, seconds, here)
-            ordinary = _load(port, "/api/v1/hooks/alertmanager", _notification(), seconds, here)
-            many = _load(port, "/api/v1/exceptions/batch", batch, seconds, here, clients=4)
-    rows.append(_row("single, hot route", bare, hot, 0.5))
-    rows.append(_row("ordinary write (FastAPI route)", plain, ordinary, 0.7))
-    many["per_second"] *= BATCH
-    rows.append(
-        row(
-            "batch of 1,000",
-            floor=copied,
-            measured=many["per_second"],
-            unit="events/s",
-            goal=0.4,
-            **_latency(many),
+            def side(
+                port: int, server: Any, path: str, body: bytes, clients: int = CLIENTS
+            ) -> dict[str, Any]:
+                token = here.api_key if port == ours else None
+                return {
+                    "port": port, "request": request_of(path, body, token).decode(), "clients": clients,
+                    "pids": {"server": [server.pid], "postgres": [postgres]},
+                }  # fmt: skip
+
+            hot = side(ours, server, "/api/v1/exceptions", single)
+            ordinary = side(ours, server, "/api/v1/hooks/alertmanager", _notification())
+            many = side(ours, server, "/api/v1/exceptions/batch", batch, BATCH_CLIENTS)
+            rows = [
+                _row(
+                    "single, hot route",
+                    _in_turn([side(bare, bare_server, "/", single), hot], rounds, seconds),
+                    0.5,
+                ),
+                _row(
+                    "ordinary write (FastAPI route)",
+                    _in_turn([side(plain, plain_server, "/", single), ordinary], rounds, seconds),
+                    0.7,
+                ),
+                await _batch_row(copiers, single.decode(), many, rounds, seconds),
+            ]
+    return {"benchmark": "intake", "clients": CLIENTS, "rounds": rounds, "rows": rows}
+
+
+def _in_turn(sides: Sequence[dict[str, Any]], rounds: int, seconds: float) -> list[list[dict[str, Any]]]:
+    """Load each side in its turn, after a first round that only warms them."""
+    with tempfile.NamedTemporaryFile("w") as file:
+        json.dump({"rounds": rounds + 1, "seconds": seconds, "sides": sides}, file)
+        file.flush()
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.load", file.name], cwd=ROOT, stdout=subprocess.PIPE, check=True
         )
-    )
-    return {"benchmark": "intake", "clients": CLIENTS, "rows": rows}
-
-
-def _row(name: str, floor: dict[str, Any], measured: dict[str, Any], goal: float) -> dict[str, Any]:
-    return row(
-        name, floor=floor["per_second"], measured=measured["per_second"], unit="requests/s", goal=goal,
-        floor_p99_ms=round(floor["p99_ms"], 2), **_latency(measured),
-    )  # fmt: skip
-
-
-def _latency(measured: dict[str, Any]) -> dict[str, Any]:
-    wrong = {status: n for status, n in measured["statuses"].items() if status != "202"}
-    if wrong:
-        raise RuntimeError(f"not everything was accepted: {wrong}")
-    return {"p50_ms": round(measured["p50_ms"], 2), "p99_ms": round(measured["p99_ms"], 2)}
-
-
-def _load(
-    port: int, path: str, body: bytes, seconds: float, here: Environment | None = None, clients: int = CLIENTS
-) -> dict[str, Any]:
-    with tempfile.NamedTemporaryFile() as file:
-        Path(file.name).write_bytes(body)
-        arguments = [str(port), path, str(clients), str(seconds), file.name]
-        if here is not None:
-            arguments.append(here.api_key)
-        warm = [*arguments]
-        warm[3] = "0.5"
-        for wanted in (warm, arguments):
-            done = subprocess.run(
-                [sys.executable, "-m", "bench.load", *wanted], cwd=ROOT, capture_output=True, check=True
-            )
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: list[list[dict[str, Any]]] = json.loads(done.stdout)[1:]
+    for measured in (one for sliced in found for one in sliced):
+        if wrong := {status: n for status, n in measured["statuses"].items() if status != "202"}:
+            raise RuntimeError(f"not everything was accepted: {wrong}")
     return found
 
 
-async def _copy(connection: asyncpg.Connection, body: bytes, seconds: float) -> float:
-    """Events per second that COPY writes, 1,000 at a time, into a table of the floor's shape."""
-    text = body.decode()
-    began, written = time.perf_counter(), 0
-    await connection.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        format="binary",
-        encoder=lambda text: b"\x01" + text.encode(),
-        decoder=bytes,
+def _row(name: str, rounds: list[list[dict[str, Any]]], goal: float) -> dict[str, Any]:
+    floors, ours = zip(*rounds, strict=True)
+    return _paired(
+        name,
+        [floor["per_second"] for floor in floors],
+        [measured["per_second"] for measured in ours],
+        "requests/s",
+        goal,
+        floor_p99_ms=round(median(floor["p99_ms"] for floor in floors), 2),
+        floor_cpu_us=_cpu(floors),
+        **_told(ours),
     )
-    while time.perf_counter() - began < seconds:
-        await connection.copy_records_to_table(
-            "bare_events", records=[(new_id(), text) for _ in range(BATCH)]
-        )
-        written += BATCH
+
+
+def _paired(
+    name: str, floors: Sequence[float], measured: Sequence[float], unit: str, goal: float, **extra: Any
+) -> dict[str, Any]:
+    """Return a line whose ratio is the median of the rounds' own ratios."""
+    ratio = median(here / floor for floor, here in zip(floors, measured, strict=True))
+    floor = median(floors)
+    return row(name, floor=floor, measured=ratio * floor, unit=unit, goal=goal, **extra)
+
+
+def _told(measured: Sequence[dict[str, Any]], each: int = 1) -> dict[str, Any]:
+    return {
+        "p50_ms": round(median(one["p50_ms"] for one in measured), 2),
+        "p99_ms": round(median(one["p99_ms"] for one in measured), 2),
+        "cpu_us": _cpu(measured, each),
+    }
+
+
+def _cpu(measured: Sequence[dict[str, Any]], each: int = 1) -> dict[str, float]:
+    """Return the processor time that one request, or one of its events, cost each part."""
+    parts = measured[0]["cpu_us"]
+    return {part: round(median(one["cpu_us"][part] for one in measured) / each, 1) for part in parts}
+
+
+async def _batch_row(
+    copiers: Sequence[asyncpg.Connection], text: str, side: dict[str, Any], rounds: int, seconds: float
+) -> dict[str, Any]:
+    floors, ours = [], []
+    for _ in range(rounds):
+        floors.append(await _copy(copiers, text, seconds))
+        ours += [many for (many,) in await asyncio.to_thread(_in_turn, [side], 1, seconds)]
+    rates = [BATCH * many["per_second"] for many in ours]
+    return _paired(f"batch of {BATCH:,}", floors, rates, "events/s", 0.4, **_told(ours, BATCH))
+
+
+@contextlib.asynccontextmanager
+async def _copiers(here: Environment) -> AsyncIterator[list[asyncpg.Connection]]:
+    """Open the two connections of the floor of batches, and make the tables of all floors."""
+    opened = [await asyncpg.connect(here.variables["FETTLE_DATABASE_URL"]) for _ in range(2)]
+    try:
+        await opened[0].execute(TABLES)
+        for connection in opened:
+            await connection.set_type_codec(
+                "jsonb",
+                schema="pg_catalog",
+                format="binary",
+                encoder=lambda text: b"\x01" + text.encode(),
+                decoder=bytes,
+            )
+        yield opened
+    finally:
+        for connection in opened:
+            await connection.close()
+
+
+async def _copy(connections: Sequence[asyncpg.Connection], text: str, seconds: float) -> float:
+    """Return how many events a second COPY writes over two connections, 1,000 at a time."""
+    began = time.perf_counter()
+
+    async def write(connection: asyncpg.Connection) -> int:
+        written = 0
+        while time.perf_counter() - began < seconds:
+            records = [(new_id(), text) for _ in range(BATCH)]
+            await connection.copy_records_to_table("bare_events", records=records)
+            written += BATCH
+        return written
+
+    written = sum(await asyncio.gather(*map(write, connections)))
     return written / (time.perf_counter() - began)
 
 

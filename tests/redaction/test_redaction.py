@@ -336,3 +336,12 @@ def test_a_secret_is_found_in_any_surroundings(planted: tuple[str, str, str], be
     _, secret, around = planted
     cleaned, _ = redact({"x": f"{before}\n{around.format(secret)}\n{after}"})
     assert secret not in cleaned["x"]
+
+
+@given(
+    values=st.lists(
+        st.dictionaries(st.sampled_from(["note", "password", "name", "value"]), mixed_values), max_size=4
+    )
+)
+def test_many_values_looked_at_together_are_redacted_as_each_by_itself(values):
+    assert Redactor().redact_each(values) == [Redactor().redact(value) for value in values]

@@ -22,10 +22,11 @@ from fettle.incidents.ingest import IngestApp
 from fettle.kernel import jsonio, metrics
 from fettle.kernel.http.problems import problem_handlers
 from fettle.kernel.http.stack import wrap
+from fettle.kernel.http.table import RouteTable
 from fettle.kernel.platform import Platform
 
 API: Final = "/api/v1"
-_NOT_CONSOLE: Final = ("/api", "/health", "/metrics", "/ws")
+_NOT_CONSOLE: Final = ("/api", "/health", "/metrics", "/ws", "/.well-known")
 
 
 def create_app(platform: Platform) -> ASGIApp:
@@ -63,6 +64,7 @@ def create_api(platform: Platform) -> FastAPI:
     api.include_router(socket_router)
     _add_well_known(api)
     _add_descriptions(api)
+    api.router.routes.insert(0, RouteTable(api.routes))
     return api
 
 

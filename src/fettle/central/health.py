@@ -125,7 +125,7 @@ class HealthCheck:
         return "degraded" if behind > _LATE_SECONDS or dead else "ok", detail
 
 
-def health_of(request: Request) -> HealthCheck:
+async def health_of(request: Request) -> HealthCheck:
     """Return the process's one check."""
     check = request.app.state.health
     if not isinstance(check, HealthCheck):

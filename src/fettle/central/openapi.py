@@ -66,7 +66,8 @@ def permissions_needed(route: RouteContext) -> list[str]:
 
 def needs_token(route: RouteContext) -> bool:
     """Tell whether a route asks who is calling."""
-    return any(dependant.call is bearer_token for dependant in _dependants(route.dependant))
+    asking = (bearer_token, current_access)
+    return any(dependant.call in asking for dependant in _dependants(route.dependant))
 
 
 def needs_tenant(route: RouteContext) -> bool:

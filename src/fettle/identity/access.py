@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import Headers
 
@@ -35,12 +35,6 @@ __all__ = [
 TENANT_HEADER: Final = "X-Tenant-ID"
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_bearer = HTTPBearer(
-    auto_error=False,
-    scheme_name="bearer",
-    description="An access token of `POST /api/v1/auth/login`, or an API key (`ftl_...`).",
-)
-
 
 async def platform_of(request: Request) -> Platform:
     """Return the process's parts."""
@@ -53,17 +47,33 @@ async def platform_of(request: Request) -> Platform:
 CurrentPlatform = Annotated[Platform, Depends(platform_of)]
 
 
-async def bearer_token(
-    request: Request,
-    _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
-) -> str:
-    """Return the request's one bearer token.
+class _Documented(HTTPBearer):
+    """A dependency that the documentation shows as the API's one way of signing in.
 
-    Raises:
-        Unauthenticated: There is none.
-        Malformed: There are two, of which a proxy may have checked the other.
+    Each of them does its whole work by itself: FastAPI goes through the dependencies of a dependency anew
+    wherever it stands, even where its result is known.
     """
-    return token_of(request.headers)
+
+    def __init__(self) -> None:
+        super().__init__(
+            auto_error=False,
+            scheme_name="bearer",
+            description="An access token of `POST /api/v1/auth/login`, or an API key (`ftl_...`).",
+        )
+
+
+class _BearerToken(_Documented):
+    async def __call__(self, request: Request) -> str:  # type: ignore[override]  # the token instead of its parts
+        """Return the request's one bearer token.
+
+        Raises:
+            Unauthenticated: There is none.
+            Malformed: There are two, of which a proxy may have checked the other.
+        """
+        return token_of(request.headers)
+
+
+bearer_token: Final = _BearerToken()
 
 
 def token_of(headers: Headers) -> str:
@@ -93,12 +103,19 @@ async def signed_in(platform: CurrentPlatform, token: BearerToken) -> Caller:
 SignedInCaller = Annotated[Caller, Depends(signed_in)]
 
 
-async def current_access(request: Request, platform: CurrentPlatform, token: BearerToken) -> Access:
-    """Return what the caller may do in the tenant that the request names."""
-    access = await authenticate_token(platform, token, _single(request.headers, TENANT_HEADER))
-    context.actor.set(access.actor)
-    context.tenant_id.set(str(access.tenant_id))
-    return access
+class _CurrentAccess(_Documented):
+    async def __call__(self, request: Request) -> Access:  # type: ignore[override]  # what the token opens
+        """Return what the caller may do in the tenant that the request names."""
+        headers = request.headers
+        access = await authenticate_token(
+            await platform_of(request), token_of(headers), _single(headers, TENANT_HEADER)
+        )
+        context.actor.set(access.actor)
+        context.tenant_id.set(str(access.tenant_id))
+        return access
+
+
+current_access: Final = _CurrentAccess()
 
 
 CurrentAccess = Annotated[Access, Depends(current_access)]
@@ -118,7 +135,7 @@ class RequiredPermission:
         self.permission = permission
         self.reads = reads
 
-    async def __call__(self, request: Request, platform: CurrentPlatform, access: CurrentAccess) -> Access:
+    async def __call__(self, request: Request, access: CurrentAccess) -> Access:
         """Return the access where it holds the permission; a sensitive read is in the audit before its answer."""
         access.check(self.permission)
         if request.method not in _READS:
@@ -130,7 +147,7 @@ class RequiredPermission:
             who = Who(access.actor, address_of(request))
             asked = {name: value for name, value in request.query_params.items() if name != "cursor"}
             entry = Entry(who, self.reads, target, after={"asked": asked} if asked else None)
-            await record_read(platform, access.tenant_id, entry)
+            await record_read(await platform_of(request), access.tenant_id, entry)
         return access
 
 
@@ -152,13 +169,12 @@ async def who_calls(request: Request, access: CurrentAccess) -> Who:
 CurrentWho = Annotated[Who, Depends(who_calls)]
 
 
-async def tenant_session(
-    request: Request, platform: CurrentPlatform, access: CurrentAccess
-) -> AsyncIterator[AsyncSession]:
+async def tenant_session(request: Request, access: CurrentAccess) -> AsyncIterator[AsyncSession]:
     """Lend the request's one transaction, bound to its tenant; committed before the response is sent.
 
     A request that may change something is in the audit even where its route forgets to say so.
     """
+    platform = await platform_of(request)
     async with platform.database.tenant(access.tenant_id) as session:
         if request.method in _READS:
             yield session

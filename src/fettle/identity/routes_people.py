@@ -39,7 +39,7 @@ HeldRole = Annotated[str | None, Query(min_length=1, max_length=63, description=
 _MOST_TENANTS_OF_ME = 200
 
 
-def caller_as_who(request: Request, caller: SignedInCaller) -> Who:
+async def caller_as_who(request: Request, caller: SignedInCaller) -> Who:
     """Return the caller as the audit names them, for a route that is about no tenant."""
     return Who(caller.actor, address_of(request))
 

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -12,9 +12,9 @@ import asyncpg
 from fettle.incidents.schemas import ExceptionIn
 from fettle.kernel import metrics
 from fettle.kernel.clock import utcnow
-from fettle.kernel.database import DriverConnection
+from fettle.kernel.database import Database
 from fettle.kernel.errors import Conflict, FieldError, TooLarge, Unavailable
-from fettle.kernel.events import NewEvent, append_new_streams
+from fettle.kernel.events import OPENINGS, OPENINGS_CLAIMED, Opening, arguments_of_openings, metadata_of
 from fettle.kernel.group_commit import GroupCommitter
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps, dumps_str
@@ -25,19 +25,28 @@ from fettle.packs.service import active_packs
 MAX_EXCEPTION_BYTES = 64_000
 HREF = "/api/v1/exceptions/"
 _SCOPE = "exceptions"
+_LARGE = 100
+_LARGE_AT_ONCE = 2
 _IN_MEMORY = "fettle.incidents.acceptor"
 
-_CLAIM = """
-INSERT INTO idempotency_keys (tenant_id, scope, key_hash, body_hash, status, response)
-SELECT $1, $2, k.key_hash, k.body_hash, 202, k.response::jsonb
-FROM unnest($3::bytea[], $4::bytea[], $5::text[]) AS k(key_hash, body_hash, response)
-ON CONFLICT (tenant_id, scope, key_hash) DO NOTHING RETURNING key_hash
-"""
+# A key is claimed in the statement that writes its events, which are written only where it was free. The
+# statement waits for another that is just about to take the same key.
+_WRITE_CLAIMED = f"""
+, claimed AS (
+  INSERT INTO idempotency_keys (tenant_id, scope, key_hash, body_hash, status, response)
+  SELECT bound.tenant_id, '{_SCOPE}', decode(k.claim, 'hex'), decode(k.body_hash, 'hex'), 202, k.response::jsonb
+  FROM bound CROSS JOIN unnest($10::text[], $11::text[], $12::text[]) AS k(claim, body_hash, response)
+  ON CONFLICT (tenant_id, scope, key_hash) DO NOTHING RETURNING encode(key_hash, 'hex') AS claim
+), written AS ({OPENINGS_CLAIMED})
+SELECT claim FROM claimed
+"""  # noqa: S608 - constants
+_RECALL = f"""
+SELECT encode(key_hash, 'hex') AS claim, encode(body_hash, 'hex') AS body_hash, response FROM idempotency_keys
+WHERE tenant_id = bound.tenant_id AND scope = '{_SCOPE}' AND key_hash = ANY($2)
+"""  # noqa: S608 - constants
 
-_RECALL = """
-SELECT key_hash, body_hash, response FROM idempotency_keys
-WHERE tenant_id = $1 AND scope = $2 AND key_hash = ANY($3)
-"""
+Accepted = list[UUID]
+Results = list[Accepted | BaseException]
 
 
 @dataclass(slots=True)
@@ -46,34 +55,26 @@ class Submission:
 
     Attributes:
         tenant_id: From the caller's credential, never from the body.
-        bodies: Redacted exceptions.
+        bodies: Redacted exceptions, as JSON.
         actor: Who sent them.
-        key: SHA-256 of the Idempotency-Key, where one was sent.
+        key: SHA-256 of the Idempotency-Key in hexadecimal, where one was sent.
         body_hash: SHA-256 of the body that came with it.
     """
 
     tenant_id: UUID
-    bodies: list[dict[str, Any]]
+    bodies: list[bytes]
     actor: str
     request_id: str | None
-    key: bytes | None = None
-    body_hash: bytes = b""
+    key: str | None = None
+    body_hash: str = ""
     ids: list[UUID] = field(default_factory=list)
 
-    def events(self) -> list[NewEvent]:
+    def events(self, now: datetime) -> list[Opening]:
         """Return the events that accept it."""
-        now = utcnow()
+        metadata = dumps_str(metadata_of(actor=self.actor, request_id=self.request_id))
+        rest = f',"received_at":{dumps_str(now)}}}'
         return [
-            NewEvent(
-                stream_type="exception",
-                stream_id=exception_id,
-                type="exception.ingested",
-                data={"exception": body, "received_at": now},
-                actor=self.actor,
-                request_id=self.request_id,
-                id=exception_id,
-                occurred_at=now,
-            )
+            Opening(exception_id, f'{{"exception":{body.decode()}{rest}', metadata, self.key)
             for exception_id, body in zip(self.ids, self.bodies, strict=True)
         ]
 
@@ -83,7 +84,11 @@ class Acceptor:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._committer: GroupCommitter[Submission, list[UUID]] = GroupCommitter(self._flush)
+        self._small: GroupCommitter[Submission, Accepted] = GroupCommitter(self._flush)
+        # A large batch is a group by itself; while the database writes one, the next is read and redacted.
+        self._large: GroupCommitter[Submission, Accepted] = GroupCommitter(
+            self._flush, max_batch=1, lanes=_LARGE_AT_ONCE
+        )
         self._redactors: dict[str, Redactor] = {}
 
     async def accept(
@@ -116,15 +121,16 @@ class Acceptor:
         redactor = await self._redactor(tenant_id)
         submission = Submission(
             tenant_id,
-            [self._body(redactor, exception, index) for index, exception in enumerate(exceptions)],
+            _bodies(redactor, exceptions),
             actor,
             request_id,
             ids=[new_id() for _ in exceptions],
         )
         if idempotency_key is not None:
-            submission.key = hashlib.sha256(idempotency_key.encode()).digest()
-            submission.body_hash = hashlib.sha256(body).digest()
-        return await self._committer.submit(submission)
+            submission.key = hashlib.sha256(idempotency_key.encode()).hexdigest()
+            submission.body_hash = hashlib.sha256(body).hexdigest()
+        committer = self._large if len(exceptions) >= _LARGE else self._small
+        return await committer.submit(submission)
 
     async def _redactor(self, tenant_id: UUID) -> Redactor:
         packs = await active_packs(self._platform, tenant_id)
@@ -135,25 +141,11 @@ class Acceptor:
             redactor = self._redactors[packs.version] = Redactor(packs.redaction)
         return redactor
 
-    @staticmethod
-    def _body(redactor: Redactor, exception: ExceptionIn, index: int) -> dict[str, Any]:
-        body = exception.model_dump(exclude_none=True)
-        if len(dumps(body)) > MAX_EXCEPTION_BYTES:
-            raise TooLarge(
-                f"An exception may have at most {MAX_EXCEPTION_BYTES} bytes. Leave out what nobody needs.",
-                errors=[FieldError(f"/items/{index}", f"larger than {MAX_EXCEPTION_BYTES} bytes")],
-            )
-        cleaned: dict[str, Any]
-        cleaned, findings = redactor.redact(body)
-        for finding in findings:
-            metrics.REDACTIONS.labels(finding.kind).inc()
-        return cleaned
-
-    async def _flush(self, batch: list[Submission]) -> list[list[UUID] | BaseException]:
+    async def _flush(self, batch: list[Submission]) -> Results:
         by_tenant: dict[UUID, list[int]] = defaultdict(list)
         for index, submission in enumerate(batch):
             by_tenant[submission.tenant_id].append(index)
-        results: list[list[UUID] | BaseException] = [submission.ids for submission in batch]
+        results: Results = [submission.ids for submission in batch]
         for tenant_id, indexes in by_tenant.items():
             written = await self._write_tenant(tenant_id, [batch[index] for index in indexes])
             for index, result in zip(indexes, written, strict=True):
@@ -161,12 +153,9 @@ class Acceptor:
         self._platform.database.poke()
         return results
 
-    async def _write_tenant(
-        self, tenant_id: UUID, submissions: list[Submission]
-    ) -> list[list[UUID] | BaseException]:
+    async def _write_tenant(self, tenant_id: UUID, submissions: list[Submission]) -> Results:
         try:
-            async with self._platform.database.raw_tenant(tenant_id) as connection:
-                return await _write(connection, tenant_id, submissions)
+            return await _write(self._platform.database, tenant_id, submissions)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
             # Whether it was committed is not known; the caller is told to try again, with its key.
             return [
@@ -178,53 +167,70 @@ class Acceptor:
             return [(await self._write_tenant(tenant_id, [submission]))[0] for submission in submissions]
 
 
-async def _write(
-    connection: DriverConnection, tenant_id: UUID, submissions: list[Submission]
-) -> list[list[UUID] | BaseException]:
-    remembered = await _claim(connection, tenant_id, [s for s in submissions if s.key is not None])
-    results: list[list[UUID] | BaseException] = []
-    fresh: list[NewEvent] = []
-    for submission in submissions:
-        earlier = remembered.get(submission.key) if submission.key is not None else None
-        if earlier is None or earlier[1] == submission.ids:
-            fresh.extend(submission.events())
-            results.append(submission.ids)
-        elif earlier[0] == submission.body_hash:
-            results.append(earlier[1])
-        else:
-            results.append(
-                Conflict("This Idempotency-Key was used with another body. Use a new key for a new request.")
+def _bodies(redactor: Redactor, exceptions: Sequence[ExceptionIn]) -> list[bytes]:
+    """Return the exceptions as JSON without what must not be kept; what was not said is left out."""
+    given = [
+        {name: value for name, value in exception.__dict__.items() if value is not None}
+        for exception in exceptions
+    ]
+    bodies = [dumps(body) for body in given]
+    for index, body in enumerate(bodies):
+        if len(body) > MAX_EXCEPTION_BYTES:
+            raise TooLarge(
+                f"An exception may have at most {MAX_EXCEPTION_BYTES} bytes. Leave out what nobody needs.",
+                errors=[FieldError(f"/items/{index}", f"larger than {MAX_EXCEPTION_BYTES} bytes")],
             )
-    if fresh:
-        await append_new_streams(connection, tenant_id, fresh)
-    return results
+    for index, (cleaned, findings) in enumerate(redactor.redact_each(given)):
+        if findings:
+            bodies[index] = dumps(cleaned)
+        for finding in findings:
+            metrics.REDACTIONS.labels(finding.kind).inc()
+    return bodies
 
 
-async def _claim(
-    connection: DriverConnection, tenant_id: UUID, keyed: list[Submission]
-) -> dict[bytes, tuple[bytes, list[UUID]]]:
-    """Return, for each key, the body and the ids that hold it: this submission's own, or an earlier one's."""
-    holders: dict[bytes, tuple[bytes, list[UUID]]] = {}
-    for submission in keyed:
-        assert submission.key is not None
-        holders.setdefault(submission.key, (submission.body_hash, submission.ids))
+async def _write(database: Database, tenant_id: UUID, submissions: list[Submission]) -> Results:
+    """Write what is new in one statement; what repeats a key gets what its first request got."""
+    now = utcnow()
+    holders: dict[str, Submission] = {}
+    for submission in submissions:
+        if submission.key is not None:
+            holders.setdefault(submission.key, submission)
+    fresh = [
+        opening
+        for submission in submissions
+        if submission.key is None or holders[submission.key] is submission
+        for opening in submission.events(now)
+    ]
+    events = arguments_of_openings(tenant_id, "exception", "exception.ingested", fresh, now)
     if not holders:
-        return holders
-    ordered = sorted(holders)
-    claimed = await connection.fetch(
-        _CLAIM,
+        await database.write_bound(tenant_id, OPENINGS, *events)
+        return [submission.ids for submission in submissions]
+    keys = sorted(holders)
+    claimed = await database.write_bound(
         tenant_id,
-        _SCOPE,
-        ordered,
-        [holders[key][0] for key in ordered],
-        [dumps_str({"ids": holders[key][1]}) for key in ordered],
+        _WRITE_CLAIMED,
+        *events,
+        keys,
+        [holders[key].body_hash for key in keys],
+        [dumps_str({"ids": holders[key].ids}) for key in keys],
     )
-    taken = {row["key_hash"] for row in claimed}
-    older = [key for key in ordered if key not in taken]
-    if older:
-        for row in await connection.fetch(_RECALL, tenant_id, _SCOPE, older):
-            holders[row["key_hash"]] = (row["body_hash"], [UUID(value) for value in row["response"]["ids"]])
-    return holders
+    known = {row["claim"]: (holders[row["claim"]].body_hash, holders[row["claim"]].ids) for row in claimed}
+    if len(known) < len(keys):
+        older = [bytes.fromhex(key) for key in keys if key not in known]
+        for row in await database.fetch_bound(tenant_id, _RECALL, older):
+            known[row["claim"]] = (row["body_hash"], [UUID(value) for value in row["response"]["ids"]])
+    return [_result(submission, known) for submission in submissions]
+
+
+def _result(submission: Submission, known: Mapping[str, tuple[str, Accepted]]) -> Accepted | BaseException:
+    if submission.key is None:
+        return submission.ids
+    body_hash, ids = known.get(submission.key, (None, []))
+    if body_hash is None:
+        return Conflict("The first request with this Idempotency-Key was just forgotten. Send it again.")
+    if body_hash != submission.body_hash:
+        return Conflict("This Idempotency-Key was used with another body. Use a new key for a new request.")
+    return ids
 
 
 def acceptor(platform: Platform) -> Acceptor:

@@ -40,6 +40,7 @@ _ENDING = frozenset({"FATAL", "PANIC"})
 _CONTENDED = frozenset({"40001", "40P01", "55P03"})
 """SQLSTATEs of transactions that stood in each other's way: serialization failure, deadlock, lock not available."""
 
+_NOTIFY_PAUSE_SECONDS = 0.002
 _BIND = text("SELECT set_config(:name, :value, true)")
 _NO_JIT = {"jit": "off", "application_name": "fettle"}
 
@@ -145,6 +146,28 @@ class Database:
             rows: list[asyncpg.Record] = await connection.fetch(statement, str(tenant_id), *arguments)
         return rows
 
+    async def write_bound(self, tenant_id: UUID, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Write under a bound tenant in a single statement, so in a single round trip and its own transaction.
+
+        Every row must take its tenant from ``bound.tenant_id``, so that none exists before the tenant is
+        bound. Were a policy looked at before all the same, the unset setting would refuse the row.
+
+        Args:
+            tenant_id: The tenant.
+            statement: A constant that goes on after ``WITH bound AS (...)`` and takes rows ``FROM bound``; its
+                own parameters begin at ``$2``.
+            *arguments: Their values.
+        """
+        if "bound.tenant_id" not in statement:
+            raise ValueError("a bound write must take the tenant from bound.tenant_id")
+        whole = (
+            f"WITH bound AS MATERIALIZED (SELECT set_config('{TENANT_SETTING}', $1, true)::uuid AS tenant_id)"
+            f"{statement}"
+        )
+        async with self.raw_app() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(whole, str(tenant_id), *arguments)
+        return rows
+
     @contextlib.asynccontextmanager
     async def raw_app(self) -> AsyncIterator[DriverConnection]:
         """Lend a bare driver connection of the application role, outside a transaction."""
@@ -237,6 +260,8 @@ class Notifier:
             with contextlib.suppress(*_LOST):
                 async with self._pool.acquire() as connection:
                     await connection.execute(f"NOTIFY {EVENTS_CHANNEL}")
+            # Under load commits come faster than readers can make use of being told.
+            await asyncio.sleep(_NOTIFY_PAUSE_SECONDS)
 
 
 async def bind_tenant(session: AsyncSession, tenant_id: UUID) -> None:

@@ -20,6 +20,22 @@ LANES = 16
 """Partitions of the store: a stream's events share a lane, and a lane has one reader in each consumer group."""
 
 
+def metadata_of(
+    *,
+    actor: str,
+    correlation_id: UUID | None = None,
+    causation_id: UUID | None = None,
+    request_id: str | None = None,
+) -> dict[str, Any]:
+    """Return an envelope's metadata."""
+    return {
+        "actor": actor,
+        "correlation_id": correlation_id,
+        "causation_id": causation_id,
+        "request_id": request_id,
+    }
+
+
 @dataclass(slots=True, kw_only=True)
 class NewEvent:
     """An event to be appended.
@@ -49,12 +65,12 @@ class NewEvent:
 
     def metadata(self) -> dict[str, Any]:
         """Return the envelope's metadata."""
-        return {
-            "actor": self.actor,
-            "correlation_id": self.correlation_id,
-            "causation_id": self.causation_id,
-            "request_id": self.request_id,
-        }
+        return metadata_of(
+            actor=self.actor,
+            correlation_id=self.correlation_id,
+            causation_id=self.causation_id,
+            request_id=self.request_id,
+        )
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -142,6 +158,62 @@ FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::smallint[], $7::
             $10::uuid[], $11::timestamptz[])
   AS i(id, stream_type, stream_id, type, schema_version, lane, data, metadata, correlation_id, occurred_at)
 """
+
+
+_LANE_NAMES = [str(lane) for lane in range(LANES)]
+
+
+@dataclass(slots=True, frozen=True)
+class Opening:
+    """The first event of a stream that has the event's own id, already as JSON: what comes by the thousand.
+
+    Attributes:
+        id: The event's and the stream's.
+        data: As `NewEvent.data`, in JSON.
+        metadata: As `metadata_of` gives it, in JSON.
+        on: What must have been claimed in the same statement for it to be appended, where it depends on that.
+    """
+
+    id: UUID
+    data: str
+    metadata: str
+    on: str | None = None
+
+
+OPENINGS = """
+INSERT INTO events (id, tenant_id, stream_type, stream_id, version, type, schema_version, lane, data, metadata,
+                    correlation_id, occurred_at)
+SELECT i.id::uuid, bound.tenant_id, $2, i.id::uuid, 1, $3, 1, i.lane::smallint, i.data::jsonb, i.metadata::jsonb,
+       NULL, $4
+FROM bound CROSS JOIN unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+  AS i(id, lane, data, metadata, claim)
+WHERE i.claim IS NULL
+"""
+"""For `Database.write_bound` with the arguments of `arguments_of_openings`: appends them, all of one moment."""
+
+OPENINGS_CLAIMED = f"{OPENINGS} OR i.claim IN (SELECT claim FROM claimed)"  # noqa: S608 - constants
+"""The same behind a query ``claimed`` that tells what was claimed."""
+
+
+def arguments_of_openings(
+    tenant_id: UUID, stream_type: str, type_: str, openings: Sequence[Opening], occurred_at: datetime
+) -> list[Any]:
+    """Return what `OPENINGS` takes.
+
+    All arrays are of text: of any other element the driver asks whether it is an array itself, for longer
+    than the server takes to read it as text.
+    """
+    seed = crc32(tenant_id.bytes)
+    return [
+        stream_type,
+        type_,
+        occurred_at,
+        [str(opening.id) for opening in openings],
+        [_LANE_NAMES[crc32(opening.id.bytes, seed) % LANES] for opening in openings],
+        [opening.data for opening in openings],
+        [opening.metadata for opening in openings],
+        [opening.on for opening in openings],
+    ]
 
 
 async def append(

@@ -14,10 +14,11 @@ MAX_DEPTH = 64
 """Deepest nesting accepted; far beyond what any sender means, far below what exhausts a reader."""
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
-_LONG_DIGITS = re.compile(rb"\d{19}")
-_STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"')
+_ANY_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+_LONG_DIGITS = b"0" * 19
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_NOT_BRACKETS = bytes(code for code in range(256) if code not in _STEPS)
+_ESCAPED = re.compile(rb"\\.")
+_NOT_STRUCTURE = bytes(code for code in range(256) if code not in {*_STEPS, ord('"'), ord("\\")})
 
 
 def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
@@ -40,7 +41,7 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     except orjson.JSONDecodeError as error:
         raise Malformed(f"The body is not JSON: {error}. Send one JSON document in UTF-8.") from None
     suspicious = b"\\u0000" in body or _nesting(body) > max_depth
-    if _LONG_DIGITS.search(body) is not None:
+    if _LONG_DIGITS in body.translate(_ANY_DIGIT):
         # orjson turns an integer beyond 64 bits into a float without a word; the slow reader tells.
         value = json.loads(body, parse_int=_bounded_int)
         suspicious = True
@@ -50,11 +51,18 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
 
 
 def _nesting(body: bytes) -> int:
-    """Return how deep a well-formed document is nested."""
+    """Return how deep a well-formed document is nested, or how many brackets it opens where those are few.
+
+    Whatever this does is done to megabytes in one step of C: of the document only brackets, quotes and
+    backslashes are kept, then the escapes go, then every other piece between quotes is the inside of a string.
+    """
     openers = body.count(b"[") + body.count(b"{")
     if openers <= MAX_DEPTH:
         return openers
-    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+    kept = body.translate(None, _NOT_STRUCTURE)
+    if b"\\" in kept:
+        kept = _ESCAPED.sub(b"", body).translate(None, _NOT_STRUCTURE)
+    brackets = b"".join(kept.split(b'"')[::2])
     return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
 
 

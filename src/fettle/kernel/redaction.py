@@ -1,8 +1,9 @@
 """Takes secrets, personal and health data out of JSON before an event, a log or a prompt sees it."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,7 +29,7 @@ DEEPEST: Final = 200
 _CARD_LENGTH: Final = 10**12
 """Integers from here on may be card numbers, so they are looked at as text."""
 
-_ALWAYS_CLEAN: Final = frozenset({bool, int, float, type(None)})
+_ALWAYS_CLEAN: Final = frozenset({bool, int, float, datetime, type(None)})
 _REMEMBERED_KEYS: Final = 4096
 _LEAST_DIGITS: Final = 4
 _LONG_TEXT: Final = 8
@@ -67,6 +68,7 @@ class Redactor:
         self._anchored = [pair for pair in self._detectors if pair[0].anchored]
         self._any_detector = _union(detectors)
         self._keys: dict[str, KeyClass | bool] = {}
+        self._harmless_keys: set[str] = set()
 
     def redact(self, value: Any) -> tuple[Any, list[Finding]]:
         """Replace everything sensitive in a JSON value.
@@ -82,6 +84,15 @@ class Redactor:
         findings: list[Finding] = []
         cleaned = self._walk(value, "", findings, 0)
         return (cleaned if findings else value), findings
+
+    def redact_each(self, values: Sequence[Any]) -> list[tuple[Any, list[Finding]]]:
+        """Replace everything sensitive in each of many JSON values, as `redact` does.
+
+        Where none holds anything, as is usual, one look at them all together says so.
+        """
+        if len(values) > 1 and self._is_clean(values):
+            return [(value, []) for value in values]
+        return [self.redact(value) for value in values]
 
     def redact_text(self, text: str) -> str:
         """Replace everything sensitive in one text."""
@@ -112,10 +123,10 @@ class Redactor:
         return self._any_detector.search("\n".join(texts).encode(errors="replace")) is None
 
     def _has_telling_key(self, item: dict[Any, Any]) -> bool:
-        known = self._keys
-        for key in item:
-            if known.get(key) is not False and self._key(str(key)) is not False:
-                return True
+        if not self._harmless_keys.issuperset(item):
+            for key in item:
+                if self._key(str(key)) is not False:
+                    return True
         return "value" in item and ("name" in item or "key" in item)
 
     def _key(self, key: str) -> KeyClass | bool:
@@ -128,7 +139,10 @@ class Redactor:
             found = True
         if len(self._keys) >= _REMEMBERED_KEYS:
             self._keys.clear()
+            self._harmless_keys.clear()
         self._keys[key] = found
+        if found is False:
+            self._harmless_keys.add(key)
         return found
 
     def _walk(self, value: Any, pointer: str, findings: list[Finding], depth: int) -> Any:

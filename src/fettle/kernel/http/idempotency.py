@@ -112,7 +112,7 @@ def checked_key(given: list[str]) -> str | None:
     return given[0]
 
 
-def idempotency_key(
+async def idempotency_key(
     request: Request,
     _documented: Annotated[str | None, Header(alias=HEADER, description=_DESCRIPTION)] = None,
 ) -> str | None:
@@ -127,7 +127,7 @@ IdempotencyKey = Annotated[str | None, Depends(idempotency_key)]
 class OnceOnly:
     """Does a request's command once under its key; a request without one is simply done."""
 
-    def __init__(self, request: Request, key: IdempotencyKey) -> None:
+    def __init__(self, request: Request, key: str | None) -> None:
         self._request = request
         self._key = key
 
@@ -204,6 +204,10 @@ class OnceOnly:
         return f"{address} {cookies}"
 
 
+async def _once_of(request: Request, key: IdempotencyKey) -> OnceOnly:
+    return OnceOnly(request, key)
+
+
 def once_only(endpoint: Endpoint) -> Endpoint:
     """Return an endpoint that does the same, once for each key; one that keeps its keys itself stays as it is."""
     signature = inspect.signature(endpoint)
@@ -216,7 +220,7 @@ def once_only(endpoint: Endpoint) -> Endpoint:
         return await idempotency.run(given, lambda: endpoint(**given))
 
     added = inspect.Parameter(
-        _PARAMETER, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[OnceOnly, Depends()]
+        _PARAMETER, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[OnceOnly, Depends(_once_of)]
     )
     parameters = [*signature.parameters.values(), added]
     once.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # read by inspect

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -36,25 +37,12 @@ class Page(BaseModel, Generic[Item]):
     next_cursor: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class PageParams:
     """The two query parameters of every list; use it as `Paging` in a route's signature."""
 
-    def __init__(
-        self,
-        limit: Annotated[
-            int, Query(ge=1, le=LARGEST_LIMIT, description="Items on a page, at most 200.", examples=[50])
-        ] = DEFAULT_LIMIT,
-        cursor: Annotated[
-            str | None,
-            Query(
-                min_length=1,
-                max_length=LONGEST_CURSOR,
-                description="`next_cursor` of the page before, unchanged.",
-            ),
-        ] = None,
-    ) -> None:
-        self.limit = limit
-        self.cursor = cursor
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
 
     def after(self, *kinds: type) -> tuple[Any, ...] | None:
         """Return where the last page ended, or None on the first page.
@@ -82,7 +70,24 @@ class PageParams:
         return page, encode_cursor(position(page[-1]))
 
 
-Paging = Annotated[PageParams, Depends()]
+async def page_params(
+    limit: Annotated[
+        int, Query(ge=1, le=LARGEST_LIMIT, description="Items on a page, at most 200.", examples=[50])
+    ] = DEFAULT_LIMIT,
+    cursor: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=LONGEST_CURSOR,
+            description="`next_cursor` of the page before, unchanged.",
+        ),
+    ] = None,
+) -> PageParams:
+    """Read the parameters; a coroutine, for what is none is called in a thread of its own."""
+    return PageParams(limit, cursor)
+
+
+Paging = Annotated[PageParams, Depends(page_params)]
 
 
 def encode_cursor(values: Sequence[object]) -> str:

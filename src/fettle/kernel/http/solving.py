@@ -1,0 +1,169 @@
+"""Calls a route with what its dependencies give: planned once, where FastAPI goes through them for each request.
+
+FastAPI looks at a dependency anew wherever it stands, at its kind, its cache and its parameters, which costs a
+small route more than all of its work. What a route needs is known when it is made: here each dependency is one
+step of a plan, in order, and a request only takes the steps. Parameters and bodies are read and validated by
+FastAPI's own functions, so that they mean the same.
+"""
+
+import inspect
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+
+_MISSING: Final = object()
+_STACKS: Final = {"function": "fastapi_function_astack", None: "fastapi_inner_astack"}
+
+
+@dataclass(slots=True)
+class _Step:
+    """One dependency: what it is given, how it is called, and where its result goes."""
+
+    call: Callable[..., Any]
+    stack: str | None
+    takes: list[tuple[str, int]] = field(default_factory=list)
+    request_as: str | None = None
+    dependant: Dependant | None = None
+
+
+class UnplannableError(TypeError):
+    """A route asks for something that only FastAPI itself gives."""
+
+
+class Plan:
+    """The steps of one route; the last is the endpoint, whose arguments are what `solve` returns.
+
+    Args:
+        dependant: FastAPI's description of the endpoint.
+        embed: Whether FastAPI expects several bodies by name.
+
+    Raises:
+        UnplannableError: A dependency is no coroutine, or asks for the response, background tasks or scopes.
+    """
+
+    def __init__(self, dependant: Dependant, *, embed: bool) -> None:
+        self._steps: list[_Step] = []
+        self._known: dict[Any, int] = {}
+        self._endpoint = dependant
+        self._embed = embed
+        self._add(dependant)
+        self._last = self._steps.pop()
+
+    async def solve(self, request: Request, body: Any) -> dict[str, Any]:
+        """Return the endpoint's arguments.
+
+        Args:
+            request: The request, in FastAPI's exit stacks.
+            body: Its body as JSON, or what FastAPI puts in the place of none.
+
+        Raises:
+            RequestValidationError: Naming every parameter at fault.
+        """
+        errors: list[Any] = []
+        results: list[Any] = []
+        for step in self._steps:
+            given = await self._given(step, request, body, results, errors)
+            results.append(_MISSING if given is None else await _taken(step, request, given))
+        arguments = await self._given(self._last, request, body, results, errors)
+        if errors or arguments is None:
+            raise RequestValidationError(errors, body=body)
+        return arguments
+
+    def _add(self, dependant: Dependant) -> int:
+        if dependant.use_cache and (known := self._known.get(dependant.call)) is not None:
+            return known
+        takes = [(sub.name, self._add(sub)) for sub in dependant.dependencies]
+        step = _step_of(dependant)
+        step.takes = [(name or "", index) for name, index in takes]
+        self._steps.append(step)
+        self._known[dependant.call] = len(self._steps) - 1
+        return self._known[dependant.call]
+
+    async def _given(
+        self, step: _Step, request: Request, body: Any, results: list[Any], errors: list[Any]
+    ) -> dict[str, Any] | None:
+        """Return a step's arguments; None where one is at fault, or what it would be made of."""
+        given: dict[str, Any] = {}
+        for name, index in step.takes:
+            if (value := results[index]) is _MISSING:
+                return None
+            if name:
+                given[name] = value
+        if step.request_as is not None:
+            given[step.request_as] = request
+        if step.dependant is not None:
+            before = len(errors)
+            await self._read(step.dependant, request, body, given, errors)
+            if len(errors) > before:
+                return None
+        return given
+
+    async def _read(
+        self, dependant: Dependant, request: Request, body: Any, given: dict[str, Any], errors: list[Any]
+    ) -> None:
+        for fields, received in (
+            (dependant.path_params, request.path_params),
+            (dependant.query_params, request.query_params if dependant.query_params else {}),
+            (dependant.header_params, request.headers),
+            (dependant.cookie_params, request.cookies if dependant.cookie_params else {}),
+        ):
+            if fields:
+                values, wrong = request_params_to_args(fields, received)
+                given.update(values)
+                errors += wrong
+        if dependant.body_params:
+            values, wrong = await request_body_to_args(
+                body_fields=dependant.body_params, received_body=body, embed_body_fields=self._embed
+            )
+            given.update(values)
+            errors += wrong
+
+
+def _step_of(dependant: Dependant) -> _Step:
+    call: Any = dependant.call
+    if call is None or any(
+        (
+            dependant.response_param_name,
+            dependant.background_tasks_param_name,
+            dependant.security_scopes_param_name,
+            dependant.websocket_param_name,
+            dependant.http_connection_param_name,
+            dependant.own_oauth_scopes,
+        )
+    ):
+        raise UnplannableError(f"{call} asks for more than a request holds")
+    reads = [
+        dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params,
+        dependant.body_params,
+    ]  # fmt: skip
+    stack = None
+    if inspect.isasyncgenfunction(call):
+        call, stack = (
+            asynccontextmanager(call),
+            _STACKS[dependant.scope if dependant.scope == "function" else None],
+        )
+    elif not _is_coroutine(call):
+        raise UnplannableError(f"{call} is not a coroutine function")
+    return _Step(
+        call=call,
+        stack=stack,
+        request_as=dependant.request_param_name,
+        dependant=dependant if any(reads) else None,
+    )
+
+
+def _is_coroutine(call: Any) -> bool:
+    called = call if inspect.isroutine(call) else getattr(call, "__call__", None)  # noqa: B004 - its own kind is asked
+    return inspect.iscoroutinefunction(inspect.unwrap(called)) if called is not None else False
+
+
+async def _taken(step: _Step, request: Request, given: dict[str, Any]) -> Any:
+    if step.stack is None:
+        return await step.call(**given)
+    return await request.scope[step.stack].enter_async_context(step.call(**given))
