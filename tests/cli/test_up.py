@@ -1,5 +1,6 @@
 """`fettle up` with real processes: ready, refused in one line, healing, recovering, stopping, coming back."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -126,6 +127,57 @@ async def test_commands_of_the_api_answer_programs_and_people(fettle):
     assert "sandbox_process" in out
     status, _, err = await fettle.call("incidents", "show", "999999", "--json")
     assert (status, "999999" in err) == (5, True)
+
+
+async def test_a_person_closes_reopens_and_looks_at_what_was_done(fettle):
+    (newest,) = (await fettle.json("incidents", "list", "--limit", "1"))["items"]
+    number = str(newest["number"])
+    assert (await fettle.json("incidents", "close", number, "--reason", "seen"))["status"] == "accepted"
+    assert (await fettle.json("incidents", "show", number))["state"] == "closed"
+    assert (await fettle.json("incidents", "reopen", number, "--reason", "again"))["status"] == "accepted"
+    shown = await fettle.json("incidents", "show", number)
+    assert shown["state"] == "escalated"
+    assert shown["timeline"][0]["type"] == "exception.ingested"
+    runs = (await fettle.json("runs", "list"))["items"]
+    run = await fettle.json("runs", "show", runs[0]["id"])
+    assert run["steps"]
+    stored = (await fettle.json("events", "list", "--type", "incident.reopened"))["items"]
+    assert stored[-1]["data"]["reason"] == "again"
+    assert (await fettle.json("evidence", "keys"))["keys"]
+    assert "items" in await fettle.json("jobs", "list")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("incidents", "show", "no-number"), 2, "neither a number nor an id"),
+        (("incidents", "list", "--state", "broken"), 6, "/query/state/0 Input should be"),
+        (
+            ("incidents", "export", "-o", "/no/such/folder/out.csv"),
+            9,
+            "/no/such/folder/out.csv: No such file",
+        ),
+        (("events", "replay"), 2, "--all"),
+        (("runs", "cancel", "01890000-0000-7000-8000-000000000000", "--reason", "r"), 5, "no such run"),
+        (("jobs", "show", "01890000-0000-7000-8000-000000000000"), 5, "no such job"),
+    ],
+)
+async def test_what_cannot_be_done_is_said_in_one_line(fettle, arguments, status, said):
+    found, out, err = await fettle.call(*arguments)
+    assert (found, out) == (status, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+async def test_a_key_that_does_not_hold_is_said_so(fettle):
+    wrong = dataclasses.replace(fettle, more={"FETTLE_API_KEY": "ftl_nobody_knows"})
+    status, _, err = await wrong.call("incidents", "list")
+    assert (status, "FETTLE_API_KEY" in err) == (4, True)
+
+
+async def test_all_that_a_start_tells_a_program_is_json(fettle):
+    assert fettle.told
+    assert fettle.untold == []
 
 
 async def test_a_job_goes_through_the_outbox_and_celery_to_its_end(fettle):

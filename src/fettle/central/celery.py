@@ -6,6 +6,7 @@ into Redis is ever run.
 
 import asyncio
 import threading
+import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -18,6 +19,7 @@ from celery.signals import (  # type: ignore[import-untyped]  # as above
     worker_process_init,
     worker_process_shutdown,
 )
+from redis.asyncio import Redis
 
 from fettle.central import features
 from fettle.central.opening import open_platform
@@ -29,6 +31,7 @@ RUN_JOB: Final = "fettle.run_job"
 RUN_SCHEDULED: Final = "fettle.run_scheduled"
 
 _TASK_SECONDS: Final = 3600
+_SEEN: Final = "fettle:schedule:seen"
 
 log = structlog.get_logger("fettle.celery")
 
@@ -92,7 +95,15 @@ async def run_scheduled(platform: Platform, entry: Schedule) -> bool:
         )
         if free:
             await entry.run(platform)
+    if platform.redis is not None:
+        await platform.redis.set(_SEEN, f"{time.time():.0f}", ex=3600)
     return bool(free)
+
+
+async def seconds_since_schedule(redis: Redis) -> float | None:
+    """Return how long ago scheduled work ran, None where that was not within the last hour."""
+    seen = await redis.get(_SEEN)
+    return None if seen is None else max(0.0, time.time() - float(seen))
 
 
 class LoopTask(Task):  # type: ignore[misc]  # celery has no types

@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final, Literal
 
 import asyncpg
 from redis.exceptions import RedisError
 
+from fettle.central.celery import seconds_since_schedule
 from fettle.central.embedded import running_parts
 from fettle.central.opening import opened_platform
 from fettle.central.postgres_fixes import missing_fixes
@@ -30,6 +33,9 @@ _LEAST_FREE_BYTES: Final = 1_000_000_000
 _LEAST_FILES: Final = 1024
 _OLDEST_WORKER_SECONDS: Final = 30.0
 _LARGEST_LAG_SECONDS: Final = 60.0
+_OLDEST_SCHEDULE_SECONDS: Final = 120.0
+_PATIENCE_SECONDS: Final = 15.0
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these are looked up, not bound
 _LARGEST_SKEW_SECONDS: Final = 2.0
 _NEWEST_SUPPORTED: Final = (3, 11)
 _DATABASE_FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -68,22 +74,58 @@ async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
         yield _port(settings)
         yield Finding("database", "warning", "The embedded database does not run.", "Start it: fettle up")
         return
-    async for finding in _parts(running):
+    yield await asyncio.to_thread(_api, settings)
+    for finding in await _parts(running):
         yield finding
 
 
-async def _parts(settings: Settings) -> AsyncIterator[Finding]:
+async def _parts(settings: Settings) -> list[Finding]:
+    found: list[Finding] = []
     try:
-        async with opened_platform(settings) as platform:
-            yield await _database(platform)
-            yield await _schema(settings)
-            async for finding in _work(platform):
-                yield finding
-            yield await _redis(platform)
-    except _DATABASE_FAILURES as error:
-        yield Finding(
-            "database", "wrong", f"It does not answer: {type(error).__name__}.", "See logs/postgres.log."
+        # A part that hangs answers nobody, and says so by that alone.
+        async with asyncio.timeout(_PATIENCE_SECONDS), opened_platform(settings) as platform:
+            found.append(await _database(platform))
+            found.append(await _schema(settings))
+            found += [finding async for finding in _work(platform)]
+            found += [await _redis(platform), await _schedule(platform)]
+    except TimeoutError:
+        found.append(
+            Finding(
+                "database",
+                "wrong",
+                f"It did not answer within {_PATIENCE_SECONDS:.0f} s.",
+                "See logs/postgres.log; is the machine out of memory, or the disk stuck?",
+            )
         )
+    except _DATABASE_FAILURES as error:
+        found.append(
+            Finding(
+                "database", "wrong", f"It does not answer: {type(error).__name__}.", "See logs/postgres.log."
+            )
+        )
+    return found
+
+
+def _api(settings: Settings) -> Finding:
+    host = _LOOPBACK.get(settings.host, settings.host)
+    connection = HTTPConnection(host, settings.port, timeout=5)
+    began = time.monotonic()
+    try:
+        connection.request("GET", "/health/live")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        return Finding(
+            "api", "wrong", f"{host}:{settings.port} does not answer: {type(error).__name__}.",
+            "See logs/api.log; start it: fettle up",
+        )  # fmt: skip
+    finally:
+        connection.close()
+    if status != HTTPStatus.OK:
+        return Finding(
+            "api", "wrong", f"{host}:{settings.port} answers {status}: another program's, by its looks.",
+            "Set FETTLE_PORT as for `fettle up`.",
+        )  # fmt: skip
+    return Finding("api", "ok", f"It answers in {(time.monotonic() - began) * 1000:.1f} ms.")
 
 
 def _python(_settings: Settings) -> Finding:
@@ -238,6 +280,24 @@ async def _work(platform: Platform) -> AsyncIterator[Finding]:
         yield Finding("jobs", "warning", f"{late} jobs wait for over 5 minutes.", "See logs/celery.log.")
     else:
         yield Finding("jobs", "ok", "none waits long")
+
+
+async def _schedule(platform: Platform) -> Finding:
+    if platform.redis is None:
+        return Finding(
+            "schedule", "warning", "Without Redis nothing runs on a schedule.", "Start it: fettle up"
+        )
+    try:
+        seconds = await seconds_since_schedule(platform.redis)
+    except (RedisError, OSError, TimeoutError):
+        return Finding("schedule", "warning", "Redis does not say when it last ran.", "Mend Redis first.")
+    if seconds is None or seconds > _OLDEST_SCHEDULE_SECONDS:
+        since = "not in the last hour" if seconds is None else f"{seconds:.0f} s ago"
+        return Finding(
+            "schedule", "wrong", f"Scheduled work last ran {since}.",
+            "See logs/beat.log and logs/celery.log; start them: fettle up",
+        )  # fmt: skip
+    return Finding("schedule", "ok", f"It ran {seconds:.0f} s ago.")
 
 
 async def _redis(platform: Platform) -> Finding:

@@ -156,6 +156,12 @@ class LiveHub:
         """Say whether news come at once (``live``) or by looking into the store (``delayed``)."""
         return "live" if self._with_redis else "delayed"
 
+    def start(self) -> None:
+        """Begin to follow the store; does nothing where that was begun."""
+        if self._task is None or self._task.done():
+            # In a context of its own: it outlives the request that happened to come first, and its id.
+            self._task = asyncio.create_task(self._run(), name="live-hub", context=Context())
+
     @contextlib.contextmanager
     def admitted(self, actor: str) -> Iterator[Reader]:
         """Count an open stream while it lasts.
@@ -206,9 +212,7 @@ class LiveHub:
         Yields:
             The position after which the queue begins.
         """
-        if self._task is None or self._task.done():
-            # In a context of its own: it outlives the request that happened to come first, and its id.
-            self._task = asyncio.create_task(self._run(), name="live-hub", context=Context())
+        self.start()
         feed = self._feeds.setdefault(tenant_id, Feed(tenant_id))
         feed.waiting += 1
         try:

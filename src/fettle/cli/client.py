@@ -152,7 +152,10 @@ def _problem(response: httpx.Response) -> CommandError:
     status = _STATUSES.get(response.status_code, Exit.REFUSED)
     if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
         status = Exit.UNREACHABLE
-    return CommandError("; ".join([detail, *faults]), status)
+    if status is Exit.NOT_ALLOWED and response.status_code == httpx.codes.UNAUTHORIZED:
+        detail = "the API key does not hold, or not any more; set FETTLE_API_KEY to one made in the console."
+    # What is wrong with each field says all; the detail says it again.
+    return CommandError("; ".join(faults) or detail, status)
 
 
 def _unreachable(url: str, error: httpx.HTTPError) -> CommandError:

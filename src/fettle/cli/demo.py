@@ -13,7 +13,7 @@ import typer
 from fettle.central.opening import opened_platform
 from fettle.cli.client import Api
 from fettle.cli.exits import CommandError, Exit
-from fettle.cli.local import of_running, settings
+from fettle.cli.local import of_running, quiet_logs, settings
 from fettle.cli.output import AsJson, console, print_json, table
 from fettle.cli.profile import load_profile, save_profile
 from fettle.fleet.demo import DemoHost, HostWatch, WatchedCheck, make_demo_key, prepare_demo
@@ -43,6 +43,7 @@ def host(
 ) -> None:
     """Watch this machine with read-only checks, and break a sandbox that the platform heals; Ctrl-C stops it."""
     chosen = settings()
+    quiet_logs(chosen)
     running = of_running(chosen)
     if running is None:
         raise CommandError(f"no Fettle runs on {chosen.home}; start it with `fettle up`.", Exit.UNREACHABLE)
@@ -82,7 +83,7 @@ async def _watch(
             print_json({"event": "reported", **exception})
 
     watch = HostWatch(demo_host, report, interval, break_every)
-    done = 0
+    done, told = 0, dict[str, str]()
     with _screen(as_json=as_json) as live:
         while not stop.is_set() and (rounds is None or done < rounds):
             await watch.look()
@@ -92,6 +93,8 @@ async def _watch(
                 print_json(_document(watch, incidents, broken))
             elif live is not None:
                 live.update(_table(watch, incidents, api.url), refresh=True)
+            else:
+                told = _tell_changes(watch, incidents, told)
             done += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), interval)
@@ -99,14 +102,28 @@ async def _watch(
 
 @contextlib.contextmanager
 def _screen(*, as_json: bool) -> "Iterator[Live | None]":
-    if as_json:
+    screen = console()
+    if as_json or not screen.is_terminal:
         yield None
         return
     from rich.live import Live  # noqa: PLC0415 - JSON does without it
 
-    screen = console()
     with Live(console=screen, auto_refresh=False, transient=False) as live:
         yield live
+
+
+def _tell_changes(
+    watch: HostWatch, incidents: Mapping[str, Mapping[str, Any]], told: Mapping[str, str]
+) -> dict[str, str]:
+    """Print a line for each check of which there is something new; a file or a pipe is no moving table."""
+    lines = {}
+    for name, check in watch.checks.items():
+        incident, seen = incidents.get(name, {}), check.observation
+        about = f"incident {incident['number']} {incident['state']}" if incident else "no incident"
+        lines[name] = f"{name}: {seen.result if seen else 'not looked at'}, {about}"
+        if lines[name] != told.get(name):
+            print(lines[name], flush=True)
+    return lines
 
 
 def _incidents(api: Api, name: str) -> dict[str, dict[str, Any]]:

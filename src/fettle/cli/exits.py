@@ -15,6 +15,7 @@ class Exit(IntEnum):
     REFUSED = 6
     CANNOT_START = 7
     BAD_SETTING = 8
+    FILE = 9
     INTERRUPTED = 130
 
 

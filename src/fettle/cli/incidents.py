@@ -3,12 +3,13 @@
 import time
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
 from fettle.cli.client import Api, StreamedEvent
 from fettle.cli.exits import CommandError, Exit
-from fettle.cli.output import AsJson, console, facts, print_json, show, table
+from fettle.cli.output import AsJson, console, facts, print_json, show, show_list, table
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -18,10 +19,11 @@ _FACTS = (
     "pack_id", "rule_id", "opened_at", "last_seen_at", "resolved_at", "closed_at", "resolution", "details",
     "id", "run_id", "bundle_id",
 )  # fmt: skip
-_WATCHED = ("number", "severity", "state", "check_type", "host", "type")
+_WATCHED = ("event", "number", "severity", "state", "check_type", "host", "title", "stream")
 _RECONNECT_SECONDS = 2.0
 
 Incident = Annotated[str, typer.Argument(help="Number or id of the incident.")]
+Reason = Annotated[str, typer.Option(help="Why; it stands in the timeline.")]
 
 
 @app.command("list")
@@ -36,12 +38,7 @@ def list_incidents(
 ) -> None:
     """List incidents, the newest first."""
     wanted = {"state": state, "severity": severity, "check_type": check_type, "host": host, "q": text}
-    items = list(Api.of_profile().pages("/incidents", limit=limit, **wanted))
-    show(
-        {"items": items},
-        as_json=as_json,
-        text=table(_COLUMNS, ([item.get(name) for name in _COLUMNS] for item in items)),
-    )
+    show_list(list(Api.of_profile().pages("/incidents", limit=limit, **wanted)), _COLUMNS, as_json=as_json)
 
 
 @app.command("show")
@@ -49,7 +46,7 @@ def show_incident(incident: Incident, as_json: AsJson = False) -> None:
     """Show an incident and its timeline."""
     api = Api.of_profile()
     found = _find(api, incident)
-    found["timeline"] = api.get(f"/incidents/{found['id']}/timeline")["items"]
+    found["timeline"] = list(api.pages(f"/incidents/{found['id']}/timeline"))
     steps = ((event["occurred_at"], event["type"], event["metadata"]["actor"]) for event in found["timeline"])
     known = {name: found.get(name) for name in _FACTS if found.get(name) is not None}
     known["gate"] = ((found.get("decision") or {}).get("gate") or {}).get("verdict", "-")
@@ -57,15 +54,21 @@ def show_incident(incident: Incident, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def close(
-    incident: Incident,
-    reason: Annotated[str, typer.Option(help="Why; it stands in the timeline.")],
-    as_json: AsJson = False,
-) -> None:
-    """Close an incident."""
-    api = Api.of_profile()
-    answer = api.post(f"/incidents/{_find(api, incident)['id']}/close", {"reason": reason})
-    show(answer, as_json=as_json, text="accepted")
+def close(incident: Incident, reason: Reason, as_json: AsJson = False) -> None:
+    """Close an incident; what is out of order again later opens a new one."""
+    _command(incident, "close", reason, as_json=as_json)
+
+
+@app.command()
+def resolve(incident: Incident, reason: Reason, as_json: AsJson = False) -> None:
+    """Say that what was out of order is in order again."""
+    _command(incident, "resolve", reason, as_json=as_json)
+
+
+@app.command()
+def reopen(incident: Incident, reason: Reason, as_json: AsJson = False) -> None:
+    """Take a resolved or closed incident up again; it goes to a person."""
+    _command(incident, "reopen", reason, as_json=as_json)
 
 
 @app.command()
@@ -83,11 +86,17 @@ def export(
             return
         from rich.progress import Progress  # noqa: PLC0415 - only a long export shows it
 
-        with file.open("wb") as out, Progress(console=console(), transient=True) as progress:
+        screen = console()
+        with (
+            file.open("wb") as out,
+            Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress,
+        ):
             task = progress.add_task("exporting", total=int(answer.headers.get("content-length", 0)) or None)
             for part in answer.iter_bytes():
                 out.write(part)
                 progress.advance(task, len(part))
+    written = file.stat().st_size
+    show({"file": str(file), "bytes": written}, as_json=as_json, text=f"{file}: {written} bytes")
 
 
 @app.command()
@@ -116,13 +125,24 @@ def _line(event: StreamedEvent) -> str:
     message: dict[str, Any] = event.data if isinstance(event.data, dict) else {"data": event.data}
     inner = message.get("data")
     data: dict[str, Any] = inner if isinstance(inner, dict) else {}
-    words = [str(data[name]) for name in _WATCHED if data.get(name) is not None]
+    known = {**(data.get("incident") or {}), **data}
+    words = [str(known[name]) for name in _WATCHED if known.get(name) is not None]
     kind = escape(str(message.get("type", event.type)))
     return f"[dim]{message.get('occurred_at', '')}[/] [bold]{kind}[/] {escape(' '.join(words))}"
 
 
+def _command(incident: str, word: str, reason: str, *, as_json: bool) -> None:
+    api = Api.of_profile()
+    answer = api.post(f"/incidents/{_find(api, incident)['id']}/{word}", {"reason": reason})
+    show(answer, as_json=as_json, text="accepted")
+
+
 def _find(api: Api, incident: str) -> dict[str, Any]:
     wanted = incident if not incident.isdigit() else _id_of(api, int(incident))
+    try:
+        UUID(wanted)
+    except ValueError:
+        raise CommandError(f"{incident} is neither a number nor an id of an incident.", Exit.USAGE) from None
     found: dict[str, Any] = api.get(f"/incidents/{wanted}")
     return found
 
@@ -131,4 +151,6 @@ def _id_of(api: Api, number: int) -> str:
     for item in api.pages("/incidents"):
         if item["number"] == number:
             return str(item["id"])
+        if item["number"] < number:  # they come in the order of their numbers, the highest first
+            break
     raise CommandError(f"there is no incident {number}.", Exit.NOT_FOUND)

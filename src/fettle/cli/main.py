@@ -23,6 +23,11 @@ def main() -> None:
     except BrokenPipeError:  # `fettle ... | head` has read enough
         sys.stderr.close()
         sys.exit(Exit.OK)
+    except OSError as error:
+        status = Exit.UNREACHABLE if isinstance(error, ConnectionError | TimeoutError) else Exit.FILE
+        named = f"{error.filename}: " if error.filename else ""
+        say_error(f"{named}{error.strerror or type(error).__name__}.", status)
+        sys.exit(status)
 
 
 def say_error(message: str, status: Exit) -> None:

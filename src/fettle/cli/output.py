@@ -53,6 +53,12 @@ def show(
             screen.print(part)
 
 
+def show_list(items: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print a list as JSON, or as a table with a line for each item."""
+    rows = ([item.get(name) for name in columns] for item in items)
+    show({"items": items}, as_json=as_json, text=table(columns, rows) if items else "none")
+
+
 def print_json(document: object) -> None:
     """Print one JSON document on a line of its own."""
     print(json.dumps(document, default=str, ensure_ascii=False), flush=True)

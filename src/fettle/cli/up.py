@@ -7,7 +7,7 @@ import typer
 from fettle.central.processes import StartError
 from fettle.central.supervisor import Ready, Supervisor
 from fettle.cli.exits import CommandError, Exit
-from fettle.cli.local import settings
+from fettle.cli.local import quiet_logs, settings
 from fettle.cli.output import AsJson, console, print_json
 from fettle.cli.profile import save_profile
 
@@ -25,6 +25,7 @@ def up(as_json: AsJson = False) -> None:
     in FETTLE_HOME.
     """
     chosen = settings()
+    quiet_logs(chosen)
     telling: JsonProgress | ScreenProgress = JsonProgress() if as_json else ScreenProgress()
     supervisor = Supervisor(chosen, telling)
     try:
