@@ -39,9 +39,14 @@ export interface IdentityProvider {
   name: string;
   issuer: string;
   client_id: string;
+  has_client_secret: boolean;
   scopes: string[];
-  role_claim: string | null;
+  role_claim: string;
   role_mapping: Record<string, string>;
   default_role: string | null;
   email_domains: string[];
+  /** The provider vouches for these alone. */
+  confirmed_domains: string[];
+  counts_as_second_factor: boolean;
+  enabled: boolean;
 }

@@ -18,6 +18,9 @@ export const signInTexts = {
     providerFailed: "The sign-in through your organisation did not work",
     providerFailures: {
       other: "Try again. If it stays, ask whoever runs the sign-on of your organisation.",
+      expired: "It took too long, or it began in another browser. Begin again here.",
+      provider_failed: "Your organisation's sign-on did not answer as agreed. Try again; if it stays, ask whoever runs it.",
+      not_allowed: "Your organisation knows you, and has given you no role here. Ask whoever runs its sign-on.",
       access_denied: "The sign-in was called off, or your organisation does not let you in here.",
     } as Record<string, string>,
     expired: "Your session has ended",

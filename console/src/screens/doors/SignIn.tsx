@@ -3,7 +3,7 @@ import { Anchor, Button, Divider, PasswordInput, TextInput } from "@mantine/core
 import { useDebouncedValue } from "@mantine/hooks";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import type { Challenge, SignInProvider } from "../../api/identity";
+import type { Challenge, SecondFactor, SignInProvider } from "../../api/identity";
 import { ApiProblem } from "../../api/problem";
 import { session } from "../../api/session";
 import { canUsePasskeys, usePasskey } from "../../api/webauthn";
@@ -15,15 +15,30 @@ import { DOORS, returnAddress } from "./places";
 import { SecondStep } from "./SecondStep";
 
 const TYPING_MS = 400;
+const FACTORS: SecondFactor[] = ["totp", "passkey", "recovery_code"];
 
 function isRefused(error: Error): boolean {
   return error instanceof ApiProblem && error.status === 401;
 }
 
 export function SignIn() {
-  const [challenge, setChallenge] = useState<Challenge | null>(null);
-  if (challenge !== null) return <SecondStep challenge={challenge} onBack={() => setChallenge(null)} />;
+  const [challenge, setChallenge] = useState<Challenge | null>(arrivedChallenge);
+  if (challenge !== null) return <SecondStep challenge={challenge} onBack={() => { arrived = null; setChallenge(null); }} />;
   return <FirstStep onChallenge={setChallenge} />;
+}
+
+let arrived: Challenge | null = null;
+
+/* A provider may bring somebody back for whom a second factor is still to follow; what it brings leaves the address at once. */
+function arrivedChallenge(): Challenge | null {
+  const fragment = new URLSearchParams(window.location.hash.slice(1));
+  const challenge = fragment.get("challenge");
+  if (challenge !== null) {
+    const methods = FACTORS.filter((factor) => (fragment.get("methods") ?? "").split(",").includes(factor));
+    arrived = { mfa_required: true, challenge, methods, expires_in: 0 };
+    window.history.replaceState(null, "", window.location.pathname);
+  }
+  return arrived;
 }
 
 function FirstStep({ onChallenge }: { onChallenge: (challenge: Challenge) => void }) {

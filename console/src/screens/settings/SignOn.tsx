@@ -14,6 +14,7 @@ import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
 import { IconPlus } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
+import { Tag } from "../../ui/marks";
 import { Command, Empty, Lines, PageHead, Panel, Trouble } from "../../ui/parts";
 import classes from "./Settings.module.css";
 
@@ -27,6 +28,8 @@ export function SignOn() {
   const list = useInfiniteQuery(providersQuery(tenant.id));
   const [editing, setEditing] = useState<IdentityProvider | "new" | null>(null);
   const [removing, setRemoving] = useState<IdentityProvider | null>(null);
+  const [confirming, setConfirming] = useState<IdentityProvider | null>(null);
+  const isAdmin = useMay("platform:admin");
   return (
     <>
       <title>{t.pageTitle(t.settings.signOn)}</title>
@@ -41,12 +44,21 @@ export function SignOn() {
         empty={<Empty title={t.signOn.none}><p>{t.signOn.noneText}</p><p>{t.signOn.redirect}</p><Command>{redirectAddress()}</Command></Empty>}
         row={(provider) => (
           <>
-            <td data-label={t.users.name}>{provider.name}</td>
+            <td data-label={t.users.name}><div>{provider.name} {!provider.enabled && <Tag tone="quiet">{t.signOn.off}</Tag>}</div></td>
             <td data-label={t.signOn.issuer}><code>{provider.issuer}</code></td>
-            <td data-label={t.signOn.domains}>{provider.email_domains.join(", ")}</td>
+            <td data-label={t.signOn.domains}>
+              <div>
+                {provider.email_domains.map((domain) => (
+                  <div key={domain}>{domain} {!provider.confirmed_domains.includes(domain) && <Tag tone="waiting">{t.signOn.unconfirmed}</Tag>}</div>
+                ))}
+              </div>
+            </td>
             <td data-figures>
               {mayWrite && (
                 <div className={classes["buttons"]}>
+                  {isAdmin && provider.email_domains.some((domain) => !provider.confirmed_domains.includes(domain)) && (
+                    <Button size="compact-xs" onClick={() => setConfirming(provider)} aria-label={t.signOn.confirmOf(provider.name)}>{t.signOn.confirm}</Button>
+                  )}
                   <Button size="compact-xs" variant="default" onClick={() => setEditing(provider)} aria-label={t.roles.editNamed(provider.name)}>{t.roles.edit}</Button>
                   <Button size="compact-xs" variant="default" onClick={() => setRemoving(provider)} aria-label={t.security.removeNamed(provider.name)}>{t.security.remove}</Button>
                 </div>
@@ -57,6 +69,7 @@ export function SignOn() {
       />
       {editing !== null && <EditProvider provider={editing === "new" ? null : editing} onClose={() => setEditing(null)} />}
       {removing !== null && <RemoveProvider provider={removing} onClose={() => setRemoving(null)} />}
+      {confirming !== null && <ConfirmDomains provider={confirming} onClose={() => setConfirming(null)} />}
     </>
   );
 }
@@ -116,6 +129,8 @@ function EditProvider({ provider, onClose }: { provider: IdentityProvider | null
     role_claim: provider?.role_claim ?? "", default_role: provider?.default_role ?? "",
     mapping: Object.entries(provider?.role_mapping ?? {}).map(([value, role]) => `${value}=${role}`).join("\n"),
   });
+  const [secondFactor, setSecondFactor] = useState(provider?.counts_as_second_factor ?? false);
+  const [enabled, setEnabled] = useState(provider?.enabled ?? true);
   const [domains, setDomains] = useState<string[]>(provider?.email_domains ?? []);
   const set = (name: keyof typeof fields) => (event: { currentTarget: { value: string } }) => {
     const { value } = event.currentTarget;
@@ -129,7 +144,8 @@ function EditProvider({ provider, onClose }: { provider: IdentityProvider | null
           body: {
             name: fields.name.trim(), issuer: fields.issuer.trim(), client_id: fields.client_id.trim(), email_domains: domains,
             role_claim: fields.role_claim.trim() === "" ? null : fields.role_claim.trim(), role_mapping: mappingOf(fields.mapping),
-            default_role: fields.default_role === "" ? null : fields.default_role, ...(fields.client_secret === "" ? {} : { client_secret: fields.client_secret }),
+            default_role: fields.default_role === "" ? null : fields.default_role,
+            counts_as_second_factor: secondFactor, enabled, ...(fields.client_secret === "" ? {} : { client_secret: fields.client_secret }),
           },
         }),
       ),
@@ -153,7 +169,7 @@ function EditProvider({ provider, onClose }: { provider: IdentityProvider | null
           <TextInput label={t.signOn.issuer} description={t.signOn.issuerHelp} required type="url" value={fields.issuer} onChange={set("issuer")} error={faultOf(save.error, "/issuer")} />
           <TextInput label={t.signOn.clientId} required value={fields.client_id} onChange={set("client_id")} error={faultOf(save.error, "/client_id")} />
           <PasswordInput
-            label={t.signOn.clientSecret} description={provider === null ? t.signOn.clientSecretHelp : t.signOn.clientSecretKept} required={provider === null} autoComplete="off"
+            label={t.signOn.clientSecret} description={provider === null ? t.signOn.clientSecretHelp : t.signOn.clientSecretKept} autoComplete="off"
             value={fields.client_secret} onChange={set("client_secret")}
           />
           <TagsInput label={t.signOn.domains} description={t.signOn.domainsHelp} value={domains} onChange={setDomains} error={faultOf(save.error, "/email_domains")} />
@@ -163,6 +179,8 @@ function EditProvider({ provider, onClose }: { provider: IdentityProvider | null
             label={t.signOn.defaultRole} description={t.signOn.defaultRoleHelp} value={fields.default_role} onChange={set("default_role")}
             data={[{ value: "", label: t.signOn.nobody }, ...roles.map((role) => ({ value: role.name, label: words(role.name) }))]}
           />
+          <Switch label={t.signOn.secondFactor} description={t.signOn.secondFactorHelp} checked={secondFactor} onChange={(event) => setSecondFactor(event.currentTarget.checked)} />
+          <Switch label={t.signOn.on} checked={enabled} onChange={(event) => setEnabled(event.currentTarget.checked)} />
           {save.error !== null && <Trouble error={save.error} />}
           <Group justify="flex-end" gap="xs">
             <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
@@ -195,6 +213,25 @@ function RemoveProvider({ provider, onClose }: { provider: IdentityProvider; onC
     <ConfirmDialog
       title={t.security.removeNamed(provider.name)} consequence={t.signOn.removeText} confirm={t.security.remove}
       pending={remove.isPending} error={remove.error} onClose={onClose} onConfirm={() => remove.mutate()}
+    />
+  );
+}
+
+function ConfirmDomains({ provider, onClose }: { provider: IdentityProvider; onClose: () => void }) {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  const stepUp = useStepUp();
+  const confirm = useMutation({
+    mutationFn: () => stepUp(() => request(`identity-providers/${provider.id}/confirm-domains`, { method: "POST", tenantId: tenant.id })),
+    onSuccess: async () => {
+      await client.invalidateQueries({ queryKey: [tenant.id, "identity-providers"] });
+      onClose();
+    },
+  });
+  return (
+    <ConfirmDialog
+      title={t.signOn.confirmOf(provider.name)} consequence={t.signOn.confirmText(provider.email_domains, tenant.name)} confirm={t.signOn.confirm} harmless
+      pending={confirm.isPending} error={confirm.error} onClose={onClose} onConfirm={() => confirm.mutate()}
     />
   );
 }
