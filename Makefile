@@ -24,7 +24,7 @@ setup: $(VENV)/.installed console/dist/.built ## Install everything into .venv a
 up: setup ## Start Fettle on this machine; Ctrl-C stops it
 	@$(BIN)/fettle up
 
-test: setup system-packages lint console-test ## Check types, style, boundaries and console, then run every test
+test: setup system-packages tests/openid/node_modules/.installed lint console-test ## Check types, style, boundaries and console, then run every test
 	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## Check style, types and the boundaries between modules
@@ -84,6 +84,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
 	@mkdir -p $(NODE) && ln -sf "$$(cat $(VENV)/.node-path)/bin/node" $(NODE)/node
 	@printf '#!/bin/sh\nexec "%s/node" "%s/lib/node_modules/npm/bin/npm-cli.js" "$$@"\n' \
 		"$(NODE)" "$$(cat $(VENV)/.node-path)" > $(NODE)/npm && chmod +x $(NODE)/npm
+	@touch $@
+
+tests/openid/node_modules/.installed: tests/openid/package.json tests/openid/package-lock.json $(VENV)/.installed
+	@echo "installing the OpenID provider of the tests"
+	@cd tests/openid && $(NPM) ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 console/node_modules/.installed: console/package.json console/package-lock.json $(VENV)/.installed

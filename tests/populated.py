@@ -100,6 +100,9 @@ async def populate(api) -> Alder:
     mine.put(letter_id=await _dead_letter(api), job_id=await _job(api))
     mine.put(**await _work(api, mine.values["incident_id"], first["incident_id"]))
     mine.put(**await own_things(api, member["id"], CANARY))
+    named = {"name": CANARY, "issuer": "https://sign-on.example", "client_id": CANARY}
+    provider = await command(api, "POST", "/identity-providers", named, api.owner(api.alder))
+    mine.put(provider_id=provider["id"])
     await api.settle()
     return mine
 

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from fettle.kernel.tenancy import APP_ROLE, grant_platform, protect
+from fettle.kernel.tenancy import grant_platform, protect
 
 revision = "0011_second_factor"
 down_revision = "0010_people"
@@ -123,9 +123,10 @@ _PLATFORM = (
     "passkey_challenges",
     "sign_on_states",
 )
+# Whose domain it is, no tenant says of itself: confirmed_domains is not among what a request's role writes.
 _PROVIDER_COLUMNS = (
     "id, tenant_id, name, issuer, client_id, scopes, role_claim, role_mapping, default_role, email_domains, "
-    "confirmed_domains, counts_as_second_factor, enabled, created_at, updated_at"
+    "counts_as_second_factor, enabled, created_at, updated_at"
 )
 
 
@@ -137,10 +138,11 @@ def upgrade() -> None:
         *protect("sign_in_policies", app="SELECT, INSERT, UPDATE"),
         *protect(
             "identity_providers",
-            app=f"SELECT ({_PROVIDER_COLUMNS}, has_client_secret), INSERT, UPDATE, DELETE",
+            app=f"SELECT ({_PROVIDER_COLUMNS}, has_client_secret, confirmed_domains), "
+            f"INSERT ({_PROVIDER_COLUMNS}, sealed_client_secret), "
+            f"UPDATE ({_PROVIDER_COLUMNS}, sealed_client_secret), DELETE",
         ),
         *protect("identity_links", app="SELECT"),
-        f"REVOKE UPDATE (confirmed_domains) ON identity_providers FROM {APP_ROLE}",
     ]
     for table in _PLATFORM:
         statements += grant_platform(table, app="")

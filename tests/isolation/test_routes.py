@@ -62,6 +62,7 @@ BODIES = {
     ("post", "/api/v1/runs/{run_id}/approve"): {"step": "fix", "reason": "mine now"},
     ("post", "/api/v1/runs/{run_id}/reject"): {"step": "fix", "reason": "mine now"},
     ("put", "/api/v1/tenants/{tenant_id}/security"): {"require_mfa": False, "allowed_sign_in": ["oidc"]},
+    ("patch", "/api/v1/identity-providers/{provider_id}"): {"name": "mine now"},
     ("patch", "/api/v1/me/passkeys/{passkey_id}"): {"name": "mine now"},
     ("put", "/api/v1/secrets/{name}"): {"value": "birch's own"},
 }

@@ -1,5 +1,6 @@
 """The door of the API: whoever is nobody is turned away before a body is read or a route is chosen."""
 
+import re
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -18,8 +19,10 @@ OPEN: Final = frozenset(
         "/api/v1/auth/.well-known/jwks.json",
         "/api/v1/auth/login",
         "/api/v1/auth/mfa",
+        "/api/v1/auth/oidc/callback",
         "/api/v1/auth/passkeys/options",
         "/api/v1/auth/passkeys/verify",
+        "/api/v1/auth/providers",
         "/api/v1/auth/password/forgot",
         "/api/v1/auth/password/reset",
         "/api/v1/auth/refresh",
@@ -27,6 +30,9 @@ OPEN: Final = frozenset(
     }
 )
 """The only paths below ``/api`` that nobody in particular may ask; compared whole, never by prefix."""
+
+_OPEN_OF_ONE: Final = re.compile(r"/api/v1/auth/oidc/[0-9a-fA-F-]{36}/start")
+"""The one such path that names something; compared whole, too."""
 
 
 class Gate:
@@ -41,6 +47,10 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] == "http" and scope["path"].startswith("/api/") and scope["path"] not in OPEN:
+        if scope["type"] == "http" and scope["path"].startswith("/api/") and not _is_open(scope["path"]):
             await authenticator(self._platform).caller(token_of(Headers(scope=scope)))
         await self._app(scope, receive, send)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or _OPEN_OF_ONE.fullmatch(path) is not None

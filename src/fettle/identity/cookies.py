@@ -21,7 +21,7 @@ def set_refresh_cookie(request: Request, response: Response, settings: Settings,
         signed_in.refresh_token,
         max_age=max(0, int((signed_in.refresh_expires_at - utcnow()).total_seconds())),
         path=_PATH,
-        secure=_is_secure(request, settings),
+        secure=is_secure(request, settings),
         httponly=True,
         samesite="strict",
     )
@@ -32,7 +32,7 @@ def clear_refresh_cookie(request: Request, response: Response, settings: Setting
     response.delete_cookie(
         REFRESH_COOKIE,
         path=_PATH,
-        secure=_is_secure(request, settings),
+        secure=is_secure(request, settings),
         httponly=True,
         samesite="strict",
     )
@@ -59,5 +59,6 @@ def refuse_foreign_page(request: Request, settings: Settings) -> None:
     raise Forbidden("This request comes from another page than Fettle's own. Open the console and repeat it.")
 
 
-def _is_secure(request: Request, settings: Settings) -> bool:
+def is_secure(request: Request, settings: Settings) -> bool:
+    """Tell whether cookies of this request go back by HTTPS alone."""
     return request.url.scheme == "https" or (settings.public_url or "").startswith("https://")

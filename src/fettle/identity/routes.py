@@ -7,6 +7,7 @@ from fettle.identity import (
     routes_audit,
     routes_data,
     routes_invitations,
+    routes_oidc,
     routes_partners,
     routes_people,
     routes_scim,
@@ -18,6 +19,7 @@ from fettle.kernel.http.routes import StrictRoute
 router = APIRouter(route_class=StrictRoute)
 router.include_router(routes_sign_in.router)
 router.include_router(routes_security.router)
+router.include_router(routes_oidc.router)
 router.include_router(routes_people.router)
 router.include_router(routes_partners.router)
 router.include_router(routes_invitations.router)
