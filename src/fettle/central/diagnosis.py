@@ -292,9 +292,9 @@ async def _schedule(platform: Platform) -> Finding:
     except (RedisError, OSError, TimeoutError):
         return Finding("schedule", "warning", "Redis does not say when it last ran.", "Mend Redis first.")
     if seconds is None or seconds > _OLDEST_SCHEDULE_SECONDS:
-        since = "not in the last hour" if seconds is None else f"{seconds:.0f} s ago"
+        seen = "has not run for an hour" if seconds is None else f"last ran {seconds:.0f} s ago"
         return Finding(
-            "schedule", "wrong", f"Scheduled work last ran {since}.",
+            "schedule", "wrong", f"Scheduled work {seen}.",
             "See logs/beat.log and logs/celery.log; start them: fettle up",
         )  # fmt: skip
     return Finding("schedule", "ok", f"It ran {seconds:.0f} s ago.")
