@@ -156,10 +156,14 @@ async def test_a_bound_read_sees_its_tenant_only_and_leaves_nothing_bound(databa
 
 async def test_what_is_done_on_the_bare_driver_of_a_session_is_undone_with_it(database, tenant):
     """The engine begins its transaction with its own first statement: the system role's has none before ours."""
-    with pytest.raises(ZeroDivisionError):
+
+    async def change_and_fail():
         async with database.system() as session:
             connection = await driver(session)
             await connection.execute("UPDATE tenants SET name = 'changed' WHERE id = $1", tenant)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await change_and_fail()
     async with database.raw_system() as connection:
         assert await connection.fetchval("SELECT name FROM tenants WHERE id = $1", tenant) != "changed"
