@@ -345,3 +345,53 @@ async def lanes_shared(database, group):
             "SELECT DISTINCT owner FROM consumer_lanes WHERE consumer_group = $1", group
         )
     assert len(owners) == 1
+
+
+async def test_a_tenant_that_floods_the_store_keeps_nobody_waiting_and_stays_in_order(
+    platform, database, tenant, other_tenant
+):
+    noisy, quiet = [new_id() for _ in range(4)], new_id()
+    handled = []
+
+    async def handle(batch):
+        ours = [item for item in batch.events if item.stream_id in {*noisy, quiet}]
+        handled.extend((item.stream_id, item.data["number"]) for item in ours)
+
+    group = spec(handle, batch_size=20)
+    for number in range(200):
+        await append(database, tenant, *(event(stream, number) for stream in noisy))
+    await append(database, other_tenant, event(quiet, 0))
+    async with consuming(platform, group):
+        await until(lambda: (quiet, 0) in handled)
+        assert len(handled) < 400
+        await append(database, tenant, *(event(stream, 200) for stream in noisy))
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+        await append(database, tenant, *(event(stream, 201) for stream in noisy))
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    for stream in noisy:
+        assert [number for one, number in handled if one == stream] == list(range(202))
+    async with database.raw_system() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM consumer_detours") == 0
+
+
+async def test_a_detour_is_gone_on_with_by_whoever_takes_the_lanes_over(platform, database, tenant):
+    streams = [new_id() for _ in range(5)]
+    made = new_id()
+    enough = asyncio.Event()
+
+    async def handle(batch):
+        mine = [item for item in batch.events if item.stream_id in streams]
+        if mine:
+            await batch.append([effect(made) for _ in mine])
+        async with database.raw_system() as connection:
+            if await connection.fetchval("SELECT count(*) FROM consumer_detours"):
+                enough.set()
+
+    group = spec(handle, batch_size=20)
+    for number in range(60):
+        await append(database, tenant, *(event(stream, number) for stream in streams))
+    async with consuming(platform, group):
+        await enough.wait()
+    async with consuming(platform, group), consuming(platform, group):
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    assert await effects_of(database, tenant, made) == 300

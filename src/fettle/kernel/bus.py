@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events as store
 from fettle.kernel import metrics
+from fettle.kernel.bus_cursors import Cursor, Detours, LaneCursor, crowding
 from fettle.kernel.bus_leases import LaneLeases, LeaseLostError, keep_leases
 from fettle.kernel.bus_parking import Parking
 from fettle.kernel.bus_tail import Tail
@@ -150,6 +151,8 @@ class Consumer:
         self._wake = wake
         self._owner = new_id()
         self.leases = LaneLeases(platform.database, spec.group, self._owner, platform.settings.lease_seconds)
+        self._lanes = LaneCursor(self.leases)
+        self._detours = Detours(self.leases)
         self._parking = Parking(spec.group)
         self._tail = tail or Tail(platform.database, spec.types)
         self._moved_at = 0.0
@@ -187,70 +190,102 @@ class Consumer:
         if await self.leases.keep():
             async with self._platform.database.raw_system() as connection:
                 await self._parking.load(connection, self.leases.lanes)
+                await self._detours.load(connection)
+            if incomplete := self._detours.incomplete():
+                await self._begin_detours(incomplete)
         if not self.leases.positions:
             return False
         retried = await self._retry_parked()
-        low = min(self.leases.positions.values())
-        safe = await self._tail.advance(max(self.leases.positions.values()))
+        apart = list(self._detours.open)  # what begins now waits until the lanes have gone on without it
+        more = await self._step_lanes()
+        for tenant_id in apart:
+            more = await self._step_detour(tenant_id) or more
+        return retried or more
+
+    async def _step_lanes(self) -> bool:
+        positions = self.leases.positions
+        low = min(positions.values())
+        safe = await self._tail.advance(max(positions.values()))
         batch = await self._read(low, safe) if safe > low else []
-        reached = batch[-1].position if len(batch) == self._spec.batch_size else safe
-        mine = [e for e in batch if e.position > self.leases.positions.get(e.lane, reached)]
+        is_full = len(batch) == self._spec.batch_size
+        reached = batch[-1].position if is_full else safe
+        mine = [e for e in batch if e.position > positions.get(e.lane, reached)]
+        if crowds := crowding(mine, self._spec.batch_size):
+            await self._begin_detours(crowds)
+            mine = [e for e in mine if e.tenant_id not in crowds]
         if mine:
-            await self._handle(mine, reached)
+            await self._handle(mine, reached, self._lanes)
             return True
         await self._move_idle(reached)
-        return retried or len(batch) == self._spec.batch_size
+        return is_full
+
+    async def _begin_detours(self, tenants: list[UUID]) -> None:
+        async with self._platform.database.unbound() as session:
+            await self._detours.begin(session, self._lanes, tenants)
+        self._detours.begun(tenants)
+
+    async def _step_detour(self, tenant_id: UUID) -> bool:
+        detour = self._detours.open[tenant_id]
+        async with self._platform.database.raw_system() as connection:
+            batch, reached = await detour.read(connection, self._spec.types, self._spec.batch_size)
+        handled = await self._handle(batch, reached, detour)
+        if handled and detour.is_over(detour.positions):
+            self._detours.end(tenant_id)
+        return bool(batch)
 
     async def _read(self, low: int, safe: int) -> list[Event]:
-        size = self._spec.batch_size
-        recent = self._tail.read(self._spec.types, self.leases.positions, low, size)
+        size, apart = self._spec.batch_size, self._detours.open
+        recent = self._tail.read(self._spec.types, self.leases.positions, low, size, without=apart)
         if recent is not None:
             return recent
         async with self._platform.database.raw_system() as connection:
             rows = await connection.fetch(
                 f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 "  # noqa: S608 - a constant
-                "AND type = ANY($3) AND lane = ANY($4) ORDER BY position LIMIT $5",
-                low, safe, list(self._spec.types), list(self.leases.positions), size,
+                "AND type = ANY($3) AND lane = ANY($4) AND tenant_id <> ALL($6) ORDER BY position LIMIT $5",
+                low, safe, list(self._spec.types), list(self.leases.positions), size, list(apart),
             )  # fmt: skip
         return [store.from_row(row) for row in rows]
 
-    async def _handle(self, batch: list[Event], reached: int) -> bool:
+    async def _handle(self, batch: list[Event], reached: int, cursor: Cursor) -> bool:
         """Handle events in one transaction; where that fails, in halves, down to the one that cannot be handled.
 
         Args:
             batch: In order.
-            reached: Up to where every held lane is read once they are handled.
+            reached: Up to where the cursor is read in every lane once they are handled.
+            cursor: Where they were read.
 
         Returns:
             Whether they are; if not, they are still to be read.
         """
         free = [e for e in batch if e.stream_id not in self._parking.blocked]
         behind = [e for e in batch if e.stream_id in self._parking.blocked]
-        targets = {lane: max(reached, at) for lane, at in self.leases.positions.items()}
+        targets = {lane: max(reached, at) for lane, at in cursor.positions.items()}
         try:
             async with self._platform.database.unbound() as session:
                 await self._dispatch(session, free)
                 await self._parking.park_behind(session, behind)
-                await self._move(session, targets)
+                await cursor.save(session, targets)
         except Exception as error:
             if isinstance(error, LeaseLostError) or is_unreachable(error):
                 raise
             if _stood_in_the_way(error) and self._contentions < _MOST_CONTENTIONS:
                 self._contentions += 1
                 return False
+            if not batch:
+                raise
             if len(batch) == 1:
-                await self._park(batch[0], error, targets)
+                await self._park(batch[0], error, cursor, targets)
                 return True
             log.info("bus.batch_split", group=self._spec.group, size=len(batch), error=_brief(error))
             middle = len(batch) // 2
-            first = await self._handle(batch[:middle], batch[middle - 1].position)
-            return first and await self._handle(batch[middle:], reached)
+            first = await self._handle(batch[:middle], batch[middle - 1].position, cursor)
+            return first and await self._handle(batch[middle:], reached, cursor)
         self._contentions = 0
-        self.leases.positions.update(targets)
+        cursor.moved(targets)
         self._count(free, "handled")
         return True
 
-    async def _park(self, event: Event, error: Exception, targets: dict[int, int]) -> None:
+    async def _park(self, event: Event, error: Exception, cursor: Cursor, targets: dict[int, int]) -> None:
         """Set an event aside whose handler failed, with those of its stream that follow."""
         log.warning(
             "bus.parked",
@@ -261,8 +296,8 @@ class Consumer:
         )
         async with self._platform.database.unbound() as session:
             await self._parking.park_failed(session, event, _brief(error))
-            await self._move(session, targets)
-        self.leases.positions.update(targets)
+            await cursor.save(session, targets)
+        cursor.moved(targets)
         self._count([event], "parked")
 
     async def _dispatch(self, session: AsyncSession, batch: list[Event]) -> None:
@@ -283,24 +318,6 @@ class Consumer:
             finally:
                 tenant_context.reset(token)
 
-    async def _move(self, session: AsyncSession, targets: dict[int, int]) -> None:
-        """Store how far lanes are read.
-
-        Raises:
-            LeaseLostError: A lane is another's, or was moved already, by a transaction of ours whose commit went
-                through though its answer was lost; its events must not be handled once more.
-        """
-        connection = await driver(session)
-        moved = await connection.execute(
-            "UPDATE consumer_lanes AS c SET position = t.position, lease_until = clock_timestamp() + $6::interval "
-            "FROM unnest($1::smallint[], $2::bigint[], $5::bigint[]) AS t(lane, position, believed) "
-            "WHERE c.consumer_group = $3 AND c.lane = t.lane AND c.owner = $4 AND c.position <= t.believed",
-            list(targets), list(targets.values()), self._spec.group, self._owner,
-            [self.leases.positions[lane] for lane in targets], timedelta(seconds=self.leases.lease_seconds),
-        )  # fmt: skip
-        if int(moved.rsplit(" ", 1)[1]) != len(targets):
-            raise LeaseLostError(self._spec.group)
-
     async def _move_idle(self, reached: int) -> None:
         """Note now and then that nothing up to here was for this group, so that it is not scanned again."""
         for lane, position in self.leases.positions.items():
@@ -312,7 +329,7 @@ class Consumer:
             return
         self._moved_at = now
         async with self._platform.database.unbound() as session:
-            await self._move(session, dict(self.leases.positions))
+            await self._lanes.save(session, dict(self.leases.positions))
         self._unsaved = False
 
     async def _retry_parked(self) -> bool:
@@ -335,14 +352,14 @@ class Consumer:
                 await self._dispatch(session, [event])
                 await bind_tenant(session, event.tenant_id)
                 await self._parking.release(session, parked_id)
-                await self._move(session, fence)
+                await self._lanes.save(session, fence)
             self._count([event], "handled")
         except Exception as error:
             if isinstance(error, LeaseLostError) or is_unreachable(error):
                 raise
             async with self._platform.database.unbound() as session:
                 dead = await self._parking.fail_again(session, event, parked_id, attempts + 1, _brief(error))
-                await self._move(session, fence)
+                await self._lanes.save(session, fence)
             if dead:
                 self._count([event], "dead")
                 log.warning(
@@ -402,7 +419,10 @@ async def lag(connection: DriverConnection) -> list[GroupLag]:
         """
         SELECT g.consumer_group, l.behind, coalesce(extract(epoch FROM now() - o.occurred_at), 0)::float8 AS seconds,
                p.waiting, p.dead
-        FROM (SELECT consumer_group, min(position) AS position FROM consumer_lanes GROUP BY consumer_group) g
+        FROM (SELECT consumer_group, min(position) AS position FROM (
+                SELECT consumer_group, position FROM consumer_lanes
+                UNION ALL SELECT consumer_group, position FROM consumer_detours) AS reached
+              GROUP BY consumer_group) g
         CROSS JOIN LATERAL (SELECT count(*) AS behind FROM (
             SELECT 1 FROM events e WHERE e.position > g.position LIMIT 100000) AS capped) l
         LEFT JOIN LATERAL (SELECT occurred_at FROM events e WHERE e.position > g.position
@@ -436,7 +456,8 @@ async def wait_until_idle(platform: Platform, groups: Iterable[str], *, timeout:
             idle = await connection.fetchval(
                 "SELECT count(*) FROM (SELECT consumer_group FROM consumer_lanes WHERE consumer_group = ANY($1) "
                 "GROUP BY consumer_group "
-                "HAVING min(position) >= (SELECT coalesce(max(position), 0) FROM events)) AS g",
+                "HAVING min(position) >= (SELECT coalesce(max(position), 0) FROM events)) AS g "
+                "WHERE NOT EXISTS (SELECT FROM consumer_detours d WHERE d.consumer_group = g.consumer_group)",
                 wanted,
             )
         if idle == len(wanted):

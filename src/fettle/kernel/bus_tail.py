@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import Collection, Iterable
+from uuid import UUID
 
 from fettle.kernel import events as store
 from fettle.kernel.database import Database
@@ -82,15 +83,29 @@ class Tail:
         self._begin = self._horizon.position
 
     def read(
-        self, types: Collection[str], lanes: Collection[int], low: int, limit: int
+        self,
+        types: Collection[str],
+        lanes: Collection[int],
+        low: int,
+        limit: int,
+        *,
+        without: Collection[UUID] = (),
     ) -> list[Event] | None:
-        """Return the first events after a position, None where that is further back than is remembered."""
+        """Return the first events after a position, None where that is further back than is remembered.
+
+        Args:
+            types: The types that are wanted.
+            lanes: The lanes that are wanted.
+            low: The position.
+            limit: Most events.
+            without: Tenants whose events are left out.
+        """
         if low < self._begin:
             return None
         found: list[Event] = []
         for index in range(bisect_right(self._recent, low, key=_position), len(self._recent)):
             event = self._recent[index]
-            if event.type in types and event.lane in lanes:
+            if event.type in types and event.lane in lanes and event.tenant_id not in without:
                 found.append(event)
                 if len(found) == limit:
                     break

@@ -1,0 +1,195 @@
+"""How far a consumer has read: its lanes, and the detours of tenants whose many events would keep others waiting.
+
+A lane is read in the order of the store. A tenant that fills whole batches is taken out of its lanes: they go on
+without its events, which are read in turns, in their own order, from where they were left. Once they have caught up
+with the lanes the detour ends. A stream's events are always on one side of that, so their order holds.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from fettle.kernel import events as store
+from fettle.kernel.bus_leases import LaneLeases, LeaseLostError
+from fettle.kernel.database import DriverConnection, bind_tenant, driver
+from fettle.kernel.events import Event
+
+_MOVE = """
+UPDATE consumer_lanes AS c SET position = t.position, lease_until = clock_timestamp() + $6::interval
+FROM unnest($1::smallint[], $2::bigint[], $5::bigint[]) AS t(lane, position, believed)
+WHERE c.consumer_group = $3 AND c.lane = t.lane AND c.owner = $4 AND c.position <= t.believed
+"""
+
+_HELD = (
+    "SELECT lane FROM consumer_lanes WHERE consumer_group = $1 AND owner = $2 AND lane = ANY($3) FOR SHARE"
+)
+
+_LOAD = "SELECT tenant_id, lane, position FROM consumer_detours WHERE consumer_group = $1 AND lane = ANY($2)"
+
+_OPEN = """
+INSERT INTO consumer_detours (consumer_group, lane, tenant_id, position)
+SELECT $1, d.lane, $2, d.position FROM unnest($3::smallint[], $4::bigint[]) AS d(lane, position)
+ON CONFLICT DO NOTHING
+"""
+
+_ADVANCE = """
+UPDATE consumer_detours AS c SET position = t.position
+FROM unnest($1::smallint[], $2::bigint[], $5::bigint[]) AS t(lane, position, believed)
+WHERE c.consumer_group = $3 AND c.lane = t.lane AND c.tenant_id = $4 AND c.position <= t.believed
+"""
+
+_END = "DELETE FROM consumer_detours WHERE consumer_group = $1 AND tenant_id = $2 AND lane = ANY($3)"
+
+_READ = (
+    f"SELECT {store.COLUMNS} FROM events WHERE tenant_id = $1 AND position > $2 AND position <= $3 "  # noqa: S608 - constants
+    "AND type = ANY($4) AND lane = ANY($5) ORDER BY position LIMIT $6"
+)
+
+
+class Cursor(Protocol):
+    """A place in the store, lane by lane, that moves in the transaction of what was handled."""
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """How far each lane was read."""
+
+    async def save(self, session: AsyncSession, targets: Mapping[int, int]) -> None:
+        """Store how far lanes are read.
+
+        Raises:
+            LeaseLostError: A lane is another's, or was moved already, by a transaction of ours whose commit went
+                through though its answer was lost; its events must not be handled once more.
+        """
+
+    def moved(self, targets: Mapping[int, int]) -> None:
+        """Note what was committed."""
+
+
+class LaneCursor:
+    """The lanes that a process holds."""
+
+    def __init__(self, leases: LaneLeases) -> None:
+        self._leases = leases
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """How far each held lane was read."""
+        return self._leases.positions
+
+    async def save(self, session: AsyncSession, targets: Mapping[int, int]) -> None:
+        """Store how far lanes are read, which also renews their leases."""
+        connection = await driver(session)
+        moved = await connection.execute(
+            _MOVE, list(targets), list(targets.values()), self._leases.group, self._leases.owner,
+            [self.positions[lane] for lane in targets], timedelta(seconds=self._leases.lease_seconds),
+        )  # fmt: skip
+        if int(moved.rsplit(" ", 1)[1]) != len(targets):
+            raise LeaseLostError(self._leases.group)
+
+    def moved(self, targets: Mapping[int, int]) -> None:
+        """Note what was committed."""
+        self.positions.update(targets)
+
+
+class Detour:
+    """One tenant's events in the lanes that a process holds, read apart from the others'."""
+
+    def __init__(self, leases: LaneLeases, tenant_id: UUID, positions: dict[int, int]) -> None:
+        self._leases = leases
+        self._lanes = LaneCursor(leases)
+        self.tenant_id = tenant_id
+        self.positions = positions
+
+    def is_over(self, targets: Mapping[int, int]) -> bool:
+        """Say whether the lanes themselves are no further than this."""
+        return all(targets[lane] >= at for lane, at in self._leases.positions.items())
+
+    async def read(
+        self, connection: DriverConnection, types: Iterable[str], limit: int
+    ) -> tuple[list[Event], int]:
+        """Return the next events, at most up to where the lanes are, and the position that this reaches."""
+        upper = min(self._leases.positions.values())
+        low = min(self.positions.values())
+        rows = await connection.fetch(
+            _READ, self.tenant_id, low, upper, list(types), list(self.positions), limit
+        )
+        batch = [store.from_row(row) for row in rows]
+        reached = batch[-1].position if len(batch) == limit else upper
+        return [event for event in batch if event.position > self.positions[event.lane]], reached
+
+    async def save(self, session: AsyncSession, targets: Mapping[int, int]) -> None:
+        """Store how far the tenant's events are read; at the end of the detour, forget it."""
+        await bind_tenant(session, self.tenant_id)
+        connection = await driver(session)
+        group, lanes = self._leases.group, list(targets)
+        moved = await connection.execute(
+            _ADVANCE, lanes, list(targets.values()), group, self.tenant_id,
+            [self.positions[lane] for lane in targets],
+        )  # fmt: skip
+        if int(moved.rsplit(" ", 1)[1]) != len(lanes):
+            raise LeaseLostError(group)
+        if self.is_over(targets):
+            # From here on the tenant is read in the lanes again, so they must be stored as far as they were read.
+            await self._lanes.save(session, dict(self._lanes.positions))
+            await connection.execute(_END, group, self.tenant_id, lanes)
+        elif len(await connection.fetch(_HELD, group, self._leases.owner, lanes)) != len(lanes):
+            raise LeaseLostError(group)
+
+    def moved(self, targets: Mapping[int, int]) -> None:
+        """Note what was committed."""
+        self.positions.update(targets)
+
+
+class Detours:
+    """The detours in the lanes that a process holds, by tenant; each covers all of these lanes."""
+
+    def __init__(self, leases: LaneLeases) -> None:
+        self._leases = leases
+        self._found: dict[UUID, dict[int, int]] = {}
+        self.open: dict[UUID, Detour] = {}
+
+    async def load(self, connection: DriverConnection) -> None:
+        """Read what other processes left in the lanes that are held now."""
+        self._found = {}
+        for row in await connection.fetch(_LOAD, self._leases.group, self._leases.lanes):
+            self._found.setdefault(row["tenant_id"], {})[row["lane"]] = row["position"]
+        self.open = {
+            tenant_id: Detour(self._leases, tenant_id, self._leases.positions | positions)
+            for tenant_id, positions in self._found.items()
+        }
+
+    def incomplete(self) -> list[UUID]:
+        """Return the tenants whose detour does not cover every held lane yet."""
+        lanes = set(self._leases.positions)
+        return [tenant_id for tenant_id, positions in self._found.items() if set(positions) != lanes]
+
+    async def begin(self, session: AsyncSession, lanes: LaneCursor, tenants: Sequence[UUID]) -> None:
+        """Take tenants out of the lanes from where these are now; `begun` once it is committed."""
+        connection = await driver(session)
+        for tenant_id in tenants:
+            await bind_tenant(session, tenant_id)
+            at = lanes.positions
+            await connection.execute(_OPEN, self._leases.group, tenant_id, list(at), list(at.values()))
+        await lanes.save(session, dict(lanes.positions))
+
+    def begun(self, tenants: Iterable[UUID]) -> None:
+        """Note detours that were committed."""
+        for tenant_id in tenants:
+            positions = self._leases.positions | self._found.pop(tenant_id, {})
+            self.open[tenant_id] = Detour(self._leases, tenant_id, positions)
+
+    def end(self, tenant_id: UUID) -> None:
+        """Note that a detour is over."""
+        del self.open[tenant_id]
+
+
+def crowding(batch: Sequence[Event], size: int) -> list[UUID]:
+    """Return the tenants that fill more than half of a full batch."""
+    if len(batch) < size:
+        return []
+    counts = Counter(event.tenant_id for event in batch)
+    return [tenant_id for tenant_id, count in counts.items() if count > size // 2]
