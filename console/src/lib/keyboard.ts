@@ -21,8 +21,8 @@ export function useShortcuts(shortcuts: Shortcuts, enabled = true): void {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
       const now = performance.now();
       const mine = now < pendingUntil;
-      const sequence = mine ? `${pending} ${event.key}` : event.key;
-      const action = current.current[sequence] ?? (now < sequenceUntil && !mine ? undefined : current.current[event.key]);
+      const elsewhere = !mine && now < sequenceUntil;
+      const action = (mine ? current.current[`${pending} ${event.key}`] : undefined) ?? (elsewhere ? undefined : current.current[event.key]);
       if (mine) sequenceUntil = 0;
       const opens = Object.keys(current.current).some((key) => key.startsWith(`${event.key} `));
       pending = opens ? event.key : "";
