@@ -15,7 +15,7 @@ import { IconDownload, IconRight, IconSearch } from "../../ui/icons";
 import { Empty, Facts, Hash, Lines, PageHead, Panel, Trouble } from "../../ui/parts";
 import tables from "../../ui/table.module.css";
 import classes from "./Audit.module.css";
-import { auditParameters, type AuditFilters } from "./filters";
+import { auditParameters, readAuditFilters, type AuditFilters } from "./filters";
 
 const route = getRouteApi("/t/$tenant/audit");
 const TYPING_MS = 350;
@@ -54,7 +54,7 @@ export function Audit() {
 function Filters({ filters }: { filters: AuditFilters }) {
   const navigate = route.useNavigate();
   const set = (name: keyof AuditFilters, value: string) => {
-    void navigate({ search: (before: AuditFilters) => ({ ...before, [name]: value === "" ? undefined : value }), replace: true });
+    void navigate({ search: (before: AuditFilters) => readAuditFilters({ ...before, [name]: value }), replace: true });
   };
   return (
     <search className={classes["filters"]}>
