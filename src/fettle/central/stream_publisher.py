@@ -30,9 +30,16 @@ _POLL_SECONDS: Final = 0.25
 _BATCH: Final = 500
 _TENANTS_KEPT: Final = 10_000
 
+_DUE: Final = """
+SELECT tenant_id, max(position) AS last, count(*) AS events FROM (
+  SELECT tenant_id, position FROM events WHERE position > $1 AND position <= $2 AND type = ANY($3)
+  ORDER BY position LIMIT $4) AS due
+GROUP BY tenant_id
+"""
+
 _READ: Final = (
     f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 AND type = ANY($3) "  # noqa: S608 - constants
-    "ORDER BY position LIMIT $4"
+    "AND tenant_id = ANY($4) ORDER BY position"
 )
 
 log = structlog.get_logger("fettle.live")
@@ -99,17 +106,26 @@ class Publisher:
         safe = await self._horizon.advance(connection)
         if safe <= self._reached:
             return False
-        rows = await connection.fetch(_READ, self._reached, safe, EVENT_TYPES, _BATCH)
-        reached = rows[-1]["position"] if len(rows) == _BATCH else safe
-        by_tenant: dict[UUID, list[Event]] = defaultdict(list)
-        for row in rows:
-            by_tenant[row["tenant_id"]].append(store.from_row(row))
-        for tenant_id in await self._watched(list(by_tenant)):
-            messages = await messages_of(connection, by_tenant[tenant_id])
+        rows = await connection.fetch(_DUE, self._reached, safe, EVENT_TYPES, _BATCH)
+        is_full = sum(row["events"] for row in rows) == _BATCH
+        reached = max(row["last"] for row in rows) if is_full else safe
+        tenants = [row["tenant_id"] for row in rows]
+        watched = await self._watched(tenants)
+        by_tenant = await self._read(connection, watched, reached) if watched else {}
+        for tenant_id, told in by_tenant.items():
+            messages = await messages_of(connection, told)
             publication = Publication(self._told.get(tenant_id, self._began), reached, messages)
             await self._redis.publish(channel(tenant_id), publication.pack())
-        self._note(by_tenant, reached)
+        self._note(tenants, reached)
         return True
+
+    async def _read(
+        self, connection: DriverConnection, tenants: list[UUID], reached: int
+    ) -> dict[UUID, list[Event]]:
+        by_tenant: dict[UUID, list[Event]] = defaultdict(list)
+        for row in await connection.fetch(_READ, self._reached, reached, EVENT_TYPES, tenants):
+            by_tenant[row["tenant_id"]].append(store.from_row(row))
+        return by_tenant
 
     async def _watched(self, tenants: list[UUID]) -> list[UUID]:
         """Return those that somebody watches, so that nothing is made for nobody."""
