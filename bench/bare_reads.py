@@ -15,7 +15,11 @@ import uvicorn
 
 
 class Bare:
-    """Begins and binds in one round trip, sends each statement, ends, and answers what the route answers."""
+    """Sends each statement as the route does, and answers what the route answers.
+
+    Statements that do not bind the tenant by themselves stand in a transaction that does: it begins and binds in
+    one round trip.
+    """
 
     def __init__(self, reads: dict[str, Any]) -> None:
         self.reads = reads
@@ -24,19 +28,31 @@ class Bare:
     async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        tenant_id, statements, answer = self.reads[f"{scope['path']}?{scope['query_string'].decode()}"]
+        tenant_id, framed, statements, answer = self.reads[
+            f"{scope['path']}?{scope['query_string'].decode()}"
+        ]
         if self.pool is None:
             self.pool = await asyncpg.create_pool(
-                os.environ["FETTLE_DATABASE_APP_URL"], min_size=1, max_size=10
+                os.environ["FETTLE_DATABASE_APP_URL"],
+                min_size=1,
+                max_size=10,
+                server_settings={"jit": "off"},
+                reset=_nothing,
             )
         async with self.pool.acquire() as connection:
-            await connection.execute(f"BEGIN; SELECT set_config('fettle.tenant_id', '{tenant_id}', true)")
+            if framed:
+                await connection.execute(f"BEGIN; SELECT set_config('fettle.tenant_id', '{tenant_id}', true)")
             for sql, arguments in statements:
                 await connection.fetch(sql, *arguments)
-            await connection.execute("COMMIT")
+            if framed:
+                await connection.execute("COMMIT")
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+
+async def _nothing(_connection: asyncpg.Connection) -> None:
+    """Leave out the round trip by which the pool resets a connection: no state of a session is ever set."""
 
 
 if __name__ == "__main__":

@@ -173,7 +173,8 @@ def _floor_of(looked: Sequence[Looked], tenant_id: UUID) -> dict[str, Any]:
     for one in looked:
         path, _, query = one.path.partition("?")
         sent = [(statement.sql, statement.arguments) for statement in one.statements]
-        floors[f"{path}?{query}"] = (str(tenant_id), sent, one.answer)
+        framed = not all(statement.binds for statement in one.statements)
+        floors[f"{path}?{query}"] = (str(tenant_id), framed, sent, one.answer)
     return floors
 
 

@@ -28,6 +28,11 @@ class Statement:
         """Whether it only begins, binds or ends a transaction."""
         return not self.sql.strip() or _FRAME.match(self.sql) is not None
 
+    @property
+    def binds(self) -> bool:
+        """Whether it binds its tenant by itself, so that it needs no transaction around it."""
+        return "set_config(" in self.sql
+
 
 @contextlib.contextmanager
 def recorded() -> Iterator[list[Statement]]:

@@ -49,7 +49,7 @@ async def incidents_of(platform, tenant, count):
 
 async def move(platform, tenant, to, kind):
     async with platform.database.tenant(tenant) as session:
-        rows = await queries.page(session, tenant, IncidentFilter(), before=None, limit=100)
+        rows = [row async for row in queries.each(session, tenant, IncidentFilter())]
         await transition(
             session,
             tenant,
@@ -61,8 +61,7 @@ async def move(platform, tenant, to, kind):
 
 
 async def bundles(platform, tenant):
-    async with platform.database.tenant(tenant) as session:
-        return await service.list_bundles(session, tenant, incident_id=None, before=None, limit=100)
+    return await service.list_bundles(platform.database, tenant, incident_id=None, before=None, limit=100)
 
 
 async def export(platform, tenant, path):
@@ -110,7 +109,7 @@ async def test_closing_what_was_sealed_seals_nothing_more_but_reopening_does(pla
     assert await pipeline()
     assert [row["sequence"] for row in await bundles(platform, tenant)] == [2, 1]
     async with platform.database.tenant(tenant) as session:
-        [row] = await queries.page(session, tenant, IncidentFilter(), before=None, limit=10)
+        [row] = [row async for row in queries.each(session, tenant, IncidentFilter())]
         whole = await queries.one(session, tenant, row.id)
     assert whole.bundle_id == (await bundles(platform, tenant))[0]["id"]
 
@@ -125,9 +124,8 @@ async def test_a_new_key_seals_on_and_the_old_export_still_holds(platform, tenan
     await incidents_of(platform, tenant, 1)
     assert await pipeline()
     async with platform.database.tenant(tenant) as session:
-        rows = await queries.page(
-            session, tenant, IncidentFilter(states=(State.TRIAGED,)), before=None, limit=10
-        )
+        triaged = IncidentFilter(states=(State.TRIAGED,))
+        rows = [row async for row in queries.each(session, tenant, triaged)]
         await transition(
             session,
             tenant,

@@ -218,7 +218,7 @@ async def test_another_tenant_sees_no_approval(pipeline, other_tenant):
     await pipeline.report({})
     waiting = await pipeline.approval()
     async with pipeline.platform.database.tenant(other_tenant) as session:
-        assert await approvals.listed(session, other_tenant, limit=10) == []
+        assert await approvals.listed(pipeline.platform.database, other_tenant, limit=10) == []
         with pytest.raises(NotFound):
             await approvals.approve(session, other_tenant, waiting["id"], verdict(waiting))
         # Row-level security stands behind the query: even the owner's id does not help.

@@ -29,8 +29,7 @@ async def test_one_tenant_sees_its_states_its_levels_and_what_was_saved(database
     await put(database, tenant, 1, state="escalated", severity="high", level="L3")
     await put(database, tenant, 1, state="closed", level="L1", run_id=new_id(), age="40 days")
     await put(database, other_tenant, 5, severity="critical")
-    async with database.tenant(tenant) as session:
-        seen = await overview(session, tenant, minutes_per_incident=30)
+    seen = await overview(database, tenant, minutes_per_incident=30)
     assert seen.by_state == {"closed": 8, "resolved": 2, "escalated": 1}
     assert seen.open == {"high": 1}
     assert seen.levels == {"L1": 7, "L2": 2, "L3": 1}
@@ -42,8 +41,7 @@ async def test_one_tenant_sees_its_states_its_levels_and_what_was_saved(database
 
 
 async def test_an_empty_tenant_has_no_shares_and_saved_nothing(database, tenant):
-    async with database.tenant(tenant) as session:
-        seen = await overview(session, tenant, minutes_per_incident=30)
+    seen = await overview(database, tenant, minutes_per_incident=30)
     assert {level.share for level in seen.level_shares.values()} == {None}
     assert (seen.saved.hours, seen.noise_removed_share, seen.noise_removed_24h) == (0, None, 0)
 

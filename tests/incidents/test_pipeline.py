@@ -42,7 +42,7 @@ async def send(platform, tenant, *bodies, **options):
 
 async def listed(platform, tenant, **wanted):
     async with platform.database.tenant(tenant) as session:
-        return await queries.page(session, tenant, IncidentFilter(**wanted), before=None, limit=100)
+        return [row async for row in queries.each(session, tenant, IncidentFilter(**wanted))]
 
 
 async def test_what_belongs_together_becomes_one_incident(platform, tenant, intake):
@@ -219,7 +219,6 @@ async def test_filters_and_words_narrow_the_list(platform, tenant, intake):
     assert hosts(await listed(platform, tenant, text="radiology")) == ["beta"]
     assert hosts(await listed(platform, tenant, text="backup -practice")) == []
     assert hosts(await listed(platform, tenant, host="beta", states=(State.TRIAGED,))) == ["beta"]
-    async with platform.database.tenant(tenant) as session:
-        seen = await overview(session, tenant, minutes_per_incident=20)
+    seen = await overview(platform.database, tenant, minutes_per_incident=20)
     assert seen.open == {"critical": 1, "low": 1}
     assert seen.exceptions_24h == 2

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,7 +17,7 @@ from fettle.evidence.export import ExportHeader
 from fettle.incidents.service import Transition, transition
 from fettle.kernel import events
 from fettle.kernel.clock import rfc3339, utcnow
-from fettle.kernel.database import driver
+from fettle.kernel.database import Database, driver, narrowed_by
 from fettle.kernel.errors import NotFound
 from fettle.kernel.events import Event, NewEvent
 from fettle.kernel.ids import new_id
@@ -39,9 +40,10 @@ FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::
 """
 
 _BUNDLES = """
-SELECT b.id, b.sequence, b.kind, b.incident_id, b.bundle, b.sealed_at, i.number AS incident_number,
-       i.title AS incident_title
+SELECT b.id, b.kind, b.incident_id, i.number AS incident_number, i.title AS incident_title, b.sequence, b.hash,
+       b.previous_hash, b.signature, b.key_id, b.sealed_at {more}
 FROM evidence_bundles b LEFT JOIN incidents i ON i.tenant_id = b.tenant_id AND i.id = b.incident_id
+WHERE b.tenant_id = bound.tenant_id {narrowed}
 """
 
 _COVERED = """
@@ -146,36 +148,27 @@ async def export_lines(platform: Platform, tenant_id: UUID) -> AsyncIterator[byt
 
 
 async def list_bundles(
-    session: AsyncSession, tenant_id: UUID, *, incident_id: UUID | None, before: int | None, limit: int
-) -> list[dict[str, Any]]:
-    """Read bundles, newest first, from the one before the given sequence."""
-    connection = await driver(session)
-    rows = await connection.fetch(
-        f"{_BUNDLES} WHERE b.tenant_id = $1 AND ($2::uuid IS NULL OR b.incident_id = $2) "
-        "AND ($3::bigint IS NULL OR b.sequence < $3) ORDER BY b.sequence DESC LIMIT $4",
-        tenant_id,
-        incident_id,
-        before,
-        limit,
+    database: Database, tenant_id: UUID, *, incident_id: UUID | None, before: int | None, limit: int
+) -> list[asyncpg.Record]:
+    """Read bundles as a list shows them, newest first, from the one before the given sequence."""
+    narrowed = narrowed_by(("b.incident_id = {}", incident_id), ("b.sequence < {}", before))
+    listed = _BUNDLES.format(more="", narrowed=narrowed.sql)
+    return await database.fetch_bound(
+        tenant_id, f"{listed} ORDER BY b.sequence DESC LIMIT {int(limit)}", *narrowed.values
     )
-    return [dict(row) | {"bundle": orjson.loads(row["bundle"])} for row in rows]
 
 
-async def one_bundle(session: AsyncSession, tenant_id: UUID, bundle_id: UUID) -> dict[str, Any]:
+async def one_bundle(database: Database, tenant_id: UUID, bundle_id: UUID) -> dict[str, Any]:
     """Read one bundle, whole.
 
     Raises:
         NotFound: The tenant has no such bundle.
     """
-    connection = await driver(session)
-    row = await connection.fetchrow(
-        f"{_BUNDLES} WHERE b.tenant_id = $1 AND b.id = $2",
-        tenant_id,
-        bundle_id,
-    )
-    if row is None:
+    whole = _BUNDLES.format(more=", b.bundle", narrowed="AND b.id = $2")
+    rows = await database.fetch_bound(tenant_id, whole, bundle_id)
+    if not rows:
         raise NotFound(f"There is no evidence bundle {bundle_id}.")
-    return dict(row) | {"bundle": orjson.loads(row["bundle"])}
+    return dict(rows[0]) | {"bundle": orjson.loads(rows[0]["bundle"])}
 
 
 async def _timelines(

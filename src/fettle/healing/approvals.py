@@ -17,7 +17,7 @@ from fettle.incidents.service import Transition
 from fettle.incidents.states import State
 from fettle.kernel import context
 from fettle.kernel.clock import utcnow
-from fettle.kernel.database import driver
+from fettle.kernel.database import Database, driver, narrowed_by
 from fettle.kernel.errors import Conflict, Forbidden, NotFound
 from fettle.kernel.events import Event
 from fettle.kernel.jsonio import dumps_str
@@ -97,7 +97,7 @@ async def withdraw(
 
 
 async def listed(
-    session: AsyncSession,
+    database: Database,
     tenant_id: UUID,
     *,
     states: Sequence[str] | None = None,
@@ -106,15 +106,23 @@ async def listed(
     limit: int,
 ) -> list[asyncpg.Record]:
     """Return approvals, newest first, each with its incident's number, title, severity and host."""
-    connection = await driver(session)
-    return await connection.fetch(
-        f"SELECT {_COLUMNS}, i.number, i.title, i.severity, i.host, i.check_type "  # noqa: S608 - a constant
+    narrowed = narrowed_by(
+        ("a.state = {}" if states and len(states) == 1 else "a.state = ANY({})", _one_or_all(states)),
+        ("a.incident_id = {}", incident_id),
+        ("a.id < {}", before),
+    )
+    return await database.fetch_bound(
+        tenant_id,
+        f"SELECT {_COLUMNS}, i.number, i.title, i.severity, i.host, i.check_type "  # noqa: S608 - constants
         "FROM approvals a JOIN incidents i ON i.tenant_id = a.tenant_id AND i.id = a.incident_id "
-        "WHERE a.tenant_id = $1 AND ($2::text[] IS NULL OR a.state = ANY($2)) "
-        "AND ($3::uuid IS NULL OR a.incident_id = $3) AND ($4::uuid IS NULL OR a.id < $4) "
-        "ORDER BY a.id DESC LIMIT $5",
-        tenant_id, list(states) if states else None, incident_id, before, limit,
-    )  # fmt: skip
+        f"WHERE a.tenant_id = bound.tenant_id{narrowed.sql} ORDER BY a.id DESC LIMIT {int(limit)}",
+        *narrowed.values,
+    )
+
+
+def _one_or_all(states: Sequence[str] | None) -> str | Sequence[str] | None:
+    """Return one state by itself: its approvals stand in an index in the order of the list."""
+    return states[0] if states and len(states) == 1 else states or None
 
 
 async def read(session: AsyncSession, tenant_id: UUID, approval_id: UUID) -> asyncpg.Record:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from fettle.healing import approvals, routes_authoring, service
 from fettle.healing.approvals import Verdict, may_decide
@@ -36,6 +36,7 @@ from fettle.healing.service import StoredRule
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
 from fettle.kernel.errors import Invalid, NotFound
+from fettle.kernel.http.answers import answer_of
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 
@@ -173,18 +174,18 @@ async def try_rule(
     return await _tried(session, access, _named(rules.rules, rule_id), rules.rules)
 
 
-@router.get("/approvals", tags=["approvals"])
+@router.get("/approvals", tags=["approvals"], response_model=ApprovalPage)
 async def list_approvals(
     access: IncidentReader,
-    session: TenantSession,
+    platform: CurrentPlatform,
     paging: Paging,
     state: Annotated[list[ApprovalState] | None, Query(description="Any of these states.")] = None,
     incident_id: Annotated[UUID | None, Query(description="Of this incident.")] = None,
-) -> ApprovalPage:
+) -> Response:
     """List plans that wait, or waited, for a person, newest first."""
     after = paging.after(UUID)
     rows = await approvals.listed(
-        session,
+        platform.database,
         access.tenant_id,
         states=state,
         incident_id=incident_id,
@@ -192,13 +193,14 @@ async def list_approvals(
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: [row["id"]])
-    return ApprovalPage(items=[_approval(row, access) for row in page], next_cursor=cursor)
+    return answer_of({"items": [_approval(row, access) for row in page], "next_cursor": cursor})
 
 
 @router.get("/approvals/{approval_id}", tags=["approvals"])
 async def show_approval(approval_id: UUID, access: IncidentReader, session: TenantSession) -> ApprovalOut:
     """Show one approval with its plan in full."""
-    return _approval(await approvals.read(session, access.tenant_id, approval_id), access)
+    row = await approvals.read(session, access.tenant_id, approval_id)
+    return ApprovalOut.model_validate(_approval(row, access))
 
 
 @router.post("/approvals/{approval_id}/approve", status_code=202, tags=["approvals"])
@@ -292,12 +294,12 @@ def _item(rule: Rule, stored: StoredRule | None) -> RuleItem:
     )
 
 
-def _approval(row: asyncpg.Record, access: Access) -> ApprovalOut:
+def _approval(row: asyncpg.Record, access: Access) -> dict[str, Any]:
+    """Return what `ApprovalOut` describes."""
     values = dict(row)
-    allowed = "approvals:decide" in access.permissions and may_decide(row["approvers"], access.permissions)
-    return ApprovalOut(
-        **{name: values[name] for name in ApprovalOut.model_fields if name in values},
-        incident_number=row["number"],
-        incident_title=row["title"],
-        may_decide=allowed,
+    values["incident_number"] = values.pop("number")
+    values["incident_title"] = values.pop("title")
+    values["may_decide"] = "approvals:decide" in access.permissions and may_decide(
+        row["approvers"], access.permissions
     )
+    return values

@@ -6,31 +6,29 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
+import asyncpg
 
 from fettle.evidence.audit_records import line_of
 from fettle.kernel.clock import rfc3339
-from fettle.kernel.database import driver
+from fettle.kernel.database import Database, narrowed_by
+from fettle.kernel.ids import least_id
 from fettle.kernel.platform import Platform
 
 _PAGE: Final = 500
 _CLOCKS_APART: Final = timedelta(minutes=1)
 """A record's id was made a moment before its time was read, at most by so much."""
 
-# Every condition but the words can use an index, for comparing ids and texts leaks nothing past the policy.
-_PAGE_OF = """
+_PAGE_OF: Final = """
 SELECT r.id, r.tenant_id, r.actor, r.action, r.target_type, r.target_id, r.before, r.after, r.address, r.request_id,
        r.occurred_at, s.bundle_id
 FROM audit_records r LEFT JOIN audit_seals s ON s.tenant_id = r.tenant_id AND s.record_id = r.id
-WHERE r.tenant_id = $1 AND ($2::uuid IS NULL OR r.id < $2)
-  AND ($3::text IS NULL OR r.actor = $3) AND ($4::text IS NULL OR r.action = $4)
-  AND ($5::text IS NULL OR r.target_type = $5) AND ($6::text IS NULL OR r.target_id = $6)
-  AND ($7::timestamptz IS NULL OR r.occurred_at >= $7) AND ($8::timestamptz IS NULL OR r.occurred_at < $8)
-  AND ($9::uuid IS NULL OR r.id >= $9) AND ($10::uuid IS NULL OR r.id < $10)
-  AND ($11::text IS NULL OR r.words @@ (
-    SELECT to_tsquery('simple', coalesce(string_agg('''' || word || ''':*', ' & '), ''))
-    FROM unnest(string_to_array(btrim(searchable($11)), ' ')) AS word))
-ORDER BY r.id DESC LIMIT $12
+WHERE r.tenant_id = bound.tenant_id
+"""
+
+# Every condition but this one can use an index, for comparing ids and texts leaks nothing past the policy.
+_WORDS: Final = """
+r.words @@ (SELECT to_tsquery('simple', coalesce(string_agg('''' || word || ''':*', ' & '), ''))
+            FROM unnest(string_to_array(btrim(searchable({})), ' ')) AS word)
 """
 
 
@@ -67,22 +65,33 @@ class AuditFilter:
 
 
 async def page(
-    session: AsyncSession, tenant_id: UUID, wanted: AuditFilter, *, before: UUID | None, limit: int
-) -> list[dict[str, Any]]:
+    database: Database, tenant_id: UUID, wanted: AuditFilter, *, before: UUID | None, limit: int
+) -> list[asyncpg.Record]:
     """Read records, newest first, from the one before the given id."""
-    connection = await driver(session)
-    rows = await connection.fetch(_PAGE_OF, tenant_id, *_arguments(wanted, before, limit))
-    return [dict(row) for row in rows]
+    since, until = wanted.since, wanted.until
+    narrowed = narrowed_by(
+        ("r.id < {}", before),
+        ("r.actor = {}", wanted.actor),
+        ("r.action = {}", wanted.action),
+        ("r.target_type = {}", wanted.target_type),
+        ("r.target_id = {}", wanted.target_id),
+        ("r.occurred_at >= {}", since),
+        ("r.occurred_at < {}", until),
+        ("r.id >= {}", None if since is None else least_id(since - _CLOCKS_APART)),
+        ("r.id < {}", None if until is None else least_id(until + _CLOCKS_APART)),
+        (_WORDS, wanted.words),
+    )
+    select = f"{_PAGE_OF}{narrowed.sql} ORDER BY r.id DESC LIMIT {int(limit)}"
+    return await database.fetch_bound(tenant_id, select, *narrowed.values)
 
 
 async def records(platform: Platform, tenant_id: UUID, wanted: AuditFilter) -> AsyncIterator[dict[str, Any]]:
     """Read every record that the filter lets through, newest first, a page at a time."""
     before: UUID | None = None
     while True:
-        async with platform.database.tenant(tenant_id) as session:
-            found = await page(session, tenant_id, wanted, before=before, limit=_PAGE)
+        found = await page(platform.database, tenant_id, wanted, before=before, limit=_PAGE)
         for row in found:
-            yield row
+            yield dict(row)
         if len(found) < _PAGE:
             return
         before = found[-1]["id"]
@@ -109,25 +118,3 @@ def changes(before: Any, after: Any) -> list[dict[str, Any]]:
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
-
-
-def _arguments(wanted: AuditFilter, before: UUID | None, limit: int) -> list[Any]:
-    return [
-        before,
-        wanted.actor,
-        wanted.action,
-        wanted.target_type,
-        wanted.target_id,
-        wanted.since,
-        wanted.until,
-        None if wanted.since is None else _least_id(wanted.since - _CLOCKS_APART),
-        None if wanted.until is None else _least_id(wanted.until + _CLOCKS_APART),
-        wanted.words,
-        limit,
-    ]
-
-
-def _least_id(moment: datetime) -> UUID:
-    """Return the least UUIDv7 of a moment: ids are in order of time, so the index finds where to begin."""
-    milliseconds = min(max(int(moment.timestamp() * 1000), 0), 2**48 - 1)
-    return UUID(int=milliseconds << 80)

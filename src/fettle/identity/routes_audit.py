@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+import asyncpg
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
 from fettle.identity import audit_search
-from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
+from fettle.identity.access import Access, CurrentPlatform, require
 from fettle.identity.audit_search import AuditFilter
+from fettle.kernel.http.answers import answer_of
 from fettle.kernel.http.exporting import as_csv
 from fettle.kernel.http.pages import Page, Paging
 from fettle.kernel.http.routes import StrictRoute
@@ -68,24 +70,24 @@ async def audit_filter(
 Wanted = Annotated[AuditFilter, Depends(audit_filter)]
 
 
-@router.get("/audit")
+@router.get("/audit", response_model=Page[AuditOut])
 async def list_audit(
     wanted: Wanted,
     access: Annotated[Access, Depends(require("audit:read"))],
-    session: TenantSession,
+    platform: CurrentPlatform,
     paging: Paging,
-) -> Page[AuditOut]:
+) -> Response:
     """Who changed what in the tenant, and who read what is sensitive, newest first."""
     position = paging.after(UUID)
     rows = await audit_search.page(
-        session,
+        platform.database,
         access.tenant_id,
         wanted,
         before=position[0] if position is not None else None,
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: (row["id"],))
-    return Page(items=[_shown(row) for row in page], next_cursor=cursor)
+    return answer_of({"items": [_shown(row) for row in page], "next_cursor": cursor})
 
 
 @router.get("/audit/export", response_class=StreamingResponse)
@@ -108,8 +110,12 @@ async def export_audit(
     )
 
 
-def _shown(row: Mapping[str, Any]) -> AuditOut:
-    return AuditOut(**row, changes=audit_search.changes(row["before"], row["after"]))
+def _shown(row: asyncpg.Record) -> dict[str, Any]:
+    """Return what `AuditOut` describes."""
+    values = dict(row)
+    del values["tenant_id"]
+    values["changes"] = audit_search.changes(row["before"], row["after"])
+    return values
 
 
 async def _told(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[Mapping[str, Any]]:

@@ -1,17 +1,17 @@
 """What a list of incidents is narrowed to and in which order it stands; the one reader of its query strings."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 from urllib.parse import parse_qs, urlencode
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from sqlalchemy import ColumnElement, and_, false, func, or_
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, DateTime, Text, Uuid, bindparam, text
+from sqlalchemy.types import TypeEngine
 
-from fettle.incidents.models import Incident
 from fettle.incidents.schemas import Level, Severity
 from fettle.incidents.states import State
 from fettle.kernel.errors import FieldError, Invalid
@@ -105,8 +105,16 @@ class IncidentFilter:
     me: UUID | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the filter as conditions of a query."""
-        found = self._of_columns()
+        """Return the filter as conditions of the engine's queries."""
+        return [condition.of_engine(place) for place, condition in enumerate(self.narrowing())]
+
+    def narrowing(self, *without: str) -> "list[Condition]":
+        """Return the filter as conditions of a statement.
+
+        Args:
+            *without: Columns that the statement looks after by itself.
+        """
+        found = [condition for condition in self._of_columns() if condition.column not in without]
         for label in self.labels:
             found += _labelled(label)
         if self.assignee is not None:
@@ -117,40 +125,72 @@ class IncidentFilter:
             found.append(_says(self.text))
         return found
 
-    def _of_columns(self) -> list[ColumnElement[bool]]:
+    def _of_columns(self) -> "list[Condition]":
         any_of = (
-            (Incident.state, tuple(state.value for state in self.states)),
-            (Incident.severity, self.severities),
-            (Incident.level, self.levels),
+            ("state", tuple(state.value for state in self.states)),
+            ("severity", self.severities),
+            ("level", self.levels),
         )
         exactly = (
-            (Incident.check_type, self.check_type),
-            (Incident.host, self.host),
-            (Incident.site, self.site),
-            (Incident.rule_id, self.rule_id),
+            ("check_type", self.check_type),
+            ("host", self.host),
+            ("site", self.site),
+            ("rule_id", self.rule_id),
         )
-        found: list[ColumnElement[bool]] = [column.in_(values) for column, values in any_of if values]
-        found += [column == value for column, value in exactly if value is not None]
+        found = [
+            Condition(f"{column} = ANY({{}})", (list(values),), column) for column, values in any_of if values
+        ]
+        found += [
+            Condition(f"{column} = {{}}", (value,), column) for column, value in exactly if value is not None
+        ]
         if self.opened_after is not None:
-            found.append(Incident.opened_at >= self.opened_after)
+            found.append(Condition("opened_at >= {}", (self.opened_after,)))
         if self.opened_before is not None:
-            found.append(Incident.opened_at < self.opened_before)
+            found.append(Condition("opened_at < {}", (self.opened_before,)))
         return found
 
-    def _in_hand(self, assignee: UUID | str) -> ColumnElement[bool]:
+    def _in_hand(self, assignee: UUID | str) -> "Condition":
         if assignee == "none":
-            return Incident.assignee.is_(None)
+            return Condition("assignee IS NULL")
         if assignee == "anyone":
-            return Incident.assignee.is_not(None)
+            return Condition("assignee IS NOT NULL")
         person = self.me if assignee == "me" else assignee
-        return false() if person is None else Incident.assignee == person
+        return Condition("false") if person is None else Condition("assignee = {}", (person,))
 
-    def _needs_me(self) -> ColumnElement[bool]:
-        waiting = and_(Incident.state.in_([state.value for state in ATTENTION]), Incident.assignee.is_(None))
+    def _needs_me(self) -> "Condition":
+        waiting = f"state IN {_in(ATTENTION)} AND assignee IS NULL"
         if self.me is None:
-            return waiting
-        mine = and_(Incident.assignee == self.me, Incident.state.not_in(SETTLED_STATES))
-        return or_(waiting, mine)
+            return Condition(waiting)
+        return Condition(f"({waiting} OR assignee = {{}} AND state NOT IN {_in(SETTLED_STATES)})", (self.me,))
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition on incidents, in SQL.
+
+    Attributes:
+        sql: A constant, with ``{}`` where each value stands and columns named as they are.
+        values: What stands there.
+        column: The column that it is about, where it is about one alone.
+    """
+
+    sql: str
+    values: tuple[Any, ...] = ()
+    column: str | None = None
+
+    def numbered(self, first: int) -> str:
+        """Return the condition for the driver, its parameters numbered from the given one."""
+        return self.sql.format(*(f"${first + place}" for place in range(len(self.values))))
+
+    def of_engine(self, place: int) -> ColumnElement[bool]:
+        """Return the condition for the engine, as the one at this place of its query."""
+        names = [f"narrow_{place}_{index}" for index in range(len(self.values))]
+        bound = [
+            bindparam(name, value, type_=_type_of(value))
+            for name, value in zip(names, self.values, strict=True)
+        ]
+        clause = text(self.sql.format(*(f":{name}" for name in names))).bindparams(*bound)
+        return cast("ColumnElement[bool]", clause.self_group())
 
 
 def read_query(query: str) -> FilterIn:
@@ -199,20 +239,35 @@ def write_query(wanted: FilterIn) -> str:
     )
 
 
-def _says(text: str) -> ColumnElement[bool]:
+def _says(words: str) -> Condition:
     """Look for words, or for an incident's number."""
-    words = Incident.search.op("@@")(func.websearch_to_tsquery("simple", text))
-    number = _NUMBER.fullmatch(text)
-    return words if number is None else or_(Incident.number == int(number[1]), words)
+    found = "search @@ websearch_to_tsquery('simple', {})"
+    number = _NUMBER.fullmatch(words)
+    if number is None:
+        return Condition(found, (words,))
+    return Condition(f"(number = {{}} OR {found})", (int(number[1]), words))
 
 
-def _labelled(label: str) -> list[ColumnElement[bool]]:
+def _labelled(label: str) -> list[Condition]:
     name, _, value = label.partition("=")
-    found: list[ColumnElement[bool]] = [Incident.labels[name].astext == value]
+    found = [Condition("labels ->> {} = {}", (name, value))]
     if _WORD.search(value):
         # Every word of a label's value is in the index of words, which is faster to look in.
-        found.append(Incident.search.op("@@")(func.plainto_tsquery("simple", value)))
+        found.append(Condition("search @@ plainto_tsquery('simple', {})", (value,)))
     return found
+
+
+def _in(states: Iterable[str]) -> str:
+    return "(" + ", ".join(f"'{state}'" for state in states) + ")"
+
+
+def _type_of(value: Any) -> TypeEngine[Any]:
+    if isinstance(value, list):
+        return ARRAY(Text())
+    kinds: dict[type, TypeEngine[Any]] = {
+        UUID: Uuid(), datetime: DateTime(timezone=True), int: BigInteger(), str: Text(),
+    }  # fmt: skip
+    return next(of_kind for kind, of_kind in kinds.items() if isinstance(value, kind))
 
 
 def _fault(fault: Mapping[str, Any]) -> FieldError:

@@ -1,69 +1,85 @@
 """The overview of one tenant, and of all that somebody looks after: what needs a person, and how healing goes."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
 import asyncpg
 from pydantic import BaseModel, Field
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import load_only
 
 from fettle.incidents.filtering import ATTENTION
 from fettle.incidents.history import SEVERITIES
-from fettle.incidents.models import Incident
 from fettle.incidents.schemas import IncidentItem
-from fettle.kernel.database import Database, driver
+from fettle.incidents.states import SETTLED, State
+from fettle.kernel.clock import utcnow
+from fettle.kernel.database import Database
+from fettle.kernel.ids import least_id
 
 TARGETS: Final[Mapping[str, tuple[float, float]]] = {"L1": (0.7, 0.8), "L2": (0.15, 0.2), "L3": (0.05, 0.1)}
 """The share of incidents that each level is meant to decide, from and to."""
 
 _NEED_CAP: Final = 999
+_SHOWN: Final = 10
+_DAY: Final = timedelta(days=1)
+_MONTH: Final = timedelta(days=30)
 
-_OVERVIEW = """
+_LATE: Final = timedelta(hours=1)
+"""An id is made no earlier than the moment that its row is of, but by another clock."""
+
+# Ids are in order of time, so the days that are looked at are one stretch of an index.
+_RECENT = """
+  SELECT count(*) FILTER (WHERE level = 'L1') AS l1, count(*) FILTER (WHERE level = 'L2') AS l2,
+         count(*) FILTER (WHERE level = 'L3') AS l3,
+         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM resolved_at - opened_at))
+           FILTER (WHERE level = 'L1' AND resolved_at IS NOT NULL) AS median_heal_seconds,
+         count(*) FILTER (WHERE resolved_at IS NOT NULL AND level IN ('L1', 'L2') AND run_id IS NOT NULL) AS healed_30d,
+         count(*) FILTER (WHERE opened_at > now() - interval '24 hours') AS incidents_24h
+  FROM incidents WHERE tenant_id = {tenant} AND id >= {month} AND opened_at > now() - interval '30 days'
+"""
+_EXCEPTIONS = "SELECT count(*) FROM incident_exceptions WHERE tenant_id = {tenant} AND exception_id >= {day}"
+
+_WAITING = ", ".join(f"'{state}'" for state in ATTENTION)
+_UNSETTLED = ", ".join(f"'{state}'" for state in State if state not in SETTLED)
+_ITEM = ", ".join(f"i.{name}" for name in IncidentItem.model_fields)
+
+_OVERVIEW: Final = f"""
 SELECT
-  (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
-     SELECT state, count(*) AS n FROM incidents WHERE tenant_id = $1 GROUP BY state) s
+  (SELECT coalesce(jsonb_object_agg(state, n), '{{}}') FROM (
+     SELECT state, count(*) AS n FROM incidents WHERE tenant_id = bound.tenant_id GROUP BY state) s
   ) AS by_state,
-  (SELECT coalesce(jsonb_object_agg(severity, n), '{}') FROM (
+  (SELECT coalesce(jsonb_object_agg(severity, n), '{{}}') FROM (
      SELECT severity, count(*) AS n FROM incidents
-     WHERE tenant_id = $1 AND state NOT IN ('closed', 'resolved') GROUP BY severity) s
+     WHERE tenant_id = bound.tenant_id AND state IN ({_UNSETTLED}) GROUP BY severity) s
   ) AS open,
-  (SELECT coalesce(jsonb_object_agg(level, n), '{}') FROM (
-     SELECT level, count(*) AS n FROM incidents
-     WHERE tenant_id = $1 AND level IS NOT NULL AND opened_at > now() - interval '30 days' GROUP BY level) s
-  ) AS levels,
-  (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM resolved_at - opened_at))
-   FROM incidents WHERE tenant_id = $1 AND resolved_at IS NOT NULL AND level = 'L1'
-     AND opened_at > now() - interval '30 days') AS median_heal_seconds,
-  (SELECT count(*) FROM incidents WHERE tenant_id = $1 AND resolved_at IS NOT NULL AND level IN ('L1', 'L2')
-     AND run_id IS NOT NULL AND opened_at > now() - interval '30 days') AS healed_30d,
-  (SELECT count(*) FROM events WHERE tenant_id = $1 AND type = 'exception.ingested'
-     AND occurred_at > now() - interval '24 hours') AS exceptions_24h,
-  (SELECT count(*) FROM incidents WHERE tenant_id = $1 AND opened_at > now() - interval '24 hours')
-    AS incidents_24h
-"""
-
-_SERIES = """
-WITH hours AS (
-  SELECT generate_series(date_trunc('hour', now()) - interval '23 hours', date_trunc('hour', now()),
-                         interval '1 hour') AS hour
-), opened AS (
-  SELECT date_trunc('hour', opened_at) AS hour, count(*) AS n FROM incidents
-  WHERE tenant_id = $1 AND opened_at > now() - interval '24 hours' GROUP BY 1
-), resolved AS (
-  SELECT date_trunc('hour', resolved_at) AS hour, count(*) AS n FROM incidents
-  WHERE tenant_id = $1 AND resolved_at > now() - interval '24 hours' GROUP BY 1
-)
-SELECT h.hour, coalesce(o.n, 0) AS opened, coalesce(r.n, 0) AS resolved
-FROM hours h LEFT JOIN opened o USING (hour) LEFT JOIN resolved r USING (hour) ORDER BY h.hour
-"""
+  recent.*,
+  ({_EXCEPTIONS.format(tenant="bound.tenant_id", day="$3")}) AS exceptions_24h,
+  (SELECT coalesce(jsonb_agg(to_jsonb(waiting) ORDER BY waiting.id DESC), '[]') FROM (
+     SELECT {_ITEM} FROM (
+       SELECT few.id FROM unnest(ARRAY[{_WAITING}]) AS stretch(state) CROSS JOIN LATERAL (
+         SELECT id FROM incidents WHERE tenant_id = bound.tenant_id AND state = stretch.state
+         ORDER BY id DESC LIMIT {_SHOWN}) AS few
+       ORDER BY few.id DESC LIMIT {_SHOWN}
+     ) AS found JOIN incidents i ON i.tenant_id = bound.tenant_id AND i.id = found.id) AS waiting
+  ) AS needs_attention,
+  (SELECT jsonb_agg(jsonb_build_object('hour', hour, 'opened', coalesce(o.n, 0), 'resolved', coalesce(r.n, 0))
+                    ORDER BY hour)
+   FROM generate_series(date_trunc('hour', now()) - interval '23 hours', date_trunc('hour', now()),
+                        interval '1 hour') AS hours (hour)
+   LEFT JOIN (
+     SELECT date_trunc('hour', opened_at) AS hour, count(*) AS n FROM incidents
+     WHERE tenant_id = bound.tenant_id AND id >= $4 AND opened_at > now() - interval '24 hours' GROUP BY 1
+   ) o USING (hour) LEFT JOIN (
+     SELECT date_trunc('hour', resolved_at) AS hour, count(*) AS n FROM incidents
+     WHERE tenant_id = bound.tenant_id AND resolved_at > now() - interval '24 hours' GROUP BY 1
+   ) r USING (hour)
+  ) AS series
+FROM ({_RECENT.format(tenant="bound.tenant_id", month="$2")}) AS recent
+"""  # noqa: S608 - constants
 
 # What orders the tenants is counted for all of them, the rest for those of the page alone. The need is one number:
 # critical before high, before what waits for a person, before what is merely open.
-_TENANTS = """
+_TENANTS = f"""
 WITH seen AS (
   SELECT id, name, slug FROM tenants WHERE $1::uuid[] IS NULL OR id = ANY($1)
 ), standing AS (
@@ -83,18 +99,10 @@ WITH seen AS (
   WHERE $4::bigint IS NULL OR (-coalesce(t.need, 0), s.id) > (-$4::bigint, $5::uuid)
   ORDER BY coalesce(t.need, 0) DESC, s.id LIMIT $6
 )
-SELECT p.*, h.*, (
-  SELECT count(*) FROM events e WHERE e.tenant_id = p.id AND e.type = 'exception.ingested'
-    AND e.occurred_at > now() - interval '24 hours') AS exceptions_24h
-FROM page p CROSS JOIN LATERAL (
-  SELECT count(*) FILTER (WHERE level = 'L1') AS l1, count(*) FILTER (WHERE level = 'L2') AS l2,
-         count(*) FILTER (WHERE level = 'L3') AS l3,
-         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM i.resolved_at - i.opened_at))
-           FILTER (WHERE i.level = 'L1' AND i.resolved_at IS NOT NULL) AS median_heal_seconds
-  FROM incidents i WHERE i.tenant_id = p.id AND i.opened_at > now() - interval '30 days'
-) h
+SELECT p.*, h.*, ({_EXCEPTIONS.format(tenant="p.id", day="$8")}) AS exceptions_24h
+FROM page p CROSS JOIN LATERAL ({_RECENT.format(tenant="p.id", month="$7")}) h
 ORDER BY p.need DESC, p.id
-"""
+"""  # noqa: S608 - constants
 
 
 class HourOfIncidents(BaseModel):
@@ -154,39 +162,31 @@ class TenantOverview(BaseModel):
     exceptions_24h: int
 
 
-async def overview(session: AsyncSession, tenant_id: UUID, *, minutes_per_incident: float) -> Overview:
+async def overview(database: Database, tenant_id: UUID, *, minutes_per_incident: float) -> Overview:
     """Read what needs somebody now, and how healing goes."""
-    connection = await driver(session)
-    figures = await connection.fetchrow(_OVERVIEW, tenant_id)
-    assert figures is not None
-    columns = [getattr(Incident, name) for name in IncidentItem.model_fields]
-    attention = await session.scalars(
-        select(Incident)
-        .where(Incident.tenant_id == tenant_id, Incident.state.in_([state.value for state in ATTENTION]))
-        .options(load_only(*columns))
-        .order_by(Incident.id.desc())
-        .limit(10)
+    month, day = utcnow() - _MONTH, utcnow() - _DAY
+    (row,) = await database.fetch_bound(
+        tenant_id, _OVERVIEW, least_id(month - _LATE), least_id(day), least_id(day - _LATE)
     )
-    series = await connection.fetch(_SERIES, tenant_id)
-    exceptions, incidents = figures["exceptions_24h"], figures["incidents_24h"]
-    levels = dict.fromkeys(TARGETS, 0) | figures["levels"]
+    exceptions, incidents = row["exceptions_24h"], row["incidents_24h"]
+    levels = {"L1": row["l1"], "L2": row["l2"], "L3": row["l3"]}
     return Overview(
-        open=figures["open"],
-        by_state=figures["by_state"],
-        needs_attention=[IncidentItem.model_validate(incident) for incident in attention],
+        open=row["open"],
+        by_state=row["by_state"],
+        needs_attention=row["needs_attention"],
         levels=levels,
         level_shares=_shares(levels),
-        median_heal_seconds=figures["median_heal_seconds"],
+        median_heal_seconds=row["median_heal_seconds"],
         saved=Savings(
-            incidents=figures["healed_30d"],
+            incidents=row["healed_30d"],
             minutes_per_incident=minutes_per_incident,
-            hours=round(figures["healed_30d"] * minutes_per_incident / 60, 2),
+            hours=round(row["healed_30d"] * minutes_per_incident / 60, 2),
         ),
         exceptions_24h=exceptions,
         incidents_24h=incidents,
         noise_removed_24h=max(0, exceptions - incidents),
         noise_removed_share=max(0.0, 1 - incidents / exceptions) if exceptions else None,
-        series=[HourOfIncidents(**dict(row)) for row in series],
+        series=row["series"],
     )
 
 
@@ -209,6 +209,8 @@ async def overview_of_tenants(
             _NEED_CAP,
             *(after or (None, None)),
             limit,
+            least_id(utcnow() - _MONTH - _LATE),
+            least_id(utcnow() - _DAY),
         )
     return [(row["need"], _tenant(row)) for row in rows]
 

@@ -1,21 +1,20 @@
 """HTTP of exceptions, webhooks and incidents."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
 from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
-from fettle.incidents import queries, routes_many, routes_work
+from fettle.incidents import queries, reading, routes_many, routes_work
 from fettle.incidents.accepting import HREF, acceptor
 from fettle.incidents.alertmanager import Notification, exceptions_of
 from fettle.incidents.commands import By, standing_at
 from fettle.incidents.filtering import Assignee, FilterIn, IncidentFilter, Sort, filter_of
-from fettle.incidents.models import Incident
 from fettle.incidents.routes_overview import router as overview_router
 from fettle.incidents.schemas import (
     Accepted,
@@ -23,7 +22,6 @@ from fettle.incidents.schemas import (
     ExceptionBatchIn,
     ExceptionIn,
     ExceptionOut,
-    IncidentItem,
     IncidentOut,
     IncidentPage,
     Level,
@@ -37,9 +35,10 @@ from fettle.incidents.wording import clean
 from fettle.incidents.work_schemas import CountOut
 from fettle.kernel import context, events
 from fettle.kernel.errors import NotFound
+from fettle.kernel.http.answers import answer_of
 from fettle.kernel.http.exporting import as_csv, as_json
 from fettle.kernel.http.idempotency import IdempotencyKey
-from fettle.kernel.http.pages import Paging, encode_cursor
+from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 
 router = APIRouter(route_class=StrictRoute)
@@ -148,34 +147,33 @@ async def accept_alertmanager(
     return AcceptedBatch(items=[Accepted(id=value, href=f"{HREF}{value}") for value in ids])
 
 
-@router.get("/incidents", tags=["incidents"])
+@router.get("/incidents", tags=["incidents"], response_model=IncidentPage)
 async def list_incidents(
-    wanted: Wanted, paging: Paging, access: Reader, session: TenantSession
-) -> IncidentPage:
+    wanted: Wanted, paging: Paging, access: Reader, platform: CurrentPlatform
+) -> Response:
     """List incidents, newest first unless another order is asked for."""
-    tenant_id, limit = access.tenant_id, paging.limit + 1
-    rows: Sequence[Incident]
+    database, tenant_id, limit = platform.database, access.tenant_id, paging.limit + 1
     if wanted.sort == "seen":
         seen = cast("tuple[datetime, UUID] | None", paging.after(datetime, UUID))
-        rows = await queries.page_by_last_seen(session, tenant_id, wanted, before=seen, limit=limit)
-        page, cursor = paging.cut(rows, lambda incident: [incident.last_seen_at, incident.id])
+        rows = await reading.last_seen(database, tenant_id, wanted, before=seen, limit=limit)
+        page, cursor = paging.cut(rows, lambda row: [row["last_seen_at"], row["id"]])
     elif wanted.sort == "severity":
         grave = cast("tuple[str, UUID] | None", paging.after(str, UUID))
-        rows = await queries.page_by_severity(session, tenant_id, wanted, before=grave, limit=limit)
-        page, cursor = paging.cut(rows, lambda incident: [incident.severity, incident.id])
+        rows = await reading.gravest(database, tenant_id, wanted, before=grave, limit=limit)
+        page, cursor = paging.cut(rows, lambda row: [row["severity"], row["id"]])
     else:
         after = paging.after(UUID)
         before = after[0] if after else None
-        rows = await queries.page(session, tenant_id, wanted, before=before, limit=limit)
-        page, cursor = paging.cut(rows, lambda incident: [incident.id])
-    return IncidentPage(items=[IncidentItem.model_validate(row) for row in page], next_cursor=cursor)
+        rows = await reading.newest(database, tenant_id, wanted, before=before, limit=limit)
+        page, cursor = paging.cut(rows, lambda row: [row["id"]])
+    return answer_of({"items": [dict(row) for row in page], "next_cursor": cursor})
 
 
-@router.get("/incidents/count", tags=["incidents"])
-async def count_incidents(wanted: Wanted, access: Reader, session: TenantSession) -> CountOut:
+@router.get("/incidents/count", tags=["incidents"], response_model=CountOut)
+async def count_incidents(wanted: Wanted, access: Reader, platform: CurrentPlatform) -> Response:
     """Count the incidents that the filter lets through, up to 10,000."""
-    found = await queries.count(session, access.tenant_id, wanted, most=MOST_COUNTED)
-    return CountOut(count=min(found, MOST_COUNTED), more=found > MOST_COUNTED)
+    found = await reading.count(platform.database, access.tenant_id, wanted, most=MOST_COUNTED)
+    return answer_of({"count": min(found, MOST_COUNTED), "more": found > MOST_COUNTED})
 
 
 @router.get("/incidents/export", tags=["incidents"], response_class=StreamingResponse)
@@ -195,23 +193,27 @@ async def export_incidents(
     )
 
 
-@router.get("/incidents/{incident_id}", tags=["incidents"])
-async def show_incident(incident_id: UUID, access: Reader, session: TenantSession) -> IncidentOut:
+@router.get("/incidents/{incident_id}", tags=["incidents"], response_model=IncidentOut)
+async def show_incident(incident_id: UUID, access: Reader, platform: CurrentPlatform) -> Response:
     """Show one incident, with why it was decided as it was."""
-    return IncidentOut.model_validate(await queries.one(session, access.tenant_id, incident_id))
+    return answer_of(await reading.one(platform.database, access.tenant_id, incident_id))
 
 
-@router.get("/incidents/{incident_id}/timeline", tags=["incidents"])
+@router.get("/incidents/{incident_id}/timeline", tags=["incidents"], response_model=Timeline)
 async def show_timeline(
-    incident_id: UUID, paging: Paging, access: Reader, session: TenantSession
-) -> Timeline:
+    incident_id: UUID, paging: Paging, access: Reader, platform: CurrentPlatform
+) -> Response:
     """List what happened to an incident, oldest first, from all streams that belong to it."""
     after = paging.after(int)
-    found = await queries.timeline(
-        session, access.tenant_id, incident_id, after=after[0] if after else 0, limit=paging.limit + 1
+    found = await reading.timeline(
+        platform.database,
+        access.tenant_id,
+        incident_id,
+        after=after[0] if after else 0,
+        limit=paging.limit + 1,
     )
-    cursor = encode_cursor([found[paging.limit - 1].position]) if len(found) > paging.limit else None
-    return Timeline(items=[event.envelope() for event in found[: paging.limit]], next_cursor=cursor)
+    page, cursor = paging.cut(found, lambda event: [event["position"]])
+    return answer_of({"items": page, "next_cursor": cursor})
 
 
 @router.post("/incidents/{incident_id}/resolve", status_code=202, tags=["incidents"])

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from fettle.identity.access import Access, CurrentPlatform, SignedInCaller, TenantSession, require
+from fettle.identity.access import Access, CurrentPlatform, SignedInCaller, require
 from fettle.incidents.overview import Overview, TenantOverview, overview, overview_of_tenants
 from fettle.kernel.http.pages import Page, Paging
 from fettle.kernel.http.routes import StrictRoute
@@ -16,10 +16,10 @@ Reader = Annotated[Access, Depends(require("incidents:read"))]
 
 
 @router.get("/overview")
-async def show_overview(platform: CurrentPlatform, access: Reader, session: TenantSession) -> Overview:
+async def show_overview(platform: CurrentPlatform, access: Reader) -> Overview:
     """Show what needs somebody now, and how healing goes."""
     minutes = platform.settings.minutes_per_incident
-    return await overview(session, access.tenant_id, minutes_per_incident=minutes)
+    return await overview(platform.database, access.tenant_id, minutes_per_incident=minutes)
 
 
 @router.get("/overview/tenants")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -201,6 +202,32 @@ class Database:
                 yield session
             if session.info.get(APPENDED):
                 self._notifier.poke()
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """Conditions of a bound read.
+
+    Attributes:
+        sql: Each with ``AND`` before it.
+        values: What their parameters stand for, from ``$2`` on.
+    """
+
+    sql: str
+    values: tuple[object, ...]
+
+
+def narrowed_by(*conditions: tuple[str, object]) -> Narrowed:
+    """Return the conditions that were asked for, for a statement of `Database.fetch_bound`.
+
+    What is not asked for stands in no statement: PostgreSQL then plans it once, and by the index that serves it.
+
+    Args:
+        *conditions: A constant with ``{}`` where its value stands, and the value; None leaves the condition out.
+    """
+    asked = [(sql, value) for sql, value in conditions if value is not None]
+    numbered = [sql.format(f"${place}") for place, (sql, _) in enumerate(asked, 2)]
+    return Narrowed("".join(f" AND {sql}" for sql in numbered), tuple(value for _, value in asked))
 
 
 def is_unreachable(error: BaseException) -> bool:

@@ -4,10 +4,11 @@ from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.kernel.errors import NotFound
+from fettle.kernel.http.answers import answer_of
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 from fettle.tools import routes_playbooks, service, trying
@@ -16,7 +17,6 @@ from fettle.tools.routes_runs import router as run_router
 from fettle.tools.schemas import (
     Changed,
     PlaybookId,
-    RunItem,
     RunOut,
     RunOutcome,
     RunPage,
@@ -94,20 +94,20 @@ async def try_tool(
     return ToolTestOut.model_validate(asdict(tried))
 
 
-@router.get("/runs", tags=["runs"])
+@router.get("/runs", tags=["runs"], response_model=RunPage)
 async def list_runs(
     access: Reader,
-    session: TenantSession,
+    platform: CurrentPlatform,
     paging: Paging,
     incident_id: Annotated[UUID | None, Query(description="Of this incident.")] = None,
     state: Annotated[list[RunState] | None, Query(description="In any of these states.")] = None,
     outcome: Annotated[list[RunOutcome] | None, Query(description="With any of these outcomes.")] = None,
     playbook_id: Annotated[PlaybookId | None, Query(description="Of this playbook.")] = None,
-) -> RunPage:
+) -> Response:
     """List runs, newest first."""
     after = paging.after(UUID)
     rows = await service.list_runs(
-        session,
+        platform.database,
         access.tenant_id,
         incident_id=incident_id,
         states=state,
@@ -117,7 +117,7 @@ async def list_runs(
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: [row["id"]])
-    return RunPage(items=[RunItem.model_validate(dict(row)) for row in page], next_cursor=cursor)
+    return answer_of({"items": [dict(row) for row in page], "next_cursor": cursor})
 
 
 @router.get("/runs/{run_id}", tags=["runs"])

@@ -9,7 +9,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.incidents.models import Incident
-from fettle.kernel.database import driver
+from fettle.kernel.database import Database, driver, narrowed_by
 from fettle.kernel.errors import FieldError, Invalid, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
@@ -20,6 +20,7 @@ from fettle.tools.playbook_reader import load
 from fettle.tools.playbooks import PlaybookError, collect
 from fettle.tools.preview import PreviewStep, preview
 from fettle.tools.registry import ToolError
+from fettle.tools.schemas import RunItem
 from fettle.tools.secrets import references
 from fettle.tools.vault import bound_to, box
 
@@ -30,6 +31,7 @@ _INCIDENT_FIELDS: Final = (
     "number", "title", "check_type", "host", "site", "platform", "source", "summary", "severity", "pack_id",
     "fingerprint", "labels", "details",
 )  # fmt: skip
+_ITEM_COLUMNS = ", ".join(RunItem.model_fields)
 _RUN_COLUMNS = """
 id, incident_id, playbook_id, playbook_version, rule_id, plan_hash, parameters, state, outcome, reason, created_at,
 started_at, finished_at
@@ -135,7 +137,7 @@ async def _ask(platform: Platform, caller: Caller, step: PreviewStep) -> None:
 
 
 async def list_runs(
-    session: AsyncSession,
+    database: Database,
     tenant_id: UUID,
     *,
     incident_id: UUID | None,
@@ -146,15 +148,19 @@ async def list_runs(
     limit: int,
 ) -> list[asyncpg.Record]:
     """Return runs, newest first."""
-    connection = await driver(session)
-    return await connection.fetch(
-        f"SELECT {_RUN_COLUMNS} FROM playbook_runs WHERE tenant_id = $1 "  # noqa: S608 - a constant
-        "AND ($2::uuid IS NULL OR incident_id = $2) AND ($3::text[] IS NULL OR state = ANY($3)) "
-        "AND ($4::text[] IS NULL OR outcome = ANY($4)) AND ($5::uuid IS NULL OR id < $5) "
-        "AND ($7::text IS NULL OR playbook_id = $7) ORDER BY id DESC LIMIT $6",
-        tenant_id, incident_id, list(states) if states else None, list(outcomes) if outcomes else None, before, limit,
-        playbook_id,
-    )  # fmt: skip
+    narrowed = narrowed_by(
+        ("incident_id = {}", incident_id),
+        ("state = ANY({})", states or None),
+        ("outcome = ANY({})", outcomes or None),
+        ("id < {}", before),
+        ("playbook_id = {}", playbook_id),
+    )
+    return await database.fetch_bound(
+        tenant_id,
+        f"SELECT {_ITEM_COLUMNS} FROM playbook_runs WHERE tenant_id = bound.tenant_id{narrowed.sql} "  # noqa: S608 - constants
+        f"ORDER BY id DESC LIMIT {int(limit)}",
+        *narrowed.values,
+    )
 
 
 async def read_run(
