@@ -17,12 +17,18 @@ const night: MantineColorsTuple = [
   "#333e47", "#27313a", "#1b232a", "#151c22", "#0f1519",
 ];
 
+/* White on it keeps 4.5:1, so that what destroys is written as clearly as what does not. */
+const alarm: MantineColorsTuple = [
+  "#fdebed", "#f9d3d7", "#f2a7ae", "#ea7883", "#e0505e",
+  "#d22f41", "#c01f34", "#b3142b", "#930f22", "#740a1a",
+];
+
 const sans = '"Inter Variable", system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
 export const theme = createTheme({
   primaryColor: "fettle",
   primaryShade: { light: 7, dark: 6 },
-  colors: { fettle, gray: ink, dark: night },
+  colors: { fettle, gray: ink, dark: night, red: alarm },
   autoContrast: true,
   luminanceThreshold: 0.34,
   fontFamily: sans,

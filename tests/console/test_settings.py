@@ -276,7 +276,18 @@ async def test_the_settings_are_accessible_and_fit(desk, width, scheme):
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     await desk.open("settings")
     await page.wait_for_url("**/settings/profile")
-    for part in ("profile", "security", "appearance", "users", "roles", "keys", "provisioning", "tenants"):
+    for part in (
+        "profile",
+        "security",
+        "appearance",
+        "users",
+        "roles",
+        "keys",
+        "sign-on",
+        "provisioning",
+        "tenants",
+        "data",
+    ):
         await desk.open(f"settings/{part}")
         await expect(page.locator("main h1")).to_be_visible()
         await expect(page.get_by_label("Loading")).to_have_count(0)

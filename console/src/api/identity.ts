@@ -28,25 +28,5 @@ export type Partner = Words["PartnerOut"];
 export type PartnerMember = Words["PartnerMemberOut"];
 export type Account = Words["AccountOut"];
 
-export interface SignInProvider {
-  id: string;
-  name: string;
-  start_href: string;
-}
-
-export interface IdentityProvider {
-  id: string;
-  name: string;
-  issuer: string;
-  client_id: string;
-  has_client_secret: boolean;
-  scopes: string[];
-  role_claim: string;
-  role_mapping: Record<string, string>;
-  default_role: string | null;
-  email_domains: string[];
-  /** The provider vouches for these alone. */
-  confirmed_domains: string[];
-  counts_as_second_factor: boolean;
-  enabled: boolean;
-}
+export type SignInProvider = Words["Offered"];
+export type IdentityProvider = Words["ProviderOut"];

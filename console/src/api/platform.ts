@@ -14,8 +14,7 @@ export type HealthPart = Exact<Words["PartHealth"], { detail: JsonObject }>;
 export type Health = Exact<Words["Health"], { parts: Record<string, HealthPart> }>;
 export type PartStatus = Health["status"];
 
-export type Job = Exact<Words["JobOut"], { result: JsonObject | null }>;
-export type JobState = Job["state"];
+export type DataExport = Words["ExportOut"];
 
 export type Share = Words["LevelShare"];
 export type TenantOverview = Exact<

@@ -3,8 +3,8 @@ import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { request } from "./client";
 import { pagesOf } from "./identityQueries";
 import { ApiProblem } from "./problem";
-import type { AuditRecord, DeadLetter, Health, Job, ReaderLag, TenantOverview } from "./platform";
-import type { Page, StoredEvent } from "./types";
+import type { AuditRecord, DataExport, DeadLetter, Health, ReaderLag, TenantOverview } from "./platform";
+import type { StoredEvent } from "./types";
 
 export const auditQuery = (tenantId: string, filters: Record<string, string>) => pagesOf<AuditRecord>([tenantId, "audit"], "audit", { tenantId, filters });
 
@@ -40,13 +40,13 @@ export const healthQuery = () =>
     staleTime: 0,
   });
 
-const JOBS_MS = 4000;
+const EXPORTS_MS = 3000;
 
-export const jobsQuery = (tenantId: string, name: string) =>
+export const exportsQuery = (tenantId: string) =>
   queryOptions({
-    queryKey: [tenantId, "jobs", name],
-    queryFn: ({ signal }) => request<Page<Job>>("jobs", { tenantId, query: new URLSearchParams({ name, limit: "10" }), signal }),
-    refetchInterval: (query) => (query.state.data?.items.some((job) => job.state === "queued" || job.state === "running") ? JOBS_MS : false),
+    queryKey: [tenantId, "exports"],
+    queryFn: ({ signal }) => request<{ items: DataExport[] }>("exports", { tenantId, signal }),
+    refetchInterval: (query) => (query.state.data?.items.some((one) => one.state !== "ready") ? EXPORTS_MS : false),
   });
 
 const TENANTS_MS = 30_000;

@@ -536,6 +536,42 @@ export interface components {
             items: components["schemas"]["RuleExplanationOut"][];
         };
         /**
+         * ExportOut
+         * @description An export of everything of the tenant.
+         */
+        ExportOut: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "ready";
+            /** Requested By */
+            requested_by: string;
+            /**
+             * Requested At
+             * Format: date-time
+             */
+            requested_at: string;
+            /** Finished At */
+            finished_at: string | null;
+            /**
+             * Expires At
+             * @description Until when it can be downloaded.
+             */
+            expires_at: string | null;
+            /** Size Bytes */
+            size_bytes: number | null;
+            /** Sha256 */
+            sha256: string | null;
+            /** Href */
+            href: string;
+        };
+        /**
          * FaultOut
          * @description What is wrong with a playbook.
          */
@@ -845,57 +881,6 @@ export interface components {
             delivery_error: string | null;
         };
         /**
-         * JobOut
-         * @description A job.
-         */
-        JobOut: {
-            /**
-             * Id
-             * Format: uuid
-             */
-            id: string;
-            /**
-             * Name
-             * @description What it does, `<module>.<what>`.
-             */
-            name: string;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "queued" | "running" | "succeeded" | "failed";
-            /**
-             * Progress
-             * @description How much is done.
-             */
-            progress: number;
-            /** Result */
-            result: {
-                [key: string]: unknown;
-            } | null;
-            /**
-             * Result Href
-             * @description Where the result is to be had, once there is one.
-             */
-            result_href: string | null;
-            /**
-             * Error
-             * @description Why it failed.
-             */
-            error: string | null;
-            /** Requested By */
-            requested_by: string | null;
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-            /** Started At */
-            started_at: string | null;
-            /** Finished At */
-            finished_at: string | null;
-        };
-        /**
          * KeyState
          * @description Whether a key works.
          * @enum {string}
@@ -1082,6 +1067,24 @@ export interface components {
              * Format: date-time
              */
             since: string;
+        };
+        /**
+         * Offered
+         * @description A provider that vouches for an address's domain.
+         */
+        Offered: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Start Href
+             * @description Where the browser goes; add return_to.
+             */
+            start_href: string;
         };
         /**
          * OperatorOut
@@ -1662,6 +1665,57 @@ export interface components {
              * @enum {string}
              */
             level: "error" | "warning";
+        };
+        /**
+         * ProviderOut
+         * @description An identity provider, without its secret.
+         */
+        ProviderOut: {
+            /**
+             * Id
+             * Format: uuid
+             * @example 01939f6e-7a00-7000-8000-000000000001
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Issuer */
+            issuer: string;
+            /** Client Id */
+            client_id: string;
+            /** Has Client Secret */
+            has_client_secret: boolean;
+            /** Scopes */
+            scopes: string[];
+            /** Role Claim */
+            role_claim: string;
+            /** Role Mapping */
+            role_mapping: {
+                [key: string]: string;
+            };
+            /** Default Role */
+            default_role: string | null;
+            /** Email Domains */
+            email_domains: string[];
+            /**
+             * Confirmed Domains
+             * @description Those that a platform administrator has confirmed; the provider vouches for these alone.
+             */
+            confirmed_domains: string[];
+            /** Counts As Second Factor */
+            counts_as_second_factor: boolean;
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
         };
         /**
          * RecoveryCodes

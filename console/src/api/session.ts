@@ -65,8 +65,7 @@ export const session = {
   async providersOf(email: string): Promise<SignInProvider[]> {
     const response = await fetch(`/api/v1/auth/providers?${new URLSearchParams({ email }).toString()}`);
     if (!response.ok) return [];
-    const answer = (await response.json()) as SignInProvider[] | { items: SignInProvider[] };
-    return Array.isArray(answer) ? answer : answer.items;
+    return (await response.json()) as SignInProvider[];
   },
 
   /** The answer is the same whether there is such an account or not. */

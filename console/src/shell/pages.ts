@@ -79,12 +79,16 @@ export const SETTINGS = [
     name: t.settings.groups.access,
     pages: [
       { to: "/t/$tenant/settings/keys", label: t.nav.keys, permission: "keys:read" },
+      { to: "/t/$tenant/settings/sign-on", label: t.settings.signOn, permission: "sign_on:read" },
       { to: "/t/$tenant/settings/provisioning", label: t.settings.provisioning, permission: "scim:write" },
     ],
   },
   {
     name: t.settings.groups.organisation,
-    pages: [{ to: "/t/$tenant/settings/tenants", label: t.settings.tenants, permission: "tenants:read" }],
+    pages: [
+      { to: "/t/$tenant/settings/tenants", label: t.settings.tenants, permission: "tenants:read" },
+      { to: "/t/$tenant/settings/data", label: t.settings.data, permission: "data:export" },
+    ],
   },
 ] as const satisfies readonly { name: string; pages: readonly Pick<MenuPage, "to" | "label" | "permission">[] }[];
 

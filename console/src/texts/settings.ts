@@ -1,4 +1,5 @@
 // Settings.
+import { count } from "../lib/format";
 import { plural } from "./words";
 
 export const settingsTexts = {
@@ -281,6 +282,8 @@ export const settingsTexts = {
     exportLead: "Everything of this tenant in one archive: incidents, events, evidence, rules, settings. Secrets are not in it.",
     exportStart: "Export everything",
     asked: "Asked for",
+    size: (bytes: number) => (bytes < 100_000 ? `${count(Math.ceil(bytes / 100) / 10)} kB` : `${count(Math.ceil(bytes / 100_000) / 10)} MB`),
+    state: { queued: "Under way", ready: "Ready" },
     erase: "Erase the tenant",
     eraseLead: (name: string) => `Everything that belongs to ${name} is deleted. A signed record of the erasure stays, and nothing else.`,
     eraseThis: (name: string) => `Erase ${name}`,
@@ -288,6 +291,4 @@ export const settingsTexts = {
     eraseForGood: "Erase it for good",
     erasing: "The erasure has begun. This page will soon know the tenant no more.",
   },
-
-  jobState: { queued: "Waiting", running: "Running", succeeded: "Done", failed: "Failed" },
 };

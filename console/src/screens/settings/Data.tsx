@@ -3,29 +3,32 @@ import { Button } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { download, request } from "../../api/client";
-import type { Job } from "../../api/platform";
-import { jobsQuery } from "../../api/platformQueries";
+import type { DataExport } from "../../api/platform";
+import { exportsQuery } from "../../api/platformQueries";
 import type { Accepted } from "../../api/types";
-import { percent } from "../../lib/format";
+import { dateTime } from "../../lib/format";
 import { useStepUp } from "../../lib/stepUp";
-import { useTenant } from "../../lib/tenant";
+import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
 import { Tag } from "../../ui/marks";
-import { Ago, PageHead, Panel, Trouble } from "../../ui/parts";
+import { Ago, Hash, PageHead, Panel, Trouble } from "../../ui/parts";
 import classes from "./Settings.module.css";
 
 export function Data() {
   const tenant = useTenant();
+  const mayErase = useMay("data:erase");
   return (
     <>
       <title>{t.pageTitle(t.settings.data)}</title>
       <PageHead title={t.settings.data} />
       <Export />
-      <Panel title={t.data.erase}>
-        <p className={classes["lead"]}>{t.data.eraseLead(tenant.name)}</p>
-        <Erase />
-      </Panel>
+      {mayErase && (
+        <Panel title={t.data.erase}>
+          <p className={classes["lead"]}>{t.data.eraseLead(tenant.name)}</p>
+          <Erase />
+        </Panel>
+      )}
     </>
   );
 }
@@ -34,27 +37,29 @@ function Export() {
   const tenant = useTenant();
   const client = useQueryClient();
   const stepUp = useStepUp();
-  const jobs = useQuery(jobsQuery(tenant.id, "identity.export"));
+  const exports = useQuery(exportsQuery(tenant.id));
   const start = useMutation({
     mutationFn: () => stepUp(() => request<Accepted>(`tenants/${tenant.id}/export`, { method: "POST", tenantId: tenant.id })),
-    onSuccess: () => client.invalidateQueries({ queryKey: [tenant.id, "jobs"] }),
+    onSuccess: () => client.invalidateQueries({ queryKey: [tenant.id, "exports"] }),
   });
   const fetchIt = useMutation({
-    mutationFn: (job: Job) => stepUp(() => download((job.result_href ?? "").replace(/^\/api\/v1\//, ""), `${tenant.slug}.zip`, { tenantId: tenant.id })),
+    mutationFn: (one: DataExport) => stepUp(() => download(`exports/${one.id}/download`, `${tenant.slug}.zip`, { tenantId: tenant.id })),
   });
+  const error = start.error ?? fetchIt.error ?? exports.error;
   return (
     <Panel title={t.data.export} aside={<Button size="xs" onClick={() => start.mutate()} loading={start.isPending}>{t.data.exportStart}</Button>}>
       <p className={classes["lead"]}>{t.data.exportLead}</p>
-      {(start.error ?? fetchIt.error ?? jobs.error) !== null && <Trouble error={(start.error ?? fetchIt.error ?? jobs.error)!} />}
+      {error !== null && <Trouble error={error} />}
       <ul className={classes["rows"]}>
-        {jobs.data?.items.map((job) => (
-          <li key={job.id}>
+        {exports.data?.items.map((one) => (
+          <li key={one.id}>
             <div className={classes["grow"]}>
-              <p>{t.data.asked} <Ago at={job.created_at} /></p>
-              {job.error !== null && <p className={classes["soft"]}>{job.error}</p>}
+              <p>{t.data.asked} <Ago at={one.requested_at} />{one.size_bytes !== null && <> · {t.data.size(one.size_bytes)}</>}</p>
+              {one.sha256 !== null && <p className={classes["soft"]}>SHA-256 <Hash value={one.sha256} label="SHA-256" /></p>}
+              {one.expires_at !== null && <p className={classes["soft"]}>{t.security.until(dateTime(one.expires_at))}</p>}
             </div>
-            <Tag tone={job.state === "succeeded" ? "good" : job.state === "failed" ? "person" : "moving"}>{job.state === "running" ? percent(job.progress) : t.jobState[job.state]}</Tag>
-            {job.result_href !== null && <Button size="compact-xs" variant="default" onClick={() => fetchIt.mutate(job)} loading={fetchIt.isPending}>{t.security.download}</Button>}
+            <Tag tone={one.state === "ready" ? "good" : "moving"}>{t.data.state[one.state]}</Tag>
+            {one.state === "ready" && <Button size="compact-xs" variant="default" onClick={() => fetchIt.mutate(one)} loading={fetchIt.isPending}>{t.security.download}</Button>}
           </li>
         ))}
       </ul>
