@@ -314,7 +314,12 @@ async def test_lists_are_paged_filtered_and_cut_to_attributes(scim):
         ("POST", "/Groups", {"schemas": [GROUP]}, 400),
         ("POST", "/Groups", {"schemas": [GROUP], "displayName": "x", "members": [{"value": "y"}]}, 400),
         ("GET", "/Users/not-an-id", None, 404),
-        ("PATCH", "/Users/01900000-0000-7000-8000-000000000000", {"schemas": [PATCH], "Operations": [{"op": "add"}]}, 404),
+        (
+            "PATCH",
+            "/Users/01900000-0000-7000-8000-000000000000",
+            {"schemas": [PATCH], "Operations": [{"op": "add"}]},
+            404,
+        ),
     ],
 )
 async def test_errors_are_scims_own(scim, method, path, body, status):
