@@ -14,6 +14,7 @@ import uvicorn
 
 from fettle.central import features
 from fettle.central.app import create_app
+from fettle.central.celery import make_celery
 from fettle.identity.owner import OWNER_EMAIL, ensure_owner
 from fettle.identity.permissions import KEY_SCOPES, ROLES, permissions_of
 from fettle.identity.tenants import ensure_tenant
@@ -95,6 +96,7 @@ class Api:
 async def api(platform: Platform) -> AsyncIterator[Api]:
     """The application over the module's database, served as in production; no consumer runs."""
     features.equip(platform)
+    platform.parts["celery"] = make_celery(platform.settings)
     await ensure_shipped(platform)
     listener = socket.create_server(("127.0.0.1", 0))
     # Connections inherit it: a reader that takes nothing is felt soon, however generous the kernel would be.
