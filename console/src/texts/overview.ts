@@ -27,7 +27,7 @@ export const overviewTexts = {
     hour: "Hour",
     healTime: "Median time to heal",
     healTimeHelp: "opened to resolved, by rule, 30 days",
-    alone: "Healed without a person",
+    alone: "Decided without a person",
     aloneHelp: "decided at L1 or L2, 30 days",
     noise: "Noise removed",
     noiseHelp: "exceptions that opened nothing new, 24 h",
