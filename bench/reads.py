@@ -20,7 +20,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from bench.environment import ROOT, Environment, answers, environment, free_port, main, process, row
+from bench.environment import ROOT, answers, environment, free_port, main, process, row
 from bench.load import request_of
 from bench.many_incidents import fill
 from bench.statements import Statement, plan_of, recorded
@@ -88,7 +88,7 @@ def run(short: bool) -> dict[str, Any]:
 async def _run(incidents: int, rounds: int, seconds: float) -> dict[str, Any]:
     async with environment() as here:
         await fill(here.variables, here.tenant_id, incidents)
-        key = await _reader_key(here)
+        key = await reader_key(here.platform, here.tenant_id)
         looked = await look(here.platform, here.tenant_id, key)
         with tempfile.NamedTemporaryFile() as file:
             file.write(pickle.dumps(_floor_of(looked, here.tenant_id)))
@@ -107,13 +107,16 @@ async def _run(incidents: int, rounds: int, seconds: float) -> dict[str, Any]:
     return {"benchmark": "reads", "incidents": incidents, "clients": _CLIENTS, "rows": rows}
 
 
-async def look(platform: Any, tenant_id: UUID, key: str, *, forced: bool = False) -> list[Looked]:
+async def look(
+    platform: Any, tenant_id: UUID, key: str, reads: Sequence[Read] = READS, *, forced: bool = False
+) -> list[Looked]:
     """Try each read once, in this process, and tell what it sent and how PostgreSQL goes about it.
 
     Args:
         platform: Says where the database is; connections of its own are opened.
         tenant_id: Whose data it is.
         key: An API key that may read.
+        reads: What to try.
         forced: As in `plan_of`.
     """
     from fettle.central.app import create_app
@@ -132,7 +135,7 @@ async def look(platform: Any, tenant_id: UUID, key: str, *, forced: bool = False
             async with httpx.AsyncClient(transport=transport, base_url=_LOOPBACK, headers=headers) as client:
                 places = await _places(client)
                 return [
-                    await _try(client, connection, tenant_id, read, places, heard, forced) for read in READS
+                    await _try(client, connection, tenant_id, read, places, heard, forced) for read in reads
                 ]
         finally:
             await connection.close()
@@ -140,9 +143,13 @@ async def look(platform: Any, tenant_id: UUID, key: str, *, forced: bool = False
 
 
 async def _places(client: httpx.AsyncClient) -> dict[str, str]:
-    """Return an incident and the cursor of a page far down."""
+    """Return an incident that has evidence and a run, and the cursor of a page far down."""
+    sealed, ran = [
+        {item["incident_id"] for item in (await client.get(path)).raise_for_status().json()["items"]}
+        for path in ("/api/v1/evidence?limit=200", "/api/v1/runs?limit=200")
+    ]
+    places = {"incident": max(sealed & ran), "deep": ""}
     answer = (await client.get("/api/v1/incidents?limit=200")).raise_for_status().json()
-    places = {"incident": answer["items"][0]["id"], "deep": ""}
     for _ in range(20):
         if answer["next_cursor"] is None:
             break
@@ -221,16 +228,16 @@ def _row(one: Looked, rounds: list[list[dict[str, Any]]]) -> dict[str, Any]:
     )
 
 
-async def _reader_key(here: Environment) -> str:
-    """Return an API key that may read whatever a key may."""
+async def reader_key(platform: Any, tenant_id: UUID) -> str:
+    """Return a new API key that may read whatever a key may."""
     from fettle.identity.api_keys import create_api_key
     from fettle.identity.audit import Who
     from fettle.identity.authentication import Access
     from fettle.identity.permissions import KEY_SCOPES, PERMISSIONS
     from fettle.kernel.ids import new_id
 
-    access = Access(new_id(), None, "system:bench", here.tenant_id, frozenset(PERMISSIONS))
-    async with here.platform.database.tenant(here.tenant_id) as session:
+    access = Access(new_id(), None, "system:bench", tenant_id, frozenset(PERMISSIONS))
+    async with platform.database.tenant(tenant_id) as session:
         made = await create_api_key(
             session, access, Who("system:bench", None), name="reads", expires_at=None,
             scopes=sorted(scope for scope in KEY_SCOPES if scope.endswith(":read")),

@@ -143,9 +143,7 @@ class Database:
             f"SELECT r.* FROM (SELECT set_config('{TENANT_SETTING}', $1, true)::uuid AS tenant_id OFFSET 0) AS bound "  # noqa: S608 - constants
             f"CROSS JOIN LATERAL ({select}) AS r"
         )
-        async with self.raw_app() as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(statement, str(tenant_id), *arguments)
-        return rows
+        return await self._fetch_at_once(statement, str(tenant_id), *arguments)
 
     async def write_bound(self, tenant_id: UUID, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Write under a bound tenant in a single statement, so in a single round trip and its own transaction.
@@ -165,8 +163,17 @@ class Database:
             f"WITH bound AS MATERIALIZED (SELECT set_config('{TENANT_SETTING}', $1, true)::uuid AS tenant_id)"
             f"{statement}"
         )
-        async with self.raw_app() as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(whole, str(tenant_id), *arguments)
+        return await self._fetch_at_once(whole, str(tenant_id), *arguments)
+
+    async def _fetch_at_once(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Do what `raw_app` and a fetch do; the hottest paths feel each context manager."""
+        connection = await self._app_pool.acquire()
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+        except asyncpg.InternalClientError as error:
+            raise _reset(connection) from error
+        finally:
+            await self._app_pool.release(connection)
         return rows
 
     @contextlib.asynccontextmanager
@@ -319,10 +326,14 @@ async def _ended_by_server(connection: DriverConnection | None = None) -> AsyncI
     try:
         yield
     except asyncpg.InternalClientError as error:
-        if connection is not None:
-            with contextlib.suppress(asyncpg.InterfaceError):
-                connection.terminate()
-        raise ConnectionResetError("the server ended the connection") from error
+        raise _reset(connection) from error
+
+
+def _reset(connection: DriverConnection | None) -> ConnectionResetError:
+    if connection is not None:
+        with contextlib.suppress(asyncpg.InterfaceError):
+            connection.terminate()
+    return ConnectionResetError("the server ended the connection")
 
 
 @contextlib.asynccontextmanager

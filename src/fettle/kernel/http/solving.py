@@ -10,14 +10,23 @@ import inspect
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Final
 
+from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
+from fastapi.dependencies.utils import (
+    _get_param_aliases,
+    _get_param_model,
+    _is_json_field,
+    request_body_to_args,
+    request_params_to_args,
+)
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
 _MISSING: Final = object()
+_UNCHANGING: Final = (str, int, float, bool, tuple, NoneType)
 _STACKS: Final = {"function": "fastapi_function_astack", None: "fastapi_inner_astack"}
 
 
@@ -30,6 +39,35 @@ class _Step:
     takes: list[tuple[str, int]] = field(default_factory=list)
     request_as: str | None = None
     dependant: Dependant | None = None
+    path: "list[_Parameter] | None" = None
+    query: "list[_Parameter] | None" = None
+
+
+@dataclass(slots=True)
+class _Parameter:
+    """One value of a path or a query; FastAPI finds out anew for each request what it is made of."""
+
+    name: str
+    alias: str
+    place: tuple[str, str]
+    validate: Callable[..., tuple[Any, list[Any]]]
+    is_list: bool
+    default: Any
+
+    def read(self, received: Any, given: dict[str, Any], errors: list[Any]) -> bool:
+        """Take the value out of what came; False where only FastAPI can say what its absence means."""
+        if self.alias not in received:
+            if self.default is _MISSING:
+                return False
+            given[self.name] = self.default
+            return True
+        value = received.getlist(self.alias) if self.is_list else received[self.alias]
+        read, wrong = self.validate(value, given, loc=self.place)
+        if wrong:
+            errors += wrong
+        else:
+            given[self.name] = read
+        return True
 
 
 class UnplannableError(TypeError):
@@ -99,24 +137,28 @@ class Plan:
             given[step.request_as] = request
         if step.dependant is not None:
             before = len(errors)
-            await self._read(step.dependant, request, body, given, errors)
+            await self._read(step, step.dependant, request, body, given, errors)
             if len(errors) > before:
                 return None
         return given
 
     async def _read(
-        self, dependant: Dependant, request: Request, body: Any, given: dict[str, Any], errors: list[Any]
+        self,
+        step: _Step,
+        dependant: Dependant,
+        request: Request,
+        body: Any,
+        given: dict[str, Any],
+        errors: list[Any],
     ) -> None:
-        for fields, received in (
-            (dependant.path_params, request.path_params),
-            (dependant.query_params, request.query_params if dependant.query_params else {}),
-            (dependant.header_params, request.headers),
-            (dependant.cookie_params, request.cookies if dependant.cookie_params else {}),
-        ):
-            if fields:
-                values, wrong = request_params_to_args(fields, received)
-                given.update(values)
-                errors += wrong
+        if dependant.path_params:
+            _take(dependant.path_params, step.path, request.path_params, given, errors)
+        if dependant.query_params:
+            _take(dependant.query_params, step.query, request.query_params, given, errors)
+        if dependant.header_params:
+            _take(dependant.header_params, None, request.headers, given, errors)
+        if dependant.cookie_params:
+            _take(dependant.cookie_params, None, request.cookies, given, errors)
         if dependant.body_params:
             values, wrong = await request_body_to_args(
                 body_fields=dependant.body_params, received_body=body, embed_body_fields=self._embed
@@ -155,7 +197,46 @@ def _step_of(dependant: Dependant) -> _Step:
         stack=stack,
         request_as=dependant.request_param_name,
         dependant=dependant if any(reads) else None,
+        path=_simple(dependant.path_params),
+        query=_simple(dependant.query_params),
     )
+
+
+def _take(
+    fields: list[Any],
+    simple: list[_Parameter] | None,
+    received: Any,
+    given: dict[str, Any],
+    errors: list[Any],
+) -> None:
+    """Read parameters, by FastAPI wherever they are not simple ones."""
+    for place, wanted in enumerate(fields):
+        if simple is None or not simple[place].read(received, given, errors):
+            values, wrong = request_params_to_args([wanted], received)
+            given.update(values)
+            errors += wrong
+
+
+def _simple(fields: list[Any]) -> list[_Parameter] | None:
+    """Return parameters that are each one value, or one list, under one name; None where one is anything else."""
+    found = []
+    for wanted in fields:
+        aliases, info = _get_param_aliases(wanted), wanted.field_info
+        if _get_param_model(wanted) is not None or _is_json_field(wanted) or len(set(sum(aliases, ()))) != 1:
+            return None
+        is_fixed = not (info.is_required() or info.validate_default or info.default_factory)
+        default = wanted.default if is_fixed else _MISSING
+        found.append(
+            _Parameter(
+                name=wanted.name,
+                alias=aliases[0][1],
+                place=(info.in_.value, aliases[0][1]),
+                validate=wanted.validate,
+                is_list=field_annotation_is_sequence(info.annotation),
+                default=default if isinstance(default, _UNCHANGING) else _MISSING,
+            )
+        )
+    return found
 
 
 def _is_coroutine(call: Any) -> bool:
