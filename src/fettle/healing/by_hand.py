@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing import approvals
 from fettle.healing.autonomy import ACT, OBSERVE, autonomy, refused_tools
-from fettle.healing.deciding import APPROVAL, NewApproval, approved
+from fettle.healing.deciding import APPROVAL, BY_HAND_PREFIX, NewApproval, approved
 from fettle.healing.gating import ask_gate, signals_needed
 from fettle.healing.plans import Plan, PlanError, draft, plan_hash
 from fettle.healing.rules import Rule
@@ -33,7 +33,6 @@ from fettle.trust.signals import latest_signals
 
 _LEVEL: Final = "L3"
 _EXPIRY_SECONDS: Final = 86_400
-_PREFIX: Final = "by-hand:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def _rule(playbook_id: str) -> Rule:
     """Return what stands in the place of the rule that would have won."""
     return Rule.parse(
         {
-            "id": f"{_PREFIX}{playbook_id}",
+            "id": f"{BY_HAND_PREFIX}{playbook_id}",
             "conditions": [],
             "action": "run_playbook",
             "playbook_id": playbook_id,

@@ -7,8 +7,12 @@ from uuid import UUID
 
 from fettle.healing import approvals
 from fettle.healing.attempts import note_attempts, read_attempts
-from fettle.healing.deciding import ACTOR, Decision, Situation, decide
+from fettle.healing.deciding import ACTOR, PLAN_REQUESTED, Decision, Situation, decide
 from fettle.healing.gating import signals_needed
+from fettle.healing.planner import requests
+from fettle.healing.planner.candidates import may_plan
+from fettle.healing.planner.memory import learn
+from fettle.healing.planner.worker import run_planner
 from fettle.healing.plans import PlanDraft, PlanError
 from fettle.healing.rule_sets import CompiledRules, rule_sets
 from fettle.healing.rules import Rule
@@ -43,6 +47,7 @@ async def decide_incidents(batch: TenantBatch) -> None:
     await incidents.transition(batch.session, batch.tenant_id, moves)
     wanted = [decision.approval for decision in decisions if decision.approval is not None]
     await approvals.request(batch.session, batch.tenant_id, wanted)
+    await _ask_planner(batch, triaged, moves)
     metrics.after_commit(batch.session, lambda: _count_decisions(decisions))
 
 
@@ -95,6 +100,15 @@ def _count_healed(opened: Iterable[datetime]) -> None:
         metrics.HEALING_SECONDS.observe(max(0.0, (now - moment).total_seconds()))
 
 
+async def _ask_planner(batch: TenantBatch, triaged: Iterable[Event], moves: Iterable[Transition]) -> None:
+    """Ask for plans where no rule matched; a model takes seconds, so a worker asks it outside of any batch."""
+    asked = {move.incident_id for move in moves if move.type == PLAN_REQUESTED}
+    wanted = [
+        (event.stream_id, event.id, event.data["incident"]) for event in triaged if event.stream_id in asked
+    ]
+    await requests.ask(batch.session, batch.tenant_id, wanted)
+
+
 def _waits(standing: Standing | None) -> bool:
     return standing is not None and standing.state is State.TRIAGED
 
@@ -114,6 +128,7 @@ async def _decisions(
         for signal in signals_needed(packs.trust_signals, incident)
     }
     recorded = await latest_signals(batch.session, batch.tenant_id, names)
+    plans = may_plan(packs.policy)
     decisions = []
     for event, incident in by_event:
         rule = rules.rules.match(incident)
@@ -127,6 +142,7 @@ async def _decisions(
             attempts=attempts.get((event.stream_id, rule.id)) if rule is not None else None,
             now=now,
             cause=event.id,
+            plans=plans,
         )
         decisions.append(decide(situation))
     return decisions
@@ -177,4 +193,7 @@ CONSUMERS = [
         frozenset({"playbook.completed", "approval.requested", *_SETTLING}),
         take_outcomes,
     ),
+    ConsumerSpec("healing.learn", frozenset({"playbook.completed"}), learn),
 ]
+
+SERVICES = [run_planner]

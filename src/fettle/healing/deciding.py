@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from fettle.healing.autonomy import APPROVE, OBSERVE, SUGGEST, autonomy, refused_tools
+from fettle.healing.autonomy import ACT, APPROVE, LEVELS, OBSERVE, SUGGEST, autonomy, refused_tools
 from fettle.healing.conditions import Leaf
 from fettle.healing.gating import ask_gate, signals_needed
 from fettle.healing.plans import Plan, PlanDraft, PlanError
@@ -17,8 +17,14 @@ from fettle.kernel.ids import new_id
 from fettle.trust.gate import BLOCK, HOLD, GateDecision
 
 ACTOR: Final = "system:healing"
+PLANNER: Final = "system:planner"
 APPROVAL: Final = "approval"
 SUGGESTION: Final = "suggestion"
+PLANNER_PREFIX: Final = "planner:"
+"""What stands in the place of a rule's id where the planner chose."""
+
+BY_HAND_PREFIX: Final = "by-hand:"
+PLAN_REQUESTED: Final = "plan.requested"
 _DEFAULT_EXPIRY_SECONDS: Final = 86_400
 _SUGGESTION_EXPIRY_SECONDS: Final = 7 * 86_400
 
@@ -72,6 +78,7 @@ class Situation:
         attempts: What the rule tried on this incident before.
         now: The time.
         cause: The event that asks.
+        plans: The policy lets the planner look at what no rule matches.
     """
 
     incident: Mapping[str, Any]
@@ -83,6 +90,7 @@ class Situation:
     attempts: Attempts | None
     now: datetime
     cause: UUID
+    plans: bool = False
 
     @property
     def incident_id(self) -> UUID:
@@ -94,7 +102,7 @@ def decide(situation: Situation) -> Decision:
     """Return what becomes of the incident."""
     rule = situation.rule
     if rule is None:
-        return _escalate(situation, "no_rule_matched", "No rule matches; a person decides.")
+        return _unmatched(situation)
     if rule.action == "suppress":
         return Decision([_move(situation, "incident.suppressed", State.SUPPRESSED, _of_rule(rule))])
     if rule.action == "escalate":
@@ -106,7 +114,13 @@ def decide(situation: Situation) -> Decision:
         plan = _plan(situation)
     except PlanError as error:
         return _escalate(situation, "plan_failed", error.detail)
-    return _weigh(situation, rule, plan)
+    return weigh(situation, rule, plan)
+
+
+def _unmatched(situation: Situation) -> Decision:
+    if situation.plans:
+        return Decision([_move(situation, PLAN_REQUESTED, State.PLANNING, {"level": "L2"})])
+    return _escalate(situation, "no_rule_matched", "No rule matches; a person decides.")
 
 
 def _plan(situation: Situation) -> Plan:
@@ -130,8 +144,42 @@ def explanation(rule: Rule) -> str:
     return f"{rule.id} (priority {rule.priority}): {', '.join(parts) or 'always'}"[:1_000]
 
 
-def _weigh(situation: Situation, rule: Rule, plan: Plan) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What the planner says of a plan of its own, where no rule does.
+
+    Attributes:
+        told: Of the decision, for its event.
+        explanation: Why, in a line.
+        most: The most that the plan may do by itself.
+        doubt: Why a person decides after all; empty where none needs to.
+    """
+
+    told: Mapping[str, Any]
+    explanation: str
+    most: str = ACT
+    doubt: str = ""
+
+
+def level_of(rule_id: str | None) -> str:
+    """Return the level that a plan is of: a rule's, the planner's or a person's."""
+    if rule_id is not None and rule_id.startswith(PLANNER_PREFIX):
+        return "L2"
+    return "L3" if rule_id is not None and rule_id.startswith(BY_HAND_PREFIX) else "L1"
+
+
+def weigh(situation: Situation, rule: Rule, plan: Plan, proposal: Proposal | None = None) -> Decision:
+    """Return what policy and trust gate make of a plan, whoever proposed it.
+
+    Args:
+        situation: What it is for.
+        rule: The rule, or what stands in its place.
+        plan: The plan.
+        proposal: What the planner says of it, None for a rule's plan.
+    """
     level = autonomy(situation.policy, situation.incident, rule, plan)
+    if proposal is not None:
+        level = min(level, proposal.most, key=LEVELS.index)
     needed = signals_needed(situation.trust_signals, situation.incident)
     gate = ask_gate(needed, situation.recorded, situation.policy, situation.now)
     proposed = _move(
@@ -139,16 +187,17 @@ def _weigh(situation: Situation, rule: Rule, plan: Plan) -> Decision:
         "plan.proposed",
         State.PLANNING,
         {
-            "level": "L1",
+            "level": level_of(rule.id),
             "rule_id": rule.id,
             "action": rule.action,
             "plan": plan.content,
             "plan_hash": plan.hash,
-            "explanation": explanation(rule),
+            "explanation": explanation(rule) if proposal is None else proposal.explanation,
             "autonomy": level,
             "gate": gate.document(),
+            **({} if proposal is None else {"planner": proposal.told}),
         },
-        actor=f"rule:{rule.id}",
+        actor=f"rule:{rule.id}" if proposal is None else PLANNER,
     )
     refused = refused_tools(situation.policy, plan.tools)
     if refused:
@@ -156,9 +205,12 @@ def _weigh(situation: Situation, rule: Rule, plan: Plan) -> Decision:
         return _escalate(situation, "tool_not_allowed", detail, before=proposed)
     if level == OBSERVE:
         return _escalate(situation, "autonomy_observe", "The policy only observes.", before=proposed)
-    if level == SUGGEST:
-        decision = _escalate(situation, "autonomy_suggest", "The policy suggests only.", before=proposed)
-        decision.approval = _approval(situation, rule, plan, SUGGESTION, "The policy suggests only.")
+    doubt = proposal.doubt if proposal is not None else ""
+    if level == SUGGEST or doubt:
+        reason = "planner_unsure" if doubt else "autonomy_suggest"
+        detail = doubt or "The policy suggests only."
+        decision = _escalate(situation, reason, detail, before=proposed)
+        decision.approval = _approval(situation, rule, plan, SUGGESTION, detail)
         return decision
     if gate.verdict == BLOCK:
         return _escalate(situation, "gate_blocked", _gate_words(gate), before=proposed)
@@ -195,8 +247,13 @@ def approved(
         (plan.content, plan.hash) if isinstance(plan, Plan) else (plan["plan"], plan["plan_hash"])
     )
     data = {
-        "level": "L1", "rule_id": rule_id, "plan": content, "plan_hash": plan_hash, "approved_by": by, **(more or {}),
-    }  # fmt: skip
+        "level": level_of(rule_id),
+        "rule_id": rule_id,
+        "plan": content,
+        "plan_hash": plan_hash,
+        "approved_by": by,
+        **(more or {}),
+    }
     return Transition(
         incident_id=incident_id,
         type="plan.approved",

@@ -31,7 +31,7 @@ log = structlog.get_logger("fettle.healing")
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
     """What plans are made of: the packs' runbooks and types, and every playbook, the tenant's own first."""
 
     packs: ActivePacks
@@ -39,9 +39,11 @@ class _Parts:
 
     @property
     def runbooks(self) -> Mapping[str, Mapping[str, Any]]:
+        """Runbooks by id."""
         return self.packs.runbooks
 
     def exception_type(self, check_type: str) -> Any:
+        """Return what the packs say of a check type, None for nothing."""
         return self.packs.exception_type(check_type)
 
 
@@ -50,13 +52,14 @@ class CompiledRules:
 
     Attributes:
         rules: The set.
+        parts: What its plans are made of.
     """
 
     def __init__(
         self, rules: RuleSet, packs: PackSet, playbooks: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         self.rules = rules
-        self._parts = _Parts(ActivePacks(packs), merged(packs.playbooks, playbooks or {}))
+        self.parts = Parts(ActivePacks(packs), merged(packs.playbooks, playbooks or {}))
         self._drafts: dict[tuple[str, str], PlanDraft | PlanError] = {}
 
     def draft(self, rule: Rule, check_type: str) -> PlanDraft | PlanError:
@@ -65,7 +68,7 @@ class CompiledRules:
         found = self._drafts.get(name)
         if found is None:
             try:
-                found = draft(rule, check_type, self._parts)
+                found = draft(rule, check_type, self.parts)
             except PlanError as error:
                 found = error
             if len(self._drafts) >= _DRAFTS_KEPT:

@@ -97,6 +97,28 @@ class Settings(BaseSettings):
             "*.example.com:8443 or 10.1.2.0/24:443, each for one tenant with @<tenant id>; comma-separated."
         ),
     )
+    planner_chain: CommaSeparated = Field(
+        default_factory=lambda: ["retrieval"],
+        description=(
+            "Who is asked for a plan, in this order: retrieval (past incidents, no network), openai:<model>@<url> for "
+            "any OpenAI-compatible endpoint such as openai:qwen3@http://10.1.2.3:8000/v1, anthropic:<model>@<url>; "
+            "comma-separated; unset: retrieval."
+        ),
+    )
+    planner_allow: CommaSeparated = Field(
+        default_factory=list,
+        description="Endpoints that the planner may reach, written as in FETTLE_EGRESS_ALLOW; comma-separated.",
+    )
+    planner_keys: SecretStr | None = Field(
+        None, description="API keys of planner endpoints, <host>=<key> or <host:port>=<key>; comma-separated."
+    )
+    planner_prices: CommaSeparated = Field(
+        default_factory=list,
+        description="Prices of models, <model>=<input>/<output> in US dollars for a million tokens; comma-separated.",
+    )
+    planner_timeout_seconds: float = Field(
+        30.0, gt=0, le=300, description="Longest that one provider of plans may take for an answer."
+    )
     max_body_bytes: int = Field(
         4_000_000, ge=1_000, le=100_000_000, description="Largest request body accepted."
     )

@@ -30,6 +30,7 @@ def policy_pack() -> Schema:
             "silences": terms.many(_silence(), "What is suppressed for a while."),
             "escalation_contacts": terms.many(_contact(), "Who is told, in order."),
             "budgets": _budgets(),
+            "planner": _planner(),
             "retention": _retention(),
             "trust_gate": _trust_gate(),
         },
@@ -168,6 +169,52 @@ def _budgets() -> Schema:
             "actions_per_host_per_hour": _count("The same, for one host."),
             "disruptive_per_day": _count("Disruptive runbooks in a day."),
         }
+    )
+
+
+def _planner() -> Schema:
+    pattern = {
+        "type": "string",
+        "pattern": "^[A-Za-z0-9*][A-Za-z0-9._*-]{0,99}$",
+        "description": "Id; '*' stands for any text.",
+    }
+    return terms.mapping(
+        {
+            "enabled": {
+                "type": "boolean",
+                "description": "The planner looks at incidents that no rule matches; otherwise a person does.",
+            },
+            "autonomy": terms.one_of(
+                terms.AUTONOMY, "The most that a plan of the planner's may do by itself, whatever else holds."
+            ),
+            "least_confidence": {
+                "type": "number",
+                "minimum": 0.7,
+                "maximum": 1,
+                "description": "Below this a person decides; never less than 0.7.",
+            },
+            "highest_risk": terms.one_of(
+                ("low", "medium", "high"), "Riskier runbooks are not offered to it."
+            ),
+            "disruptive": {"type": "boolean", "description": "It may choose disruptive runbooks, too."},
+            "runbooks": terms.many(pattern, "Runbooks that it may choose; without it, all of the platform."),
+            "playbooks": terms.many(pattern, "Playbooks that it may choose; without it, none."),
+            "calls_per_day": _count("Calls of models in a day, UTC."),
+            "tokens_per_day": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 10_000_000_000,
+                "description": "Tokens in a day, UTC.",
+            },
+            "usd_per_day": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1_000_000,
+                "description": "US dollars in a day, UTC.",
+            },
+        },
+        ("enabled",),
+        description="What the planner may do for incidents that no rule matches; without it, nothing.",
     )
 
 

@@ -1,0 +1,153 @@
+"""What past incidents say of a new one: the choice that healed the likes of it, and how sure that is; pure."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+ALIKE: Final = 0.55
+"""Memories less alike than this say nothing."""
+
+_Z: Final = 1.28
+_MOST_COUNTED: Final = 25.0
+_CLOSE: Final = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a choice came to on one pattern.
+
+    Attributes:
+        likeness: To the new incident, from 0 to 1.
+        key: What was chosen.
+        succeeded: How often the check passed afterwards.
+        failed: How often it did not.
+        memory_id: Which memory it is.
+    """
+
+    likeness: float
+    key: str
+    succeeded: int
+    failed: int
+    memory_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What memories say of one choice."""
+
+    key: str
+    confidence: float
+    likeness: float
+    succeeded: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A map from what was claimed to what came true, rising and in straight pieces.
+
+    Attributes:
+        claimed: Rising.
+        true: What came true at each of them; never falling.
+    """
+
+    claimed: Sequence[float]
+    true: Sequence[float]
+
+    def at(self, claimed: float) -> float:
+        """Return what a claim is worth."""
+        right = bisect_right(self.claimed, claimed)
+        if right == 0:
+            return self.true[0]
+        if right == len(self.claimed):
+            return self.true[-1]
+        left = right - 1
+        share = (claimed - self.claimed[left]) / (self.claimed[right] - self.claimed[left])
+        return self.true[left] + share * (self.true[right] - self.true[left])
+
+
+PLAIN: Final = Curve((0.0, 1.0), (0.0, 1.0))
+
+
+def judge(memories: Sequence[Memory], *, curve: Curve = PLAIN) -> list[Verdict]:
+    """Return what memories say of each choice, the best first; nothing where none is alike.
+
+    A choice is worth the lower bound of its success among the incidents like this one, less where they are
+    not quite like it, and less where another choice did nearly as well: then nobody can say which.
+
+    Args:
+        memories: Of the same tenant.
+        curve: Calibrates the confidence.
+    """
+    by_key: dict[str, list[Memory]] = {}
+    for memory in memories:
+        if memory.likeness >= ALIKE:
+            by_key.setdefault(memory.key, []).append(memory)
+    raw = sorted(
+        ((_worth(found), key, found) for key, found in by_key.items()),
+        key=lambda entry: (-entry[0], entry[1]),
+    )
+    verdicts = []
+    for worth, key, found in raw:
+        others = max((other for other, name, _ in raw if name != key), default=0.0)
+        doubt = 1.0 if others < worth * _CLOSE else 0.8
+        verdicts.append(
+            Verdict(
+                key,
+                round(min(0.99, max(0.0, curve.at(worth * doubt))), 4),
+                max(memory.likeness for memory in found),
+                sum(memory.succeeded for memory in found),
+                sum(memory.failed for memory in found),
+            )
+        )
+    return verdicts
+
+
+def lower_bound(succeeded: float, failed: float, z: float = _Z) -> float:
+    """Return Wilson's lower bound of a share of successes."""
+    total = succeeded + failed
+    if total <= 0:
+        return 0.0
+    share = succeeded / total
+    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return max(0.0, (share + z * z / (2 * total) - spread) / (1 + z * z / total))
+
+
+def fit_curve(claims: Sequence[tuple[float, bool]]) -> Curve:
+    """Return the rising curve that fits claims best (pool adjacent violators)."""
+    if not claims:
+        return PLAIN
+    blocks: list[list[float]] = []  # sum of claims, sum of truths, number
+    for claimed, came_true in sorted(claims):
+        blocks.append([claimed, float(came_true), 1.0])
+        while len(blocks) > 1 and blocks[-2][1] / blocks[-2][2] >= blocks[-1][1] / blocks[-1][2]:
+            last = blocks.pop()
+            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+    points = {total / number: true / number for total, true, number in blocks}
+    return Curve(tuple(points), tuple(points.values()))
+
+
+def calibration_error(claims: Sequence[tuple[float, bool]], bins: int = 10) -> float:
+    """Return the expected calibration error: how far claims and truth lie apart, weighted by their number."""
+    error = 0.0
+    for number in range(bins):
+        inside = [(claimed, true) for claimed, true in claims if min(bins - 1, int(claimed * bins)) == number]
+        if inside:
+            claimed = sum(one for one, _ in inside) / len(inside)
+            share = sum(true for _, true in inside) / len(inside)
+            error += abs(claimed - share) * len(inside) / len(claims)
+    return error
+
+
+def _worth(memories: Sequence[Memory]) -> float:
+    succeeded = failed = 0.0
+    for memory in memories:
+        weight = ((memory.likeness - ALIKE) / (1 - ALIKE)) ** 2
+        most = _MOST_COUNTED / max(_MOST_COUNTED, memory.succeeded + memory.failed)
+        succeeded += weight * memory.succeeded * most
+        # What failed once on something half alike is a warning in full.
+        failed += math.sqrt(weight) * memory.failed * most
+    likeness = max(memory.likeness for memory in memories)
+    return lower_bound(succeeded, failed) * (0.6 + 0.4 * min(1.0, (likeness - ALIKE) / 0.35))
