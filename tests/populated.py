@@ -72,6 +72,7 @@ async def populate(api) -> Alder:
         rule_id=rule["id"],
         host_id=host["id"],
     )
+    mine.put(**await _escalation(api, member["id"]))
     for place in ("one", "two"):
         body = {
             "check_type": "sandbox_process",
@@ -104,6 +105,7 @@ async def populate(api) -> Alder:
     provider = await command(api, "POST", "/identity-providers", named, api.owner(api.alder))
     mine.put(provider_id=provider["id"])
     await api.settle()
+    await _told(api)
     return mine
 
 
@@ -137,6 +139,39 @@ async def _work(api, incident_id, other_id) -> dict[str, str]:
         "view_id": view["id"],
         "bulk_id": bulk["id"],
     }
+
+
+async def _escalation(api, user_id) -> dict[str, str]:
+    """Have somebody on call, a channel that cannot send here, and a policy that tells it once."""
+    nobody = {"person": None, "begins": "2026-01-05T09:00:00Z", "ends": "2026-01-06T09:00:00Z"}
+    rota = {"name": CANARY, "time_zone": "Europe/Berlin", "layers": [], "overrides": [nobody]}
+    schedule = await command(api, "POST", "/escalation/schedules", rota)
+    by_mail = {"name": CANARY, "settings": {"kind": "email", "to": ["on-call@example.org"]}}
+    channel = await command(api, "POST", "/escalation/channels", by_mail)
+    step = {"targets": [{"channel_id": channel["id"]}], "wait_seconds": 0}
+    policy = await command(api, "POST", "/escalation/policies", {"name": CANARY, "steps": [step]})
+    async with api.platform.database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO oncall_contacts (tenant_id, user_id, document, updated_by) VALUES ($1, $2, $3, 'system:test')",
+            api.alder.id,
+            user_id,
+            f'{{"slack": "{CANARY}"}}',
+        )
+        await connection.execute(
+            "INSERT INTO escalation_callbacks (tenant_id, channel_id, key) VALUES ($1, $2, $3)",
+            api.alder.id,
+            channel["id"],
+            CANARY,
+        )
+    return {"schedule_id": schedule["id"], "channel_id": channel["id"], "policy_id": policy["id"]}
+
+
+async def _told(api) -> None:
+    """Wait until nobody is still to be told anything."""
+    headers = api.alder.headers()
+    for state in ("queued", "sending"):
+        path = f"/api/v1/escalation/deliveries?state={state}"
+        await api.eventually(path, headers, lambda answer: not answer["items"])
 
 
 async def _partner(api) -> str:

@@ -11,6 +11,8 @@ MATRIX = {
     "incidents:write": "11111...",
     "exceptions:write": "1111...1",
     "approvals:decide": "1111....",
+    "escalation:read": "1111111.",
+    "escalation:write": "111.....",
     "rules:read": "1111111.",
     "rules:write": "111.....",
     "playbooks:read": "1111111.",

@@ -18,6 +18,7 @@ LISTS_OF_PLATFORM = {
 METHODS = ("get", "post", "put", "patch", "delete")
 
 OTHER = uuid4()
+ROTA = {"name": "mine now", "time_zone": "UTC", "layers": []}
 BODIES = {
     ("post", "/api/v1/tenants/{tenant_id}/erase"): {"confirm": "mine-now"},
     ("patch", "/api/v1/api-keys/{key_id}"): {"name": "mine now"},
@@ -47,6 +48,21 @@ BODIES = {
     ("post", "/api/v1/incidents/{incident_id}/unmerge"): {"reason": "mine now"},
     ("post", "/api/v1/incidents/{incident_id}/split"): {"exception_ids": [str(OTHER)], "reason": "mine now"},
     ("patch", "/api/v1/incidents/views/{view_id}"): {"name": "mine now", "version": 1},
+    ("post", "/api/v1/incidents/{incident_id}/acknowledge"): {},
+    ("post", "/api/v1/incidents/{incident_id}/hand-over"): {"to": str(OTHER), "reason": "mine now"},
+    ("put", "/api/v1/escalation/schedules/{schedule_id}"): {**ROTA, "version": 1},
+    ("post", "/api/v1/escalation/schedules/{schedule_id}/calendar"): {"ics": "BEGIN:VCALENDAR", "version": 1},
+    ("put", "/api/v1/escalation/channels/{channel_id}"): {
+        "name": "mine now",
+        "settings": {"kind": "email"},
+        "version": 1,
+    },
+    ("put", "/api/v1/escalation/policies/{policy_id}"): {
+        "name": "mine now",
+        "steps": [{"targets": [{"channel_id": str(OTHER)}]}],
+        "version": 1,
+    },
+    ("put", "/api/v1/escalation/contacts/{user_id}"): {"slack": "U0MINENOW"},
     ("patch", "/api/v1/rules/{rule_id}"): {"enabled": False, "version": 1},
     ("post", "/api/v1/rules/{rule_id}/restore"): {"to": 1, "version": 1},
     ("put", "/api/v1/rules/{rule_id}"): {**RULE, "title": "mine now", "version": 1},

@@ -20,6 +20,7 @@ FEATURES: Final = (
     "packs",
     "incidents",
     "healing",
+    "healing.escalation",
     "tools",
     "evidence",
     "trust",

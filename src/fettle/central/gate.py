@@ -31,8 +31,10 @@ OPEN: Final = frozenset(
 )
 """The only paths below ``/api`` that nobody in particular may ask; compared whole, never by prefix."""
 
-_OPEN_OF_ONE: Final = re.compile(r"/api/v1/auth/oidc/[0-9a-fA-F-]{36}/start")
-"""The one such path that names something; compared whole, too."""
+_OPEN_OF_ONE: Final = re.compile(
+    r"/api/v1/(?:auth/oidc/[0-9a-fA-F-]{36}/start|hooks/escalation/[0-9a-fA-F-]{36}/(?:slack|pagerduty))"
+)
+"""Such paths that name something, compared whole, too; what channels send back is signed."""
 
 
 class Gate:

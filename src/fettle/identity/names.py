@@ -69,6 +69,19 @@ async def people_who_may(session: AsyncSession, tenant_id: UUID, permission: str
     return list(may.values())
 
 
+async def permissions_of_person(session: AsyncSession, tenant_id: UUID, user_id: UUID) -> frozenset[str]:
+    """Return what a person may do in a tenant; nothing for whoever does not belong to it.
+
+    Args:
+        session: With the tenant bound.
+        tenant_id: The tenant.
+        user_id: The person.
+    """
+    rows = await session.execute(_PEOPLE, {"tenant_id": tenant_id, "limit": _MOST_PEOPLE})
+    held = [role_permissions(row.role, row.permissions) for row in rows if row.id == user_id]
+    return frozenset().union(*held)
+
+
 def _ids(actors: Collection[str], kind: str) -> list[UUID]:
     found = []
     for actor in actors:

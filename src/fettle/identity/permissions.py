@@ -11,6 +11,8 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "incidents:write": "Work incidents: assign, discuss, link, merge, split, resolve, close, reopen.",
         "exceptions:write": "Report that something is out of order.",
         "approvals:decide": "Approve or reject a plan that waits for a person.",
+        "escalation:read": "See who is on call, escalation policies, channels and the log of messages.",
+        "escalation:write": "Change who is on call, escalation policies and channels, and test channels.",
         "rules:read": "See rules and ask why one fires.",
         "rules:write": "Create, change, enable and delete rules.",
         "playbooks:read": "See playbooks and their runs, with input and output.",
@@ -46,6 +48,7 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
 _VIEWER = frozenset(
     {
         "incidents:read",
+        "escalation:read",
         "rules:read",
         "playbooks:read",
         "tools:read",
@@ -69,6 +72,7 @@ _TENANT_ADMIN = (
     _OPERATOR
     | _AUDITOR
     | {
+        "escalation:write",
         "rules:write",
         "playbooks:write",
         "tools:write",

@@ -1,0 +1,168 @@
+"""On-call times as iCalendar (RFC 5545): a schedule's preview out, somebody else's calendar in as overrides; no I/O."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from dateutil.rrule import rrulestr  # type: ignore[import-untyped]  # it ships no types
+from icalendar import Calendar, Event
+
+from fettle.healing.escalation.schedules import Span
+
+MOST_EVENTS: Final = 2_000
+LONGEST_RULE: Final = 500
+HORIZON: Final = timedelta(days=366)
+"""How far ahead what returns is taken in."""
+
+
+class CalendarError(Exception):
+    """The text is no calendar that can be taken in; says why, without what stood in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One event of a calendar: from when to when somebody is on call.
+
+    Attributes:
+        who: An e-mail address of its attendees in lower case, else its summary.
+    """
+
+    who: str
+    begins: datetime
+    ends: datetime
+
+
+def write(
+    name: str, schedule_id: UUID, spans: Sequence[Span], people: Mapping[UUID, str], now: datetime
+) -> bytes:
+    """Return spans of a schedule as a calendar; gaps stand in it as what they are.
+
+    Args:
+        name: Of the schedule.
+        schedule_id: The schedule's.
+        spans: Who is on call when.
+        people: Names by id.
+        now: When it is written.
+    """
+    calendar = Calendar()
+    calendar.add("prodid", "-//Fettle//on call//EN")
+    calendar.add("version", "2.0")
+    calendar.add("x-wr-calname", name)
+    for span in spans:
+        event = Event()
+        who = "Nobody is on call" if span.person is None else people.get(span.person, "Somebody who left")
+        event.add("uid", f"{span.begins:%Y%m%dT%H%M%SZ}-{schedule_id}@fettle")
+        event.add("dtstamp", now)
+        event.add("dtstart", span.begins)
+        event.add("dtend", span.ends)
+        event.add("summary", f"{who} ({name})")
+        event.add("transp", "TRANSPARENT")
+        calendar.add_component(event)
+    return bytes(calendar.to_ical())
+
+
+def read(text: str, zone: ZoneInfo, now: datetime) -> list[Shift]:
+    """Return the shifts of a calendar that are not over yet, at most a year ahead, in order.
+
+    Args:
+        text: The calendar.
+        zone: For times that name no zone.
+        now: The present.
+
+    Raises:
+        CalendarError: It is no calendar, or there is too much in it.
+    """
+    try:
+        calendar = Calendar.from_ical(text)
+        found: list[Shift] = []
+        for event in calendar.walk("VEVENT"):
+            for shift in _shifts(event, zone, now):
+                found.append(shift)
+                if len(found) > MOST_EVENTS:
+                    raise CalendarError(f"there are more than {MOST_EVENTS} shifts in it")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError):
+        raise CalendarError("it is not an iCalendar text (RFC 5545)") from None
+    return sorted(found, key=lambda shift: (shift.begins, shift.ends))
+
+
+def _shifts(event: Any, zone: ZoneInfo, now: datetime) -> Iterator[Shift]:
+    if str(event.get("STATUS", "")).upper() == "CANCELLED" or event.get("DTSTART") is None:
+        return
+    begins = _local(event.get("DTSTART").dt, zone)
+    lasts = _length(event, begins, zone)
+    if lasts <= timedelta(0):
+        return
+    left_out = _left_out(event, zone)
+    for start in _starts(event, begins, lasts, now):
+        if start in left_out:
+            continue
+        shift = Shift(_who(event), start.astimezone(UTC), (start + lasts).astimezone(UTC))
+        if shift.ends > now:
+            yield shift
+
+
+def _starts(event: Any, begins: datetime, lasts: timedelta, now: datetime) -> Iterator[datetime]:
+    """Return when an event begins, each time, in its own zone: what returns does so by the clock on the wall."""
+    rule = event.get("RRULE")
+    if rule is None:
+        yield begins
+        return
+    text = rule.to_ical().decode()
+    if len(text) > LONGEST_RULE or "SECONDLY" in text.upper() or "MINUTELY" in text.upper():
+        raise CalendarError("what returns more often than every hour is no shift")
+    zone = begins.tzinfo
+    naive = begins.replace(tzinfo=None)
+    parts = [
+        part if not part.upper().startswith("UNTIL=") else _until(part, zone) for part in text.split(";")
+    ]
+    earliest = (now - lasts - timedelta(days=1)).astimezone(zone).replace(tzinfo=None)
+    latest = (now + HORIZON).astimezone(zone).replace(tzinfo=None)
+    for count, start in enumerate(rrulestr(";".join(parts), dtstart=naive)):
+        if start > latest:
+            return
+        if count > 50 * MOST_EVENTS:
+            raise CalendarError("a shift in it returns too often")
+        if start >= earliest:
+            yield start.replace(tzinfo=zone)
+
+
+def _until(part: str, zone: Any) -> str:
+    value = part.partition("=")[2]
+    if not value.endswith("Z"):
+        return part
+    moment = datetime.strptime(value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return f"UNTIL={moment.astimezone(zone):%Y%m%dT%H%M%S}"
+
+
+def _left_out(event: Any, zone: ZoneInfo) -> set[datetime]:
+    listed = event.get("EXDATE")
+    if listed is None:
+        return set()
+    groups = listed if isinstance(listed, list) else [listed]
+    return {_local(one.dt, zone) for group in groups for one in group.dts}
+
+
+def _length(event: Any, begins: datetime, zone: ZoneInfo) -> timedelta:
+    if event.get("DTEND") is not None:
+        return _local(event.get("DTEND").dt, zone) - begins
+    if event.get("DURATION") is not None:
+        lasts = event.get("DURATION").dt
+        return lasts if isinstance(lasts, timedelta) else timedelta(0)
+    return timedelta(days=1) if not isinstance(event.get("DTSTART").dt, datetime) else timedelta(0)
+
+
+def _local(value: date, zone: ZoneInfo) -> datetime:
+    if not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=zone)
+    return value if value.tzinfo is not None else value.replace(tzinfo=zone)
+
+
+def _who(event: Any) -> str:
+    attendee = event.get("ATTENDEE")
+    first = attendee[0] if isinstance(attendee, list) and attendee else attendee
+    if first is not None and str(first).lower().startswith("mailto:"):
+        return str(first)[len("mailto:") :].strip().lower()
+    return str(event.get("SUMMARY", "")).strip()

@@ -1,0 +1,82 @@
+"""Channels that are not HTTP of ours: mail over SMTP, and text messages by whatever an installation plugs in."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fettle.healing.escalation import rendering
+from fettle.healing.escalation.channels import SMS_PART, Channel, DeliveryFailed, Sending
+from fettle.healing.escalation.channels_http import (
+    PagerDuty,
+    SendGrid,
+    Slack,
+    Teams,
+    Webhook,
+    addresses,
+)
+from fettle.kernel import mail
+from fettle.kernel.mail import Mail, MailRefused
+from fettle.kernel.settings import SettingsError
+
+
+class Email:
+    """Mail by the installation's mail server; a repeated mail has the same Message-ID."""
+
+    async def send(self, sending: Sending) -> Mapping[str, Any]:
+        """Send one mail to each address."""
+        notice = sending.notice
+        sent = 0
+        for number, address in enumerate(addresses(sending)):
+            letter = Mail(
+                to=address,
+                subject=rendering.subject(notice),
+                text=notice.text(),
+                html=rendering.mail_html(notice),
+                message_id=f"{notice.message_id}.{number}",
+            )
+            try:
+                await mail.send(sending.platform.settings, letter)
+            except MailRefused as error:
+                raise DeliveryFailed(
+                    "mail", error.reason, again=not error.permanent, may_have_arrived=sent > 0
+                ) from None
+            except SettingsError:
+                raise DeliveryFailed("no_mail_server", "no mail server is set up", again=False) from None
+            sent += 1
+        return {"mails": sent}
+
+
+class Sms:
+    """Text messages by the provider that the installation plugged in."""
+
+    async def send(self, sending: Sending) -> Mapping[str, Any]:
+        """Send one text to each number."""
+        provider = sending.platform.parts.get(SMS_PART)
+        if provider is None:
+            raise DeliveryFailed(
+                "no_provider", "this installation has no provider of text messages", again=False
+            )
+        person = sending.recipient
+        numbers = [person.contact["phone"]] if person and "phone" in person.contact else []
+        numbers = numbers or ([] if person else list(sending.settings["to"]))
+        if not numbers:
+            raise DeliveryFailed("no_recipient", "nobody's number is known", again=False)
+        notice = sending.notice
+        ids = [
+            await provider.send(
+                number=number, text=rendering.sms(notice), idempotency_key=f"{notice.message_id}.{index}"
+            )
+            for index, number in enumerate(numbers)
+        ]
+        return {"ids": ids}
+
+
+CHANNELS: Final[Mapping[str, Channel]] = {
+    "slack": Slack(),
+    "teams": Teams(),
+    "pagerduty": PagerDuty(),
+    "email": Email(),
+    "sendgrid": SendGrid(),
+    "webhook": Webhook(),
+    "sms": Sms(),
+}
+"""Every kind by its name."""

@@ -1,0 +1,339 @@
+"""HTTP of escalation: on-call schedules, policies, contacts, the log of messages, and what people do."""
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from fettle.healing.escalation import acting, calendars, routes_channels, schemas, service
+from fettle.healing.escalation.models import EscalationPolicy, OnCallSchedule
+from fettle.healing.escalation.schedules import LONGEST_PREVIEW, Span, gaps
+from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
+from fettle.identity.audit import record
+from fettle.identity.names import names_of, people_who_may
+from fettle.incidents import queries
+from fettle.incidents.commands import By
+from fettle.incidents.wording import clean
+from fettle.kernel.clock import utcnow
+from fettle.kernel.errors import FieldError, Invalid
+from fettle.kernel.http.pages import Page, Paging
+from fettle.kernel.http.routes import StrictRoute
+
+router = APIRouter(route_class=StrictRoute, tags=["escalation"])
+router.include_router(routes_channels.router)
+
+Reader = Annotated[Access, Depends(require("escalation:read"))]
+Writer = Annotated[Access, Depends(require("escalation:write"))]
+Handler = Annotated[Access, Depends(require("incidents:write"))]
+IncidentReader = Annotated[Access, Depends(require("incidents:read"))]
+_MOST_SHOWN = 200
+
+
+@router.get("/escalation/on-call")
+async def list_on_call(access: Reader, session: TenantSession) -> schemas.OnCallList:
+    """Say who is on call now, by every schedule."""
+    rows = await service.listed(session, OnCallSchedule, access.tenant_id, after=None, limit=service.MOST)
+    found = [(row, *service.now_on_call(row.document)) for row in rows]
+    people = await _people(session, access, [person for _, person, _ in found])
+    items = [
+        schemas.OnCallNow(schedule_id=row.id, schedule=row.name, person=_person(who, people), until=until)
+        for row, who, until in found
+    ]
+    return schemas.OnCallList(items=items)
+
+
+@router.get("/escalation/schedules")
+async def list_schedules(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.ScheduleOut]:
+    """List on-call schedules, each with the gaps of the next four weeks."""
+    rows = await service.listed(
+        session, OnCallSchedule, access.tenant_id, after=_after(paging), limit=paging.limit + 1
+    )
+    page, cursor = paging.cut(rows, lambda row: (row.id,))
+    return Page(items=[_schedule(row) for row in page], next_cursor=cursor)
+
+
+@router.post("/escalation/schedules", status_code=201)
+async def create_schedule(
+    body: schemas.ScheduleBody, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas.ScheduleOut:
+    """Add an on-call schedule."""
+    fields = await _schedule_fields(session, access, body)
+    made = await service.create(session, OnCallSchedule, access.tenant_id, fields)
+    await record(session, who, "schedule.created", tenant_id=access.tenant_id, target=("schedule", made.id),
+                 after=fields)  # fmt: skip
+    return _schedule(made)
+
+
+@router.get("/escalation/schedules/{schedule_id}")
+async def show_schedule(schedule_id: UUID, access: Reader, session: TenantSession) -> schemas.ScheduleOut:
+    """Show one on-call schedule."""
+    return _schedule(await service.find(session, OnCallSchedule, access.tenant_id, schedule_id))
+
+
+@router.put("/escalation/schedules/{schedule_id}")
+async def change_schedule(
+    schedule_id: UUID, body: schemas.ScheduleChange, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas.ScheduleOut:
+    """Put another schedule in the place of one; whoever is on call by it is asked for when a step is due."""
+    before = (await service.find(session, OnCallSchedule, access.tenant_id, schedule_id)).document
+    fields = await _schedule_fields(session, access, body)
+    changed = await service.change(
+        session, OnCallSchedule, access.tenant_id, schedule_id, fields, version=body.version
+    )
+    await record(session, who, "schedule.changed", tenant_id=access.tenant_id, target=("schedule", schedule_id),
+                 before=before, after=fields)  # fmt: skip
+    return _schedule(changed)
+
+
+@router.delete("/escalation/schedules/{schedule_id}", status_code=204)
+async def delete_schedule(schedule_id: UUID, access: Writer, session: TenantSession, who: CurrentWho) -> None:
+    """Delete a schedule that no policy names."""
+    gone = await service.remove(session, OnCallSchedule, access.tenant_id, schedule_id)
+    await record(session, who, "schedule.deleted", tenant_id=access.tenant_id, target=("schedule", schedule_id),
+                 before=gone.document)  # fmt: skip
+
+
+@router.get("/escalation/schedules/{schedule_id}/preview")
+async def preview_schedule(
+    schedule_id: UUID,
+    access: Reader,
+    session: TenantSession,
+    days: Annotated[int, Query(ge=1, le=LONGEST_PREVIEW.days, description="From now on.")] = 28,
+) -> schemas.PreviewOut:
+    """Show who is on call when, and where nobody is."""
+    row = await service.find(session, OnCallSchedule, access.tenant_id, schedule_id)
+    return await _previewed(session, access, _ahead(row, days))
+
+
+@router.post("/escalation/schedules/preview")
+async def preview_draft(
+    body: schemas.ScheduleBody, access: Reader, session: TenantSession
+) -> schemas.PreviewOut:
+    """Show the next four weeks of a schedule that is not kept yet; changes nothing."""
+    document = body.model_dump(mode="json", exclude={"name"})
+    now = utcnow()
+    return await _previewed(session, access, service.looked_ahead(document, now, now + timedelta(days=28)))
+
+
+@router.get("/escalation/schedules/{schedule_id}/calendar.ics", response_class=Response)
+async def export_calendar(
+    schedule_id: UUID,
+    access: Reader,
+    session: TenantSession,
+    days: Annotated[int, Query(ge=1, le=LONGEST_PREVIEW.days)] = 90,
+) -> Response:
+    """Return who is on call when as iCalendar."""
+    row = await service.find(session, OnCallSchedule, access.tenant_id, schedule_id)
+    spans = _ahead(row, days)
+    people = await _people(session, access, [span.person for span in spans])
+    text = calendars.write(row.name, row.id, spans, people, utcnow())
+    headers = {"Content-Disposition": 'attachment; filename="on-call.ics"'}
+    return Response(text, media_type="text/calendar", headers=headers)
+
+
+@router.post("/escalation/schedules/{schedule_id}/calendar")
+async def import_calendar(
+    schedule_id: UUID, body: schemas.CalendarIn, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas.ImportOut:
+    """Take a calendar in: its shifts become the overrides from now on."""
+    row = await service.find(session, OnCallSchedule, access.tenant_id, schedule_id)
+    taken, unknown, changed = await service.take_calendar(
+        session, row, body.ics, version=body.version, actor=access.actor
+    )
+    await record(session, who, "schedule.calendar_taken", tenant_id=access.tenant_id,
+                 target=("schedule", schedule_id), after={"taken": taken, "unknown": len(unknown)})  # fmt: skip
+    return schemas.ImportOut(taken=taken, unknown=unknown, version=changed.version)
+
+
+@router.get("/escalation/policies")
+async def list_policies(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.PolicyOut]:
+    """List escalation policies; of those that fit an incident, the lowest position holds."""
+    rows = await service.listed(
+        session, EscalationPolicy, access.tenant_id, after=_after(paging), limit=paging.limit + 1
+    )
+    page, cursor = paging.cut(rows, lambda row: (row.id,))
+    return Page(items=[schemas.PolicyOut.model_validate(row) for row in page], next_cursor=cursor)
+
+
+@router.post("/escalation/policies", status_code=201)
+async def create_policy(
+    body: schemas.PolicyBody, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas.PolicyOut:
+    """Add an escalation policy; it holds for what is escalated from now on."""
+    fields = await _policy_fields(session, access, body)
+    made = await service.create(session, EscalationPolicy, access.tenant_id, fields)
+    await record(session, who, "escalation_policy.created", tenant_id=access.tenant_id,
+                 target=("escalation_policy", made.id), after=fields)  # fmt: skip
+    return schemas.PolicyOut.model_validate(made)
+
+
+@router.get("/escalation/policies/{policy_id}")
+async def show_policy(policy_id: UUID, access: Reader, session: TenantSession) -> schemas.PolicyOut:
+    """Show one escalation policy."""
+    found = await service.find(session, EscalationPolicy, access.tenant_id, policy_id)
+    return schemas.PolicyOut.model_validate(found)
+
+
+@router.put("/escalation/policies/{policy_id}")
+async def change_policy(
+    policy_id: UUID, body: schemas.PolicyChange, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas.PolicyOut:
+    """Put another policy in the place of one; what is under way goes on by the old one."""
+    before = (await service.find(session, EscalationPolicy, access.tenant_id, policy_id)).document
+    fields = await _policy_fields(session, access, body)
+    changed = await service.change(
+        session, EscalationPolicy, access.tenant_id, policy_id, fields, version=body.version
+    )
+    await record(session, who, "escalation_policy.changed", tenant_id=access.tenant_id,
+                 target=("escalation_policy", policy_id), before=before, after=fields)  # fmt: skip
+    return schemas.PolicyOut.model_validate(changed)
+
+
+@router.delete("/escalation/policies/{policy_id}", status_code=204)
+async def delete_policy(policy_id: UUID, access: Writer, session: TenantSession, who: CurrentWho) -> None:
+    """Delete an escalation policy; what is under way goes on by it."""
+    gone = await service.remove(session, EscalationPolicy, access.tenant_id, policy_id)
+    await record(session, who, "escalation_policy.deleted", tenant_id=access.tenant_id,
+                 target=("escalation_policy", policy_id), before=gone.document)  # fmt: skip
+
+
+@router.get("/escalation/contacts")
+async def list_contacts(
+    access: Annotated[Access, Depends(require("escalation:read", reads="contacts.listed"))],
+    session: TenantSession,
+) -> schemas.ContactList:
+    """List the people who may be on call and how channels reach them."""
+    known = await service.contacts(session, access.tenant_id)
+    people = await people_who_may(session, access.tenant_id, "incidents:write")
+    items = [
+        schemas.ContactOut(person=schemas.PersonRef(id=one.id, name=one.name), **known.get(one.id, {}))
+        for one in people
+    ]
+    return schemas.ContactList(items=items)
+
+
+@router.put("/escalation/contacts/{user_id}", status_code=204)
+async def put_contact(
+    user_id: UUID, body: schemas.ContactIn, access: Writer, session: TenantSession, who: CurrentWho
+) -> None:
+    """Say how channels reach a person, and by which ids they are known there."""
+    document = body.model_dump(exclude_none=True)
+    await service.put_contact(session, access.tenant_id, user_id, document, actor=access.actor)
+    await record(session, who, "contact.changed", tenant_id=access.tenant_id, target=("user", user_id),
+                 after={"ways": sorted(document)})  # fmt: skip
+
+
+@router.get("/incidents/{incident_id}/escalation")
+async def show_escalation(
+    incident_id: UUID, access: IncidentReader, session: TenantSession
+) -> schemas.IncidentEscalation:
+    """Show whom an incident was told to, what came of each message, and what is due next."""
+    await queries.one(session, access.tenant_id, incident_id)
+    clock = await service.clock_of(session, access.tenant_id, incident_id)
+    rows = await service.log(session, access.tenant_id, incident_id=incident_id, limit=_MOST_SHOWN)
+    return schemas.IncidentEscalation(
+        escalation=schemas.EscalationOut.model_validate(clock) if clock else None,
+        deliveries=[schemas.DeliveryOut.model_validate(row) for row in rows],
+    )
+
+
+@router.post("/incidents/{incident_id}/acknowledge", status_code=202)
+async def acknowledge_incident(
+    incident_id: UUID, body: schemas.AcknowledgeIn, access: Handler, session: TenantSession, who: CurrentWho
+) -> schemas.Commanded:
+    """Say that one has an incident in hand: nobody else is told."""
+    await acting.acknowledge(session, access.tenant_id, By.of(access), incident_id, is_taken=body.take)
+    await record(session, who, "incident.acknowledged", tenant_id=access.tenant_id,
+                 target=("incident", incident_id))  # fmt: skip
+    return _commanded(incident_id)
+
+
+@router.post("/incidents/{incident_id}/hand-over", status_code=202)
+async def hand_incident_over(
+    incident_id: UUID,
+    body: schemas.HandOverIn,
+    platform: CurrentPlatform,
+    access: Handler,
+    session: TenantSession,
+    who: CurrentWho,
+) -> schemas.Commanded:
+    """Give an incident to another person, who is told at once."""
+    reason = await clean(platform, access.tenant_id, body.reason)
+    await acting.hand_over(session, access.tenant_id, By.of(access), incident_id, to=body.to, reason=reason)
+    await record(session, who, "incident.handed_over", tenant_id=access.tenant_id,
+                 target=("incident", incident_id), after={"to": str(body.to), "reason": reason})  # fmt: skip
+    return _commanded(incident_id)
+
+
+async def _schedule_fields(
+    session: TenantSession, access: Access, body: schemas.ScheduleBody
+) -> dict[str, object]:
+    people = [
+        (f"/layers/{number}/people/{place}", person)
+        for number, layer in enumerate(body.layers)
+        for place, person in enumerate(layer.people)
+    ]
+    people += [(f"/overrides/{n}/person", one.person) for n, one in enumerate(body.overrides) if one.person]
+    await service.check_people(session, access.tenant_id, people)
+    document = body.model_dump(mode="json", exclude={"name", "version"})
+    return {"name": body.name, "document": document, "updated_by": access.actor}
+
+
+async def _policy_fields(
+    session: TenantSession, access: Access, body: schemas.PolicyBody
+) -> dict[str, object]:
+    document = body.model_dump(mode="json", exclude={"name", "version", "enabled", "position"})
+    await service.check_targets(session, access.tenant_id, document)
+    if all(step.wait_seconds == 0 for step in body.steps) and body.repeats:
+        fault = FieldError("/steps", "must wait somewhere, or all repeats are told at once")
+        raise Invalid("The policy never waits for an acknowledgement.", errors=[fault])
+    return {
+        "name": body.name,
+        "enabled": body.enabled,
+        "position": body.position,
+        "document": document,
+        "updated_by": access.actor,
+    }
+
+
+async def _previewed(session: TenantSession, access: Access, spans: list[Span]) -> schemas.PreviewOut:
+    people = await _people(session, access, [span.person for span in spans])
+
+    def shown(found: list[Span]) -> list[schemas.SpanOut]:
+        return [
+            schemas.SpanOut(begins=span.begins, ends=span.ends, person=_person(span.person, people))
+            for span in found
+        ]
+
+    return schemas.PreviewOut(items=shown(spans), gaps=shown(gaps(spans)))
+
+
+async def _people(session: TenantSession, access: Access, ids: list[UUID | None]) -> dict[UUID, str]:
+    wanted = {person for person in ids if person is not None}
+    names = await names_of(session, access.tenant_id, [f"user:{person}" for person in wanted])
+    return {person: names[f"user:{person}"] for person in wanted if f"user:{person}" in names}
+
+
+def _person(person: UUID | None, people: dict[UUID, str]) -> schemas.PersonRef | None:
+    return None if person is None else schemas.PersonRef(id=person, name=people.get(person))
+
+
+def _ahead(row: OnCallSchedule, days: int) -> list[Span]:
+    now = utcnow().replace(second=0, microsecond=0)
+    return service.looked_ahead(row.document, now, now + timedelta(days=days))
+
+
+def _schedule(row: OnCallSchedule) -> schemas.ScheduleOut:
+    shown = schemas.ScheduleOut.model_validate(row)
+    shown.warnings = service.warnings_of(row.document)
+    return shown
+
+
+def _commanded(incident_id: UUID) -> schemas.Commanded:
+    return schemas.Commanded(id=incident_id, href=f"/api/v1/incidents/{incident_id}/escalation")
+
+
+def _after(paging: Paging) -> UUID | None:
+    after = paging.after(UUID)
+    return after[0] if after else None

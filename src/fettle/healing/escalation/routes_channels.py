@@ -1,0 +1,151 @@
+"""HTTP of channels: kept, tested, the log of their messages, and what they send back."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel
+
+from fettle.healing.escalation import callbacks, schemas, service
+from fettle.healing.escalation.callbacks import Received
+from fettle.healing.escalation.models import EscalationChannel
+from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, address_of, require
+from fettle.identity.audit import record
+from fettle.kernel.errors import Conflict
+from fettle.kernel.http.pages import Page, Paging
+from fettle.kernel.http.routes import StrictRoute
+
+router = APIRouter(route_class=StrictRoute, tags=["escalation"])
+
+Reader = Annotated[Access, Depends(require("escalation:read"))]
+Writer = Annotated[Access, Depends(require("escalation:write"))]
+
+
+class Taken(BaseModel):
+    """What came of what a channel sent back."""
+
+    said: str
+
+
+@router.get("/escalation/channels")
+async def list_channels(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.ChannelOut]:
+    """List channels; their secrets are named, never shown."""
+    after = paging.after(UUID)
+    rows = await service.listed(
+        session,
+        EscalationChannel,
+        access.tenant_id,
+        after=after[0] if after else None,
+        limit=paging.limit + 1,
+    )
+    page, cursor = paging.cut(rows, lambda row: (row.id,))
+    return Page(items=[_channel(row) for row in page], next_cursor=cursor)
+
+
+@router.post("/escalation/channels", status_code=201)
+async def create_channel(
+    body: schemas.ChannelBody, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas.ChannelOut:
+    """Add a channel; put its secrets in by `PUT /api/v1/secrets/{name}`."""
+    fields = {**_fields(body, access), "kind": body.settings.kind}
+    made = await service.create(session, EscalationChannel, access.tenant_id, fields)
+    await record(session, who, "channel.created", tenant_id=access.tenant_id, target=("channel", made.id),
+                 after=fields)  # fmt: skip
+    return _channel(made)
+
+
+@router.get("/escalation/channels/{channel_id}")
+async def show_channel(channel_id: UUID, access: Reader, session: TenantSession) -> schemas.ChannelOut:
+    """Show one channel."""
+    return _channel(await service.find(session, EscalationChannel, access.tenant_id, channel_id))
+
+
+@router.put("/escalation/channels/{channel_id}")
+async def change_channel(
+    channel_id: UUID, body: schemas.ChannelChange, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas.ChannelOut:
+    """Put other settings in the place of a channel's; messages that wait go by the new ones."""
+    before = await service.find(session, EscalationChannel, access.tenant_id, channel_id)
+    if before.kind != body.settings.kind:
+        raise Conflict(
+            f"The channel is of the kind {before.kind}. Make another one for {body.settings.kind}."
+        )
+    was = before.document
+    fields = _fields(body, access)
+    changed = await service.change(
+        session, EscalationChannel, access.tenant_id, channel_id, fields, version=body.version
+    )
+    await record(session, who, "channel.changed", tenant_id=access.tenant_id, target=("channel", channel_id),
+                 before=was, after=fields)  # fmt: skip
+    return _channel(changed)
+
+
+@router.delete("/escalation/channels/{channel_id}", status_code=204)
+async def delete_channel(channel_id: UUID, access: Writer, session: TenantSession, who: CurrentWho) -> None:
+    """Delete a channel that no policy names."""
+    gone = await service.remove(session, EscalationChannel, access.tenant_id, channel_id)
+    await record(session, who, "channel.deleted", tenant_id=access.tenant_id, target=("channel", channel_id),
+                 before=gone.document)  # fmt: skip
+
+
+@router.post("/escalation/channels/{channel_id}/test", status_code=202)
+async def try_channel(
+    channel_id: UUID, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas.Commanded:
+    """Send a message that says that it is a test; the log says what came of it."""
+    channel = await service.find(session, EscalationChannel, access.tenant_id, channel_id)
+    delivery_id = await service.queue_test(session, channel)
+    await record(session, who, "channel.tested", tenant_id=access.tenant_id, target=("channel", channel_id))
+    return schemas.Commanded(id=delivery_id, href=f"/api/v1/escalation/deliveries?channel_id={channel_id}")
+
+
+@router.get("/escalation/deliveries")
+async def list_deliveries(
+    access: Reader,
+    session: TenantSession,
+    paging: Paging,
+    incident_id: Annotated[UUID | None, Query(description="About this incident.")] = None,
+    channel_id: Annotated[UUID | None, Query(description="By this channel.")] = None,
+    state: Annotated[schemas.DeliveryState | None, Query(description="In this state.")] = None,
+) -> Page[schemas.DeliveryOut]:
+    """List messages, newest first: to whom, by what, how often tried, and what came of it."""
+    after = paging.after(int)
+    rows = await service.log(
+        session,
+        access.tenant_id,
+        incident_id=incident_id,
+        channel_id=channel_id,
+        state=state,
+        before=after[0] if after else None,
+        limit=paging.limit + 1,
+    )
+    page, cursor = paging.cut(rows, lambda row: (row.position,))
+    return Page(items=[schemas.DeliveryOut.model_validate(row) for row in page], next_cursor=cursor)
+
+
+@router.post("/hooks/escalation/{channel_id}/slack")
+async def take_slack(channel_id: UUID, request: Request, platform: CurrentPlatform) -> Taken:
+    """Take what was pressed in Slack: the request URL of the app's interactivity. Signed by the app's secret."""
+    return Taken(said=await callbacks.take_slack(platform, await _received(channel_id, request)))
+
+
+@router.post("/hooks/escalation/{channel_id}/pagerduty")
+async def take_pagerduty(channel_id: UUID, request: Request, platform: CurrentPlatform) -> Taken:
+    """Take what was done in PagerDuty: the address of a webhook subscription of version 3. Signed by its secret."""
+    return Taken(said=await callbacks.take_pagerduty(platform, await _received(channel_id, request)))
+
+
+async def _received(channel_id: UUID, request: Request) -> Received:
+    return Received(channel_id, dict(request.headers), await request.body(), address_of(request))
+
+
+def _fields(body: schemas.ChannelBody, access: Access) -> dict[str, object]:
+    document = body.settings.model_dump(mode="json", exclude={"kind"})
+    return {"name": body.name, "enabled": body.enabled, "document": document, "updated_by": access.actor}
+
+
+def _channel(row: EscalationChannel) -> schemas.ChannelOut:
+    shown = schemas.ChannelOut.model_validate(row)
+    if row.document.get("signing_secret" if row.kind == "slack" else "webhook_secret"):
+        shown.callback = f"/api/v1/hooks/escalation/{row.id}/{row.kind}"
+    return shown

@@ -1,0 +1,25 @@
+"""What escalation does on its own: it forgets what came back long ago, and messages of long ago."""
+
+from typing import Final
+
+from fettle.kernel.jobs import Schedule
+from fettle.kernel.platform import Platform
+
+MESSAGES_DAYS: Final = 400
+CALLBACKS_DAYS: Final = 7
+
+
+async def forget_old_messages(platform: Platform) -> None:
+    """Delete what nobody looks back at any more; of messages, their events stay."""
+    async with platform.database.raw_system() as connection:
+        await connection.execute(
+            "DELETE FROM escalation_callbacks WHERE received_at < now() - make_interval(days => $1)",
+            CALLBACKS_DAYS,
+        )
+        await connection.execute(
+            "DELETE FROM escalation_deliveries WHERE ended_at < now() - make_interval(days => $1)",
+            MESSAGES_DAYS,
+        )
+
+
+SCHEDULE: Final = [Schedule("escalation.forget_old_messages", 86_400.0, forget_old_messages)]
