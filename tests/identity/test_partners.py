@@ -197,6 +197,44 @@ async def test_a_person_taken_out_or_given_another_role_is_bound_by_it_at_once(
     assert (await client.get("/api/v1/users", headers=where)).status_code == 404
 
 
+async def test_a_tenants_audit_tells_who_joins_and_leaves_its_partner(
+    client, make_partner, employ, make_person, bearer, tenant, other_tenant
+):
+    partner = await make_partner(tenant)
+    await make_partner(other_tenant)
+    _, headers = await employ(partner)
+    person, _ = await employ(partner, "operator")
+    path = f"/partners/{partner}/members/{person.id}"
+    await command(client, "PATCH", path, {"role": "viewer"}, headers, 200)
+    await command(client, "DELETE", path, None, headers, 204)
+    invited = {"email": f"{uuid4().hex}@example.org", "role": "analyst"}
+    made = await command(client, "POST", f"/partners/{partner}/invitations", invited, headers, 201)
+    answer = {
+        "token": made["link"].rpartition("#")[2].rpartition("=")[2],
+        "name": "Ben",
+        "password": uuid4().hex,
+    }
+    await command(client, "POST", "/auth/invitations/accept", answer, {}, 200)
+
+    async def told(where):
+        admin = await bearer(await make_person({where: "tenant_admin"}), where)
+        items = (await command(client, "GET", "/audit?limit=100", None, admin))["items"]
+        return [
+            (one["action"], one["before"] and one["before"]["role"], one["after"] and one["after"]["role"])
+            for one in reversed(items)
+            if one["action"].startswith("partner_member.")
+        ]
+
+    assert await told(tenant) == [
+        ("partner_member.added", None, "partner_admin"),
+        ("partner_member.added", None, "operator"),
+        ("partner_member.role_changed", "operator", "viewer"),
+        ("partner_member.removed", "viewer", None),
+        ("partner_member.added", None, "analyst"),
+    ]
+    assert await told(other_tenant) == []
+
+
 async def test_the_last_administrator_of_a_partner_stays_one_even_when_two_are_taken_at_once(
     client, make_partner, employ
 ):

@@ -210,6 +210,35 @@ async def test_a_role_that_a_person_was_given_by_hand_stays_until_a_group_gives_
     assert await role_of(platform, tenant, known) == "tenant_admin"
 
 
+async def test_the_last_administrator_of_a_tenant_is_neither_taken_out_nor_given_less(
+    scim, platform, tenant, make_person
+):
+    by_hand = await make_person({tenant: "tenant_admin"})
+    found = await scim("GET", "/Users", params={"filter": f'userName eq "{by_hand.email}"'})
+    [admin] = found["Resources"]
+    path = f"/Users/{admin['id']}"
+    members = [{"value": admin["id"]}]
+    fewer = {"schemas": [GROUP], "displayName": "Viewer", "members": members}
+    refused = [
+        await scim("PATCH", path, operations({"op": "replace", "path": "active", "value": False}), 409),
+        await scim("PUT", path, person("eve"), 409),
+        await scim("DELETE", path, status=409),
+        await scim("POST", "/Groups", fewer, 409),
+    ]
+    assert {one["status"] for one in refused} == {"409"}
+    assert all("last administrator" in one["detail"] for one in refused)
+    assert (await scim("GET", path))["roles"][0]["value"] == "tenant_admin"
+
+    ann = await scim("POST", "/Users", person(), 201)
+    admins = {"schemas": [GROUP], "displayName": "Tenant Admin", "members": [{"value": ann["id"]}]}
+    group = f"/Groups/{(await scim('POST', '/Groups', admins, 201))['id']}"
+    await scim("DELETE", path, status=204)
+    await scim("DELETE", group, status=409)
+    await scim("PUT", group, admins | {"displayName": "Auditor"}, 409)
+    await scim("PATCH", group, operations({"op": "remove", "path": "members"}), 409)
+    assert await role_of(platform, tenant, ann) == "tenant_admin"
+
+
 async def test_deprovisioning_ends_access_at_once_and_no_more_than_this_tenants(
     client, platform, scim, tenant, other_tenant, make_person, bearer
 ):

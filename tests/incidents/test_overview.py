@@ -1,8 +1,12 @@
 """What the overviews say: of one tenant, and of all that somebody looks after."""
 
+from uuid import uuid4
+
 import pytest
+from sqlalchemy import text
 from tests.conftest import insert_tenant
 
+from fettle.identity.sign_in_policy import shut_to
 from fettle.incidents.overview import overview, overview_of_tenants
 from fettle.kernel.ids import new_id
 
@@ -88,6 +92,38 @@ async def test_each_caller_sees_the_tenants_whose_incidents_it_may_see(api_at_wo
     assert (await api.client.get(path)).status_code == 401
     strange = await api.client.get(f"{path}?cursor=nonsense", headers=api.owner())
     assert strange.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_there"),
+    [({"require_mfa": True}, False), ({"allowed_sign_in": ["oidc"]}, True), ({}, True)],
+    ids=["second factor", "a way, which binds members alone", "nothing"],
+)
+async def test_a_tenant_that_does_not_let_the_sign_in_in_is_not_among_them(api_at_work, policy, is_there):
+    api = api_at_work
+    client, headers = api.client, api.owner()
+    named = {"name": "Cedar", "slug": f"cedar-{uuid4().hex[:12]}"}
+    made = (await client.post("/api/v1/tenants", json=named, headers=headers)).json()["id"]
+    wanted = {"require_mfa": False, "session_hours": None, "allowed_sign_in": ["password"], **policy}
+    there = {**headers, "X-Tenant-ID": made}
+    answer = await client.put(f"/api/v1/tenants/{made}/security", json=wanted, headers=there)
+    assert answer.status_code == 200, answer.text
+    shown = (await client.get("/api/v1/overview/tenants?limit=200", headers=headers)).json()["items"]
+    assert (made in {item["tenant_id"] for item in shown}) is is_there
+
+
+async def test_a_member_does_not_see_a_tenant_that_allows_other_ways_to_sign_in(platform, tenant):
+    async with platform.database.tenant(tenant) as session:
+        await session.execute(
+            text(
+                "INSERT INTO sign_in_policies (tenant_id, require_mfa, allowed_sign_in, updated_at) "
+                "VALUES (:tenant, false, '{oidc}', now())"
+            ),
+            {"tenant": tenant},
+        )
+    assert tenant in await shut_to(platform, ["password", "totp"], partners=(), is_admin=False)
+    assert tenant not in await shut_to(platform, ["oidc"], partners=(), is_admin=False)
+    assert tenant not in await shut_to(platform, ["password"], partners=(), is_admin=True)
 
 
 async def test_the_timeline_begins_with_the_exceptions_that_made_the_incident(api_at_work):

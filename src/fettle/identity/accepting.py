@@ -184,6 +184,15 @@ async def _join(platform: Platform, token: str, user: User, *, is_new: bool, add
                 "invited_by": invitation.invited_by,
             },
         )
+        if joined and invitation.partner_id is not None:
+            await partners.record_in_each(
+                session,
+                Who(f"user:{user_id}", address),
+                "partner_member.added",
+                partner_id=invitation.partner_id,
+                user_id=user_id,
+                after=invitation.role,
+            )
     await authenticator(platform).revoke(f"user:{user_id}")
     return Accepted(place, invitation.email, invitation.tenant_id, invitation.partner_id, is_new)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fettle.identity import audit
 from fettle.identity.audit import Who
 from fettle.identity.authentication import Caller, authenticator
-from fettle.identity.models import User
+from fettle.identity.models import Tenant, User
 from fettle.identity.models_people import Partner, PartnerMember
 from fettle.identity.passwords import new_one_time_password, normal_email, passwords
 from fettle.identity.permissions import MEMBER_ROLES, permissions_of
@@ -226,7 +226,9 @@ async def add_person(
         user_id = created or (await session.scalars(select(User.id).where(User.email == email))).one()
         if not await join(session, partner_id, user_id, role):
             raise Conflict("They belong to this partner already. Remove them first to change their role.")
-        await _record_joining(session, who, partner_id, user_id, role)
+        await record_in_each(
+            session, who, "partner_member.added", partner_id=partner_id, user_id=user_id, after=role
+        )
         found = await session.execute(_people(partner_id).where(User.id == user_id))
         colleague = Colleague(*found.one())
     await authenticator(platform).revoke(f"user:{user_id}")
@@ -251,6 +253,42 @@ async def join(session: AsyncSession, partner_id: UUID, user_id: UUID, role: str
     return added is not None
 
 
+async def record_in_each(
+    session: AsyncSession,
+    who: Who,
+    action: str,
+    *,
+    partner_id: UUID,
+    user_id: UUID,
+    before: str | None = None,
+    after: str | None = None,
+) -> None:
+    """Tell the installation's audit and that of each of a partner's tenants what became of one of its people.
+
+    Args:
+        session: Of the system, in the transaction of the change.
+        who: Whose change it is.
+        action: ``partner_member.`` and what was done.
+        partner_id: The partner.
+        user_id: The person.
+        before: Their role until now.
+        after: Their role from now on.
+    """
+    tenants = await session.scalars(
+        select(Tenant.id).where(Tenant.partner_id == partner_id).order_by(Tenant.id)
+    )
+    for tenant_id in (None, *tenants.all()):
+        await audit.record(
+            session,
+            who,
+            action,
+            tenant_id=tenant_id,
+            target=("user", user_id),
+            before=None if before is None else {"partner_id": str(partner_id), "role": before},
+            after=None if after is None else {"partner_id": str(partner_id), "role": after},
+        )
+
+
 async def change_person(
     platform: Platform, caller: Caller, who: Who, partner_id: UUID, user_id: UUID, role: str
 ) -> Colleague:
@@ -271,14 +309,14 @@ async def change_person(
             .where(PartnerMember.partner_id == partner_id, PartnerMember.user_id == user_id)
             .values(role=role)
         )
-        await audit.record(
+        await record_in_each(
             session,
             who,
             "partner_member.role_changed",
-            tenant_id=None,
-            target=("user", user_id),
-            before={"partner_id": str(partner_id), "role": old},
-            after={"partner_id": str(partner_id), "role": role},
+            partner_id=partner_id,
+            user_id=user_id,
+            before=old,
+            after=role,
         )
         found = await session.execute(_people(partner_id).where(User.id == user_id))
         colleague = Colleague(*found.one())
@@ -304,28 +342,15 @@ async def remove_person(
                 PartnerMember.partner_id == partner_id, PartnerMember.user_id == user_id
             )
         )
-        await audit.record(
+        await record_in_each(
             session,
             who,
             "partner_member.removed",
-            tenant_id=None,
-            target=("user", user_id),
-            before={"partner_id": str(partner_id), "role": old},
+            partner_id=partner_id,
+            user_id=user_id,
+            before=old,
         )
     await authenticator(platform).revoke(f"user:{user_id}")
-
-
-async def _record_joining(
-    session: AsyncSession, who: Who, partner_id: UUID, user_id: UUID, role: str
-) -> None:
-    await audit.record(
-        session,
-        who,
-        "partner_member.added",
-        tenant_id=None,
-        target=("user", user_id),
-        after={"partner_id": str(partner_id), "role": role},
-    )
 
 
 async def _held_role(

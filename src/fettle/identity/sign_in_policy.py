@@ -28,6 +28,13 @@ _POLICY: Final = (
 )
 
 
+_SHUT: Final = """
+SELECT p.tenant_id FROM sign_in_policies p JOIN tenants t ON t.id = p.tenant_id
+WHERE (p.require_mfa AND $1::boolean)
+   OR ($2::text <> ALL (p.allowed_sign_in) AND NOT $4::boolean AND coalesce(t.partner_id <> ALL ($3::uuid[]), true))
+"""
+
+
 class SecondFactorRequired(Forbidden):
     """The tenant asks for a second factor, and this sign-in showed none."""
 
@@ -86,6 +93,21 @@ async def check(
         raise SecondFactorRequired(
             "This tenant asks for a second factor. Add one with POST /api/v1/me/totp or a passkey."
         )
+
+
+async def shut_to(
+    platform: Platform, methods: Sequence[str], *, partners: Collection[UUID], is_admin: bool
+) -> list[UUID]:
+    """Return the tenants whose policy does not let a sign-in in, as `check` would say for each."""
+    async with platform.database.raw_system() as connection:
+        rows = await connection.fetch(
+            _SHUT,
+            SECOND_FACTORS.isdisjoint(methods),
+            methods[0] if methods else None,
+            list(partners),
+            is_admin,
+        )
+    return [row["tenant_id"] for row in rows]
 
 
 async def policy_of(platform: Platform, tenant_id: UUID) -> Policy:

@@ -81,7 +81,7 @@ FROM ({_RECENT.format(tenant="bound.tenant_id", month="$2")}) AS recent
 # critical before high, before what waits for a person, before what is merely open.
 _TENANTS = f"""
 WITH seen AS (
-  SELECT id, name, slug FROM tenants WHERE $1::uuid[] IS NULL OR id = ANY($1)
+  SELECT id, name, slug FROM tenants WHERE ($1::uuid[] IS NULL OR id = ANY($1)) AND id <> ALL($9::uuid[])
 ), standing AS (
   SELECT i.tenant_id, jsonb_build_object(
            'critical', count(*) FILTER (WHERE severity = 'critical'), 'high', count(*) FILTER (WHERE severity = 'high'),
@@ -191,7 +191,12 @@ async def overview(database: Database, tenant_id: UUID, *, minutes_per_incident:
 
 
 async def overview_of_tenants(
-    database: Database, tenants: Collection[UUID] | None, *, after: tuple[int, UUID] | None, limit: int
+    database: Database,
+    tenants: Collection[UUID] | None,
+    *,
+    after: tuple[int, UUID] | None,
+    limit: int,
+    without: Collection[UUID] = (),
 ) -> list[tuple[int, TenantOverview]]:
     """Read an overview of tenants, the neediest first, each with its place in that order.
 
@@ -200,6 +205,7 @@ async def overview_of_tenants(
         tenants: Those that the caller may see; None for all.
         after: Place and id of the last one of the page before.
         limit: How many at most.
+        without: Those that do not let the caller's sign-in in.
     """
     async with database.raw_system() as connection:
         rows = await connection.fetch(
@@ -211,6 +217,7 @@ async def overview_of_tenants(
             limit,
             least_id(utcnow() - _MONTH - _LATE),
             least_id(utcnow() - _DAY),
+            list(without),
         )
     return [(row["need"], _tenant(row)) for row in rows]
 

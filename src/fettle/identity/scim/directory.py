@@ -1,6 +1,7 @@
 """A tenant's people and groups as its provider keeps them: memberships and roles follow, accounts stay."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.identity import audit
 from fettle.identity.audit import Who
+from fettle.identity.members import ADMIN_ROLE
 from fettle.identity.permissions import MEMBER_ROLES, permissions_of
 from fettle.identity.scim.errors import ScimProblem
 from fettle.identity.scim.resources import GroupIn, UserIn, group_out, role_named, user_out
@@ -64,6 +66,13 @@ _ROLES_OF_GROUPS: Final = """
 SELECT g.display_name FROM scim_group_members gm
 JOIN scim_groups g ON g.tenant_id = gm.tenant_id AND g.id = gm.group_id
 WHERE gm.tenant_id = $1 AND gm.member_id = $2
+"""
+
+
+# Locked in the order in which the tenant's own administrators lock them.
+_ADMINISTRATORS: Final = """
+SELECT m.user_id, u.disabled_at IS NULL AS enabled FROM memberships m JOIN users u ON u.id = m.user_id
+WHERE m.tenant_id = $1 AND m.role = $2 ORDER BY m.user_id FOR UPDATE OF m
 """
 
 
@@ -148,9 +157,15 @@ class Directory:
 
         Raises:
             NotFound: The tenant has no such user.
-            ScimProblem: Another user of the tenant has the userName.
+            ScimProblem: Another user of the tenant has the userName, or this is its last administrator.
         """
         connection = await driver(self.session)
+        async with self._keeping_an_administrator(connection):
+            return await self._change_user(connection, user_id, given)
+
+    async def _change_user(
+        self, connection: DriverConnection, user_id: UUID, given: UserIn
+    ) -> dict[str, Any]:
         row = await self._user_row(connection, user_id, locked=True)
         account, made = row["user_id"], row["made_account"]
         if given.user_name != row["user_name"]:
@@ -179,10 +194,12 @@ class Directory:
 
         Raises:
             NotFound: The tenant has no such user.
+            ScimProblem: They are the tenant's last administrator.
         """
         connection = await driver(self.session)
-        row = await self._user_row(connection, user_id, locked=True)
-        await self._deactivate(connection, row["user_id"])
+        async with self._keeping_an_administrator(connection):
+            row = await self._user_row(connection, user_id, locked=True)
+            await self._deactivate(connection, row["user_id"])
         await connection.execute(
             "DELETE FROM scim_users WHERE tenant_id = $1 AND id = $2", self.tenant_id, user_id
         )
@@ -193,7 +210,8 @@ class Directory:
         """Make a group; one that is called as a role gives its members that role.
 
         Raises:
-            ScimProblem: The tenant has a group of this name, or a member is no user of the tenant.
+            ScimProblem: The tenant has a group of this name, a member is no user of the tenant, or its last
+                administrator would be none any more.
         """
         connection = await driver(self.session)
         group_id = await connection.fetchval(
@@ -203,7 +221,8 @@ class Directory:
         )  # fmt: skip
         if group_id is None:
             raise ScimProblem(409, "The tenant has a group with this displayName.", "uniqueness")
-        await self._set_members(connection, group_id, [], given.members, lost=None)
+        async with self._keeping_an_administrator(connection):
+            await self._set_members(connection, group_id, [], given.members, lost=None)
         await self._tell_of_group("scim_group.created", group_id, None, given)
         return await self.group(group_id)
 
@@ -212,9 +231,16 @@ class Directory:
 
         Raises:
             NotFound: The tenant has no such group.
-            ScimProblem: Another group has this name, or a member is no user of the tenant.
+            ScimProblem: Another group has this name, a member is no user of the tenant, or the tenant's last
+                administrator would be none any more.
         """
         connection = await driver(self.session)
+        async with self._keeping_an_administrator(connection):
+            return await self._change_group(connection, group_id, given)
+
+    async def _change_group(
+        self, connection: DriverConnection, group_id: UUID, given: GroupIn
+    ) -> dict[str, Any]:
         row = await self._group_row(connection, group_id, locked=True)
         try:
             await connection.execute(
@@ -238,17 +264,36 @@ class Directory:
 
         Raises:
             NotFound: The tenant has no such group.
+            ScimProblem: The tenant's last administrator would be none any more.
         """
         connection = await driver(self.session)
-        row = await self._group_row(connection, group_id, locked=True)
-        were = [UUID(one["value"]) for one in row["members"]]
-        await connection.execute(
-            "DELETE FROM scim_groups WHERE tenant_id = $1 AND id = $2", self.tenant_id, group_id
-        )
-        for member in were:
-            await self._follow_groups(connection, member, lost=row["display_name"])
+        async with self._keeping_an_administrator(connection):
+            row = await self._group_row(connection, group_id, locked=True)
+            were = [UUID(one["value"]) for one in row["members"]]
+            await connection.execute(
+                "DELETE FROM scim_groups WHERE tenant_id = $1 AND id = $2", self.tenant_id, group_id
+            )
+            for member in were:
+                await self._follow_groups(connection, member, lost=row["display_name"])
         before = GroupIn(row["display_name"], row["external_id"], were)
         await self._tell_of_group("scim_group.deleted", group_id, before, None)
+
+    @asynccontextmanager
+    async def _keeping_an_administrator(self, connection: DriverConnection) -> AsyncIterator[None]:
+        """Refuse what takes the last administrator of the tenant away, whichever way it does so.
+
+        Raises:
+            ScimProblem: With 409; the transaction is undone with it.
+        """
+        were = await connection.fetch(_ADMINISTRATORS, self.tenant_id, ADMIN_ROLE)
+        yield
+        are = await connection.fetch(_ADMINISTRATORS, self.tenant_id, ADMIN_ROLE)
+        lost = {row["user_id"] for row in were} - {row["user_id"] for row in are}
+        if lost and not any(row["enabled"] for row in are):
+            raise ScimProblem(
+                409,
+                "This would take the tenant's last administrator. Give somebody else the role tenant_admin first.",
+            )
 
     async def _user_row(
         self, connection: DriverConnection, user_id: UUID, *, locked: bool = False
