@@ -14,16 +14,17 @@ _NO_LIMIT: Final = 2**62
 # The row is locked by its own update, so that of two calls that would go over the limit together one is refused.
 _RESERVE: Final = """
 INSERT INTO planner_usage AS u (tenant_id, calls, input_tokens, output_tokens, cost_micros)
-SELECT $1, 1, $2, $3, $4 WHERE $5 >= 1 AND $6 >= $2 + $3 AND $7 >= $4
-ON CONFLICT (tenant_id, day) DO UPDATE SET calls = u.calls + 1, input_tokens = u.input_tokens + $2,
-  output_tokens = u.output_tokens + $3, cost_micros = u.cost_micros + $4
+SELECT $1, 1, $2::bigint, $3::bigint, $4::bigint WHERE $5::bigint >= 1 AND $6::bigint >= $2 + $3 AND $7::bigint >= $4
+ON CONFLICT (tenant_id, day) DO UPDATE SET calls = u.calls + 1, input_tokens = u.input_tokens + excluded.input_tokens,
+  output_tokens = u.output_tokens + excluded.output_tokens, cost_micros = u.cost_micros + excluded.cost_micros
 WHERE u.calls + 1 <= $5 AND u.input_tokens + u.output_tokens + $2 + $3 <= $6 AND u.cost_micros + $4 <= $7
 RETURNING day
 """
 
 _CORRECT: Final = """
-UPDATE planner_usage SET input_tokens = greatest(0, input_tokens + $3), output_tokens = greatest(0, output_tokens + $4),
-  cost_micros = greatest(0, cost_micros + $5) WHERE tenant_id = $1 AND day = $2
+UPDATE planner_usage SET input_tokens = greatest(0, input_tokens + $3::bigint),
+  output_tokens = greatest(0, output_tokens + $4::bigint), cost_micros = greatest(0, cost_micros + $5::bigint)
+WHERE tenant_id = $1 AND day = $2
 """
 
 

@@ -28,7 +28,8 @@ ON CONFLICT (tenant_id, key) DO UPDATE SET choice = excluded.choice, answer = ex
 
 def cache_key(signature: str, candidates: Sequence[Candidate], providers: Sequence[str]) -> str:
     """Return what two questions must have in common for one answer."""
-    offered = [[one.key, one.title, one.description, dict(one.parameters)] for one in candidates]
+    ordered = sorted(candidates, key=lambda one: one.key)
+    offered = [[one.key, one.title, one.description, dict(one.parameters)] for one in ordered]
     parts = [signature, offered, list(providers)]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from fettle.healing.planner.vectors import embed, similarity
+from fettle.healing.planner.vectors import embed, gist, similarity
 from fettle.healing.planner.words import PLAYBOOK, RUNBOOK, Candidate
 from fettle.healing.plans import ROLLBACK_TOOL, RUNBOOK_TOOL, Packs
 from fettle.packs.tool_policy import fits, refused_tools
@@ -37,7 +37,7 @@ def candidates(
         for candidate in (*_runbooks(packs, policy, chosen, incident), *_playbooks(packs, policy, chosen))
         if candidate.key not in failed and not _is_off(candidate, packs, disabled)
     ]
-    wanted = embed(" ".join(str(incident.get(name) or "") for name in ("check_type", "title", "summary")))
+    wanted = embed(gist(incident))
     likeness = {one.key: similarity(wanted, embed(_text(one))) for one in found}
     found.sort(key=lambda one: (-likeness[one.key], one.key))
     return found[:MOST]

@@ -207,9 +207,10 @@ class Planner:
         if isinstance(value, dict) and "parameters" in value:
             value = {**value, "parameters": course.mask.reveal(value["parameters"])}
         try:
-            return read_answer(value, course.question.candidates, course.question.incident)
+            answer = read_answer(value, course.question.candidates, course.question.incident)
         except AnswerError as error:
             raise ProviderError("malformed", str(error), retryable=True) from None
+        return replace(answer, reasoning=course.mask.redact(answer.reasoning))
 
     async def _from_cache(self, course: _Course, sure: float) -> L2Decision | None:
         question = course.question

@@ -110,10 +110,14 @@ def _prices(settings: Settings) -> dict[str, Price]:
             price = Price(Decimal(first), Decimal(second))
         except InvalidOperation:
             price = Price(Decimal(-1))
-        if not model or not (price.input_usd >= 0 and price.output_usd >= 0):
+        if not model or not (_is_price(price.input_usd) and _is_price(price.output_usd)):
             raise SettingsError(
                 "FETTLE_PLANNER_PRICES: an entry is <model>=<input>/<output>, in US dollars for a million tokens. "
                 "Mend it in the environment or in .env."
             )
         prices[model] = price
     return prices
+
+
+def _is_price(amount: Decimal) -> bool:
+    return amount.is_finite() and amount >= 0
