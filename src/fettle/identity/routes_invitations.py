@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 
-from fettle.identity import accepting, invitations, password_reset
+from fettle.identity import accepting, invitations, partners, password_reset
 from fettle.identity import schemas_invitations as schemas
 from fettle.identity.access import (
     Access,
@@ -78,6 +78,7 @@ async def list_partner_invitations(
     """The invitations to work for a partner that wait for an answer, newest first."""
     caller.refuse_one_time_password()
     check_at(caller, partner_id, "users:read")
+    await partners.find_partner(platform, caller, partner_id)
     async with platform.database.system() as session:
         rows = await invitations.list_invitations(
             session, Place(partner_id=partner_id), after=last_id(paging), limit=paging.limit + 1

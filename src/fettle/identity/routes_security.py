@@ -99,6 +99,7 @@ async def passkey_registration_options(
     body: schemas.PasswordOnly | None = None,
 ) -> schemas.PasskeyOptions:
     """Begin to add a passkey."""
+    step_up.person(caller)
     options = await passkeys.registration_options(
         platform, caller, current_site(request, platform), password=body.password if body else None
     )
@@ -110,6 +111,7 @@ async def add_passkey(
     body: schemas.PasskeyIn, request: Request, platform: CurrentPlatform, caller: SignedInCaller
 ) -> schemas.PasskeyAdded:
     """Add a passkey; other sessions that showed no second factor end."""
+    step_up.person(caller)
     added = await passkeys.register(
         platform,
         caller,

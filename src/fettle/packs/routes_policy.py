@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from fettle.identity.access import Access, CurrentWho, TenantSession, require
+from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
 from fettle.kernel import context
 from fettle.kernel.http.pages import Paging
@@ -82,7 +82,11 @@ async def list_policy_versions(access: Reader, session: TenantSession, paging: P
 
 
 @router.post("/policy/check")
-async def check_policy(body: PolicyText, access: Reader) -> PolicyCheck:  # noqa: ARG001 - asked for its permission
+async def check_policy(
+    body: PolicyText,
+    access: Reader,  # noqa: ARG001 - asked for its permission
+    platform: CurrentPlatform,  # noqa: ARG001 - what is kept under an idempotency key goes through it
+) -> PolicyCheck:
     """Say everything that is wrong with a policy, each with its line; stores nothing."""
     try:
         read = read_yaml(_FILE, body.yaml.encode())
