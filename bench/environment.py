@@ -122,6 +122,14 @@ def free_port() -> int:
         return port
 
 
+def free_ports(count: int) -> list[int]:
+    """Return so many different loopback ports that nobody listens on now."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return sorted(ports)
+
+
 def answers(port: int) -> bool:
     """Say whether somebody listens on a loopback port."""
     with socket.socket() as probe:

@@ -20,7 +20,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from bench.environment import ROOT, answers, environment, free_port, main, process, row
+from bench.environment import ROOT, answers, environment, free_ports, main, process, row
 from bench.load import request_of
 from bench.many_incidents import fill
 from bench.statements import Statement, plan_of, recorded
@@ -93,7 +93,7 @@ async def _run(incidents: int, rounds: int, seconds: float) -> dict[str, Any]:
         with tempfile.NamedTemporaryFile() as file:
             file.write(pickle.dumps(_floor_of(looked, here.tenant_id)))
             file.flush()
-            floor, ours = free_port(), free_port()
+            floor, ours = free_ports(2)
             with (
                 process("bench.bare_reads", str(floor), file.name, ready=lambda: answers(floor)) as bare,
                 process(

@@ -1,6 +1,6 @@
 """HTTP of rules and approvals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -193,14 +193,19 @@ async def list_approvals(
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: [row["id"]])
-    return answer_of({"items": [_approval(row, access) for row in page], "next_cursor": cursor})
+    # Most plans of a list ask for the same few roles.
+    asked = {tuple(row["approvers"]) for row in page}
+    allowed = {roles for roles in asked if _may_decide(roles, access)}
+    items = [_approval(row, may_decide_it=tuple(row["approvers"]) in allowed) for row in page]
+    return answer_of({"items": items, "next_cursor": cursor})
 
 
 @router.get("/approvals/{approval_id}", tags=["approvals"])
 async def show_approval(approval_id: UUID, access: IncidentReader, session: TenantSession) -> ApprovalOut:
     """Show one approval with its plan in full."""
     row = await approvals.read(session, access.tenant_id, approval_id)
-    return ApprovalOut.model_validate(_approval(row, access))
+    allowed = _may_decide(row["approvers"], access)
+    return ApprovalOut.model_validate(_approval(row, may_decide_it=allowed))
 
 
 @router.post("/approvals/{approval_id}/approve", status_code=202, tags=["approvals"])
@@ -294,12 +299,14 @@ def _item(rule: Rule, stored: StoredRule | None) -> RuleItem:
     )
 
 
-def _approval(row: asyncpg.Record, access: Access) -> dict[str, Any]:
+def _may_decide(approvers: Sequence[str], access: Access) -> bool:
+    return "approvals:decide" in access.permissions and may_decide(approvers, access.permissions)
+
+
+def _approval(row: asyncpg.Record, *, may_decide_it: bool) -> dict[str, Any]:
     """Return what `ApprovalOut` describes."""
     values = dict(row)
     values["incident_number"] = values.pop("number")
     values["incident_title"] = values.pop("title")
-    values["may_decide"] = "approvals:decide" in access.permissions and may_decide(
-        row["approvers"], access.permissions
-    )
+    values["may_decide"] = may_decide_it
     return values

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -353,15 +354,22 @@ async def driver_transaction(connection: DriverConnection, tenant_id: UUID) -> A
 
 
 def _engine(url: str, size: int) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         url.replace("postgresql://", "postgresql+asyncpg://", 1),
         pool_size=size,
         max_overflow=size,
-        pool_pre_ping=True,
         connect_args={"server_settings": _NO_JIT},
         json_serializer=dumps_str,
         json_deserializer=orjson.loads,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, _record: object, _lent: object) -> None:
+    """Let the engine replace a connection that has ended: the driver knows without a round trip."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 async def _driver_pool(url: str, size: int) -> asyncpg.Pool:
