@@ -37,6 +37,7 @@ _OF_TYPE: Final[Mapping[str, str]] = {
     "incident.split": "incident_updated",
     "incident.verification_started": "incident_updated",
     "incident.evidence_sealed": "incident_updated",
+    "plan.requested": "incident_updated",
     "plan.proposed": "incident_updated",
     "plan.approved": "incident_updated",
     "plan.rejected": "incident_updated",

@@ -1,6 +1,17 @@
-"""Healing's scheduled work: approvals that nobody decided expire."""
+"""Healing's scheduled work: approvals that nobody decided expire, answers of planners are forgotten in time."""
 
 from fettle.healing.approvals import expire_due
+from fettle.healing.planner.cache import forget_expired
 from fettle.kernel.jobs import Schedule
+from fettle.kernel.platform import Platform
 
-SCHEDULE = [Schedule("healing.expire_approvals", every_seconds=30, run=expire_due)]
+
+async def forget_answers(platform: Platform) -> None:
+    """Delete the planner's kept answers that are too old to be given again."""
+    await forget_expired(platform.database)
+
+
+SCHEDULE = [
+    Schedule("healing.expire_approvals", every_seconds=30, run=expire_due),
+    Schedule("healing.forget_answers", every_seconds=3_600, run=forget_answers),
+]

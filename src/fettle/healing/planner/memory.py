@@ -1,5 +1,6 @@
 """What the planner remembers of a tenant: which choice healed which pattern, and incidents like a new one."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -60,6 +61,7 @@ SELECT DISTINCT ON (pattern, choice) pattern, choice, gist, origins, succeeded, 
 FROM (SELECT * FROM near UNION ALL SELECT * FROM told) found
 """
 
+_MOST_OF_A_KIND: Final = 20
 _MOST_FOUND: Final = 24
 _MOST_WORDS: Final = 40
 _SUCCEEDED: Final = "verified"
@@ -85,12 +87,21 @@ class _Lesson:
 
 
 async def learn(batch: TenantBatch) -> None:
-    """Remember what runs came to, whoever chose them: a rule, the planner or a person."""
-    ended = {
-        event.correlation_id: event
-        for event in batch.events
-        if event.correlation_id is not None and event.data.get("outcome") in {_SUCCEEDED, *_FAILED}
-    }
+    """Remember what runs came to, whoever chose them: a rule, the planner or a person.
+
+    Of a flood of runs of one playbook that ended alike, some say as much as all; failures are as many as
+    successes then, at worst, which makes nobody too sure.
+    """
+    ended: dict[UUID, Event] = {}
+    alike_ended: Counter[tuple[Any, Any]] = Counter()
+    for event in batch.events:
+        outcome = event.data.get("outcome")
+        if event.correlation_id is None or outcome not in {_SUCCEEDED, *_FAILED}:
+            continue
+        kind = (event.data.get("playbook_id"), outcome)
+        alike_ended[kind] += 1
+        if alike_ended[kind] <= _MOST_OF_A_KIND:
+            ended[event.correlation_id] = event
     if not ended:
         return
     connection = await driver(batch.session)

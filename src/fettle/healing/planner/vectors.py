@@ -20,6 +20,7 @@ _HIGH_BIT: Final = 0x8000
 _PARTICULARS: Final = ("host", "hostname", "site", "user", "username")
 
 
+@lru_cache(maxsize=1_024)
 def embed(text: str) -> tuple[float, ...]:
     """Return the vector of a text, of length one, or of zeros where it has no word."""
     weights: Counter[str] = Counter()
