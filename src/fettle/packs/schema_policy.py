@@ -219,13 +219,14 @@ def _planner() -> Schema:
 
 
 def _retention() -> Schema:
-    days: Schema = {"type": "integer", "minimum": 1, "maximum": 36_500}
     return terms.mapping(
         {
-            "incidents_days": {**days, "description": "Closed incidents."},
-            "exceptions_days": {**days, "description": "Exceptions."},
-            "evidence_days": {**days, "description": "Evidence bundles."},
-            "audit_days": {**days, "minimum": 30, "description": "Audit records, once they are sealed."},
+            "audit_days": {
+                "type": "integer",
+                "minimum": 30,
+                "maximum": 36_500,
+                "description": "Audit records, once they are sealed. Incidents and their evidence are kept.",
+            },
         }
     )
 
