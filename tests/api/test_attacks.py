@@ -8,6 +8,9 @@ import pytest
 from fettle.central.gate import OPEN
 from fettle.kernel.settings import Settings
 
+EMPTY_LISTS = {f"/api/v1/{name}" for name in ("tenants", "partners", "overview/tenants")}
+"""What answers everybody, with what one belongs to."""
+
 JSON = {"Content-Type": "application/json"}
 
 
@@ -181,8 +184,8 @@ async def test_every_sibling_is_closed_to_a_key_without_any_right_to_it(api):
             continue
         answer = await api.client.request(method, path, headers=api.alder.headers("agent"), json={})
         closed = {403} if needed else {403, 404, 422}
-        if path == "/api/v1/tenants" and method == "get":
-            assert answer.json() == {"items": [], "next_cursor": None}
+        if method == "get" and path in EMPTY_LISTS:
+            assert answer.json()["items"] == [], path
             continue
         assert answer.status_code in closed, (method, path, answer.status_code, answer.text)
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from joserfc.jwk import OKPKey
+from tests.signed_in import LOCALHOST
 
 from fettle.identity.authentication import authenticator
 from fettle.identity.tokens import issue_access_token
@@ -71,9 +72,11 @@ def clear(answer, *statuses) -> None:
 
 async def test_malformed_bodies_are_400_on_every_operation(api):
     before, tried = await api.count_rows(), 0
-    async for method, path, _ in taking_json(api):
+    async for method, path, operation in taking_json(api):
         for body in MALFORMED.values():
-            headers = api.owner(api.alder) | {"Content-Type": "application/json"}
+            if body == b"" and not operation["requestBody"].get("required"):
+                continue
+            headers = api.owner(api.alder) | LOCALHOST | {"Content-Type": "application/json"}
             answer = await api.client.request(method, path, content=body, headers=headers)
             # Nothing at all is a body that is missing where one is needed.
             clear(answer, *((400, 404, 422) if body == b"" else (400, 422)))
@@ -85,8 +88,10 @@ async def test_malformed_bodies_are_400_on_every_operation(api):
 @pytest.mark.parametrize("fault", UNACCEPTABLE)
 async def test_unacceptable_bodies_are_refused_on_every_operation(api, fault):
     before = await api.count_rows()
-    async for method, path, _ in taking_json(api):
-        headers = api.owner(api.alder) | {"Content-Type": "application/json"}
+    async for method, path, operation in taking_json(api):
+        if fault == "null" and not operation["requestBody"].get("required"):
+            continue
+        headers = api.owner(api.alder) | LOCALHOST | {"Content-Type": "application/json"}
         answer = await api.client.request(method, path, content=UNACCEPTABLE[fault], headers=headers)
         clear(answer, 400, 404, 422)
     assert await api.count_rows() == before
