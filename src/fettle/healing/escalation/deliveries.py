@@ -18,7 +18,8 @@ BACKOFF_SECONDS: Final = (5, 15, 45, 120, 300, 600)
 
 ACTOR: Final = "system:escalation"
 
-# Shared out among tenants; within a lane, which is one place that an escalation is told to, in order.
+# Shared out among tenants; within a lane, which is one place that an escalation is told to, in order. Of what
+# somebody was sending whose lease lapsed, nobody knows whether it arrived.
 _LEASE: Final = """
 WITH RECURSIVE open_tenants AS (
   (SELECT tenant_id FROM escalation_deliveries WHERE state IN ('queued', 'sending') ORDER BY tenant_id LIMIT 1)
@@ -39,7 +40,7 @@ WITH RECURSIVE open_tenants AS (
   ) p LIMIT $2
 )
 UPDATE escalation_deliveries d SET state = 'sending', lease_owner = $1, fence = d.fence + 1,
-  attempts = d.attempts + 1, due_at = now() + $3::interval
+  may_have_arrived = d.may_have_arrived OR d.state = 'sending', attempts = d.attempts + 1, due_at = now() + $3::interval
 FROM picked WHERE d.id = picked.id
 RETURNING d.id, d.tenant_id, d.escalation_id, d.incident_id, d.channel_id, d.channel_kind, d.recipient, d.lane,
           d.kind, d.step, d.attempts, d.fence
