@@ -1,5 +1,6 @@
 """Every POST of the API under an `Idempotency-Key`: done once, answered alike, refused with another request."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from tests.api.once import people_once, written_once
 from tests.authenticator import Authenticator
 from tests.fixtures_api import OWNER_PASSWORD
 from tests.incidents.once import work_once
@@ -14,11 +16,13 @@ from tests.packs.content import small_pack
 from tests.populated import RULE, Alder, populate
 from tests.signed_in import LOCALHOST, begin_totp, enrol, passkey_to_add, passkey_to_use, sign_in, someone
 
+from fettle.central.app import create_api
+from fettle.central.openapi import operations_of
 from fettle.cli.packs import pack_archive
 from fettle.identity.owner import OWNER_EMAIL
 from fettle.kernel.http.idempotency import HEADER, LONGEST_KEY
 
-SECRETS = ("access_token", "secret", "one_time_password", "recovery_codes", "challenge_id")
+SECRETS = ("access_token", "secret", "one_time_password", "recovery_codes", "challenge_id", '"link"')
 PROVIDER = {"name": "Once", "issuer": "https://sign-on.example", "client_id": "once"}
 SENT = {"check_type": "sandbox_process", "host": "idempotent"}
 NOTICE = {
@@ -63,7 +67,10 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
     api, reason, other = api_at_work, {"reason": "tried"}, {"reason": "tried otherwise"}
     versions = await two_versions(api)
     approvals = await pending(api, 2)
-    incidents = [await incident_that_is(api, state) for state in ("escalated", "escalated", "resolved")]
+    incidents = [
+        await incident_that_is(api, state) for state in ("escalated", "escalated", "resolved", "escalated")
+    ]
+    partner = alder.values["partner_id"]
     verdicts = [{**reason, "plan_hash": approval["plan_hash"]} for approval in approvals]
     new_password = {"current_password": OWNER_PASSWORD, "new_password": OWNER_PASSWORD + " more"}
     person = {"name": "Once", "role": "viewer"}
@@ -103,6 +110,8 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
         "/packs/{pack_id}/rollback": Case(values={"pack_id": versions}),
         "/packs/{pack_id}/test": Case(values={"pack_id": versions}),
         **{path: Case(*case) for path, case in (await work_once(api)).items()},
+        **{path: Case(*case) for path, case in (await written_once(api, incidents[3], CASE)).items()},
+        **{path: Case(*case, owner=True) for path, case in (await people_once(api, partner)).items()},
         **await of_ones_own(api),
         "/identity-providers": Case(PROVIDER, PROVIDER | {"name": "Other"}, owner=True),
         "/identity-providers/{provider_id}/confirm-domains": Case(owner=True),
@@ -156,6 +165,17 @@ async def test_every_post_says_that_it_takes_a_key(api):
         assert str(LONGEST_KEY) in named[0]["description"], path
 
 
+async def test_every_post_has_where_to_keep_what_it_answered(platform):
+    """Without a session or the platform a route would break under a key, and under a key alone."""
+    without = [
+        route.path_format
+        for route in operations_of(create_api(platform))
+        if "POST" in route.methods
+        and not {"session", "platform"} & inspect.signature(route.original_route.endpoint).parameters.keys()
+    ]
+    assert without == []
+
+
 async def test_what_a_key_keeps_holds_no_secret_that_was_ever_given_out(api):
     key = {HEADER: uuid4().hex}
     made = await api.client.post(
@@ -195,7 +215,9 @@ async def test_every_post_is_done_once_under_its_key(api_at_work, alder, cases):
 
 
 @pytest.mark.parametrize("key", ["", "x" * (LONGEST_KEY + 1), "two words"])
-async def test_a_key_that_is_none_is_refused_by_every_post(api, key):
+async def test_a_key_that_is_none_is_refused_by_every_post(api_at_work, key):
+    api = api_at_work
+    await api.settle()
     before = await api.count_rows()
     for path in ("/exceptions", "/exceptions/batch", "/hooks/alertmanager", "/rules", "/auth/login"):
         body = {"/exceptions": SENT, "/exceptions/batch": {"items": [SENT]}, "/rules": CASE,
@@ -205,6 +227,7 @@ async def test_a_key_that_is_none_is_refused_by_every_post(api, key):
         )
         assert answer.status_code == 422, (path, answer.text)
         assert answer.json()["errors"][0]["pointer"] == f"/header/{HEADER}", path
+    await api.settle()
     assert await api.count_rows() == before
 
 

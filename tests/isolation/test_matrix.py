@@ -10,13 +10,13 @@ from uuid import uuid4
 
 import pytest_asyncio
 import websockets
+from tests.api.test_application import PUBLIC
 from tests.isolation.bodies import least_body, least_query
 from tests.isolation.callers import Somebody, everybody
 from tests.isolation.test_routes import BODIES, QUERIES, concrete, operations, rows_of
 from tests.populated import Alder, populate
 from tests.signed_in import LOCALHOST
 
-from fettle.central.gate import OPEN
 from fettle.identity.authentication import Access
 
 AT_ONCE = 8
@@ -26,7 +26,6 @@ PERSON = "a person, about themselves"
 PLATFORM = "the platform's administrators"
 PARTNER = "those who act for the partner"
 
-OPEN_OF_ONE = "/api/v1/auth/oidc/{provider_id}/start"
 OF_NO_TENANT = {
     "get /me": ANYBODY,
     "get /roles": ANYBODY,
@@ -139,7 +138,7 @@ async def scene(api_at_work) -> Scene:
 
 def _closed(document, found) -> Iterator[Operation]:
     for method, path, described in found:
-        if path in OPEN or path == OPEN_OF_ONE:
+        if path in PUBLIC:
             continue
         content = least_body(document, described)
         given = BODIES.get((method, path))
@@ -275,7 +274,7 @@ async def test_who_may_is_let_in(scene):
 async def test_every_operation_but_the_open_ones_is_in_the_matrix(scene):
     known = {(operation.method, operation.path) for operation in scene.operations}
     rest = {(m, p) for m, p, _ in await operations(scene.api)} - known
-    assert {path for _, path in rest} <= OPEN | {OPEN_OF_ONE}
+    assert {path for _, path in rest} <= PUBLIC
     unused = {
         f"{operation.method} {operation.path.removeprefix('/api/v1')}" for operation in scene.operations
     }
