@@ -114,6 +114,16 @@ async def test_a_saved_view_is_an_address_and_may_be_what_the_list_opens_with(de
     await expect(row(desk, incident["host"])).to_be_visible()
     await assert_accessible(page)
     await page.get_by_role("button", name=f"View “{name}”: change").click()
+    await page.get_by_role("menuitem", name="Rename").click()
+    renamed = f"{name} and old"
+    await page.get_by_role("dialog").get_by_role("textbox", name="Name").fill(renamed)
+    await page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    view = page.get_by_role("button", name=renamed, exact=True)
+    await expect(view).to_have_attribute("aria-pressed", "true")
+    await page.get_by_role("button", name="All", exact=True).click()
+    await page.get_by_role("button", name=f"Save into “{renamed}”").click()
+    await expect(page.get_by_text(f"View “{renamed}” is saved")).to_be_visible()
+    await page.get_by_role("button", name=f"View “{renamed}”: change").click()
     await page.get_by_role("menuitem", name="Delete").click()
     await expect(view).to_have_count(0)
 

@@ -218,6 +218,42 @@ async def test_people_are_invited_and_get_a_role_of_the_tenants_own(desk):
     await expect(page.get_by_role("button", name=f"Edit “{role}”")).to_have_count(0)
 
 
+async def test_people_of_a_partner_are_invited_given_a_role_and_taken_out(desk):
+    page = desk.page
+    slug = f"north-{uuid4().hex[:8]}"
+    made = await desk.api.post("/partners", json={"name": slug, "slug": slug})
+    assert made.status_code == 201, made.text
+    email = f"cleo-{uuid4().hex[:8]}@example.org"
+    person = {"email": email, "name": "Cleo", "role": "viewer"}
+    answer = await desk.api.post(f"/partners/{made.json()['id']}/members", json=person)
+    assert answer.status_code == 201, answer.text
+    await desk.open("settings/tenants")
+    partner = page.get_by_role("listitem").filter(has_text=slug)
+    await partner.get_by_text("Its people").click()
+    await partner.get_by_role("button", name=f"Invite somebody to {slug}").click()
+    dialog = page.get_by_role("dialog")
+    invited = f"dan-{uuid4().hex[:8]}@example.org"
+    await dialog.get_by_label("E-mail").fill(invited)
+    await dialog.get_by_label("Role").select_option("operator")
+    await dialog.get_by_role("button", name="Invite somebody").click()
+    await expect(dialog).to_contain_text("Nothing was mailed")
+    await page.keyboard.press("Escape")
+    await expect(partner.get_by_role("row").filter(has_text=invited)).to_be_visible()
+    await assert_accessible(page)
+    await partner.get_by_role("combobox", name="Role of Cleo").select_option("analyst")
+    await expect(page.get_by_text("Cleo is Analyst now")).to_be_visible()
+    await partner.get_by_role("button", name="Remove Cleo").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    await expect(partner.get_by_role("button", name="Remove Cleo")).to_have_count(0)
+    await page.get_by_role("searchbox", name="Name or e-mail").fill(email)
+    await page.get_by_role("button", name=f"Remove second factors of {email}").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Remove second factors").click()
+    await expect(page.get_by_text(f"{email} has no second factor any more")).to_be_visible()
+    await desk.open("settings/data")
+    await expect(page.get_by_text("No tenant was erased.")).to_be_visible()
+    await assert_accessible(page)
+
+
 async def test_a_key_is_rotated_and_the_old_secret_lives_on_for_a_while(desk):
     page = desk.page
     name = f"rotated {uuid4().hex[:6]}"

@@ -48,6 +48,15 @@ async def test_the_palette_reaches_screens_incidents_tenants_and_actions_by_keyb
     await expect(page.get_by_role("option", name=re.compile("Quincunx"))).to_be_visible()
     await page.keyboard.press("Enter")
     await page.wait_for_url(f"**/incidents/{incident_id}")
+    number = (await desk.api.get(f"/incidents/{incident_id}")).json()["number"]
+    for typed in (f"#{number}", str(number)):
+        await desk.open("overview")
+        await expect(page.locator("main h1")).to_be_visible()
+        await page.keyboard.press("Control+k")
+        await palette.fill(typed)
+        await expect(page.get_by_role("option").filter(has_text=f"#{number} Quincunx")).to_be_visible()
+        await page.get_by_role("option").filter(has_text=f"#{number} Quincunx").click()
+        await page.wait_for_url(f"**/incidents/{incident_id}")
     await page.keyboard.press("Control+k")
     await palette.fill("dark colours")
     await page.keyboard.press("Enter")

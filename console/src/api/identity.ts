@@ -28,5 +28,14 @@ export type Partner = Words["PartnerOut"];
 export type PartnerMember = Words["PartnerMemberOut"];
 export type Account = Words["AccountOut"];
 
+/** An erasure of a tenant; its record is signed, and stays when everything else is gone. */
+export interface Erasure {
+  id: string;
+  tenant_id: string;
+  requested_at: string;
+  completed_at: string | null;
+  record: JsonObject | null;
+}
+
 export type SignInProvider = Words["Offered"];
 export type IdentityProvider = Words["ProviderOut"];

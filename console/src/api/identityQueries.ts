@@ -2,7 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { request } from "./client";
 import type {
-  Account, IdentityProvider, InvitationItem, Member, Partner, PartnerMember, RolesAndPermissions, Security, SignedInSession, SignInPolicy, TenantItem,
+  Account, Erasure, IdentityProvider, Member, Partner, PartnerMember, RolesAndPermissions, Security, SignedInSession, SignInPolicy, TenantItem,
 } from "./identity";
 import type { Page } from "./types";
 
@@ -28,7 +28,6 @@ export const securityQuery = () =>
 export const sessionsQuery = () => pagesOf<SignedInSession>(["me", "sessions"], "me/sessions");
 
 export const membersQuery = (tenantId: string, filters: Record<string, string>) => pagesOf<Member>([tenantId, "users"], "users", { tenantId, filters });
-export const invitationsQuery = (tenantId: string) => pagesOf<InvitationItem>([tenantId, "invitations"], "invitations", { tenantId });
 
 export const rolesQuery = (tenantId: string) =>
   queryOptions({ queryKey: [tenantId, "roles"], queryFn: ({ signal }) => request<RolesAndPermissions>("roles", { tenantId, signal }) });
@@ -44,4 +43,6 @@ export const signInPolicyQuery = (tenantId: string) =>
 export const tenantsQuery = (filters: Record<string, string>) => pagesOf<TenantItem>(["tenants"], "tenants", { filters });
 export const partnersQuery = () => pagesOf<Partner>(["partners"], "partners");
 export const partnerMembersQuery = (partnerId: string) => pagesOf<PartnerMember>(["partners", partnerId, "members"], `partners/${partnerId}/members`);
+export const erasuresQuery = () =>
+  queryOptions({ queryKey: ["erasures"], queryFn: ({ signal }) => request<{ items: Erasure[] }>("erasures", { signal }) });
 export const accountsQuery = (filters: Record<string, string>) => pagesOf<Account>(["accounts"], "accounts", { filters });

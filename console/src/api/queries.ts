@@ -57,9 +57,13 @@ const PALETTE_SIZE = 6;
 export const paletteIncidentsQuery = (tenantId: string, typed: string) =>
   queryOptions({
     queryKey: [...incidentListKey(tenantId), "palette", typed],
-    queryFn: ({ signal }) => {
-      const query = new URLSearchParams({ q: typed.replace(/^#/, ""), limit: String(PALETTE_SIZE) });
-      return request<Page<Incident>>("incidents", { tenantId, query, signal });
+    queryFn: async ({ signal }) => {
+      const look = (q: string) => request<Page<Incident>>("incidents", { tenantId, query: new URLSearchParams({ q, limit: String(PALETTE_SIZE) }), signal });
+      const number = /^#?(\d{1,18})$/.exec(typed)?.[1];
+      if (number === undefined) return look(typed);
+      // Of many incidents that have the number among their words, the one that bears it comes first.
+      const [bearer, others] = await Promise.all([look(`#${number}`), look(number)]);
+      return { ...others, items: [...bearer.items, ...others.items.filter((one) => !bearer.items.some((first) => first.id === one.id))] };
     },
   });
 

@@ -275,6 +275,12 @@ export const settingsTexts = {
     turn: (email: string, enabled: boolean) => `${enabled ? "Disable" : "Enable"} ${email}`,
     disableText: "They are signed out everywhere at once and cannot sign in, in any tenant. Nothing of what they did goes away.",
     enableText: "They can sign in again.",
+    inviteTo: (partner: string) => `Invite somebody to ${partner}`,
+    removeText: (partner: string) => `They can see and do nothing in any tenant of ${partner} any more, at once, unless they are members of it themselves.`,
+    factors: "Remove second factors",
+    factorsOf: (email: string) => `Remove second factors of ${email}`,
+    factorsText: "Authenticator, recovery codes and passkeys go, and they are signed out everywhere. Make sure first that it is they who ask: from then on the password alone lets them in.",
+    factorsRemoved: (email: string) => `${email} has no second factor any more`,
   },
 
   data: {
@@ -289,6 +295,13 @@ export const settingsTexts = {
     eraseThis: (name: string) => `Erase ${name}`,
     eraseText: "It cannot be undone, and nobody can bring it back, not even from the platform's own evidence. Take the data away first, if anybody may need it.",
     eraseForGood: "Erase it for good",
+    erasures: "Erasures of this platform",
+    noErasures: "No tenant was erased.",
+    erasedTenant: "Tenant",
+    erasedAsked: "Asked for",
+    erasedAt: "Completed",
+    erasedUnderWay: "Under way",
+    erasedRecord: "Signed record",
     erasing: "The erasure has begun. This page will soon know the tenant no more.",
   },
 };

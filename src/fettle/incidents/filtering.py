@@ -240,11 +240,13 @@ def write_query(wanted: FilterIn) -> str:
 
 
 def _says(words: str) -> Condition:
-    """Look for words, or for an incident's number."""
+    """Look for words, or for an incident's number; ``#7`` is the number alone."""
     found = "search @@ websearch_to_tsquery('simple', {})"
     number = _NUMBER.fullmatch(words)
     if number is None:
         return Condition(found, (words,))
+    if words.startswith("#"):
+        return Condition("number = {}", (int(number[1]),))
     return Condition(f"(number = {{}} OR {found})", (int(number[1]), words))
 
 

@@ -28,6 +28,9 @@ export function SavedViews({ filters, known, onChoose }: SavedViewsProps) {
   const views = useQuery(viewsQuery(tenant.id)).data ?? [];
   const current = views.find((view) => sameFilters(filtersOf(view), filters));
   const [saving, setSaving] = useState(false);
+  const [leftId, setLeftId] = useState<string | null>(null);
+  if (current !== undefined && current.id !== leftId) setLeftId(current.id);
+  const left = views.find((view) => view.id === leftId && view.mine);
   const canSave = current === undefined && !known && (isFiltered(filters) || filters.sort !== undefined);
   return (
     <>
@@ -49,9 +52,23 @@ export function SavedViews({ filters, known, onChoose }: SavedViewsProps) {
       {canSave && (
         <Button size="compact-xs" variant="subtle" leftSection={<IconPlus width="0.8rem" />} onClick={() => setSaving(true)}>{t.work.views.save}</Button>
       )}
+      {canSave && left !== undefined && <SaveInto view={left} filters={filters} />}
       <SaveDialog opened={saving} filters={filters} onClose={() => setSaving(false)} />
     </>
   );
+}
+
+/** Beside filters that were changed since a view of one's own was chosen. */
+function SaveInto({ view, filters }: { view: SavedView; filters: IncidentFilters }) {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  const save = useMutation({
+    mutationFn: () => request(`incidents/views/${view.id}`, { method: "PATCH", tenantId: tenant.id, body: { query: apiQuery(filters).toString(), version: view.version } }),
+    onSuccess: () => notifications.show({ message: t.work.views.saved(view.name) }),
+    onError: (error) => notifications.show({ message: error.message, color: "red" }),
+    onSettled: () => client.invalidateQueries({ queryKey: viewsKey(tenant.id) }),
+  });
+  return <Button size="compact-xs" variant="subtle" onClick={() => save.mutate()} loading={save.isPending}>{t.work.views.saveInto(view.name)}</Button>;
 }
 
 function ViewMenu({ view }: { view: SavedView }) {
@@ -69,19 +86,56 @@ function ViewMenu({ view }: { view: SavedView }) {
     onError: (error) => notifications.show({ message: error.message, color: "red" }),
   });
   const patch = (body: object) => change.mutate({ method: "PATCH", path: view.id, body: { ...body, version: view.version } });
+  const [renaming, setRenaming] = useState(false);
   return (
-    <Menu position="bottom-start">
-      <Menu.Target>
-        <ActionIcon variant="subtle" size="xs" loading={change.isPending} aria-label={t.work.views.menu(view.name)}><IconChevron width="0.75rem" /></ActionIcon>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Item onClick={() => change.mutate({ method: "PUT", path: "default", body: { view_id: view.is_default ? null : view.id } })}>
-          {view.is_default ? t.work.views.unsetDefault : t.work.views.setDefault}
-        </Menu.Item>
-        {view.mine && mayShare && <Menu.Item onClick={() => patch({ shared: !view.shared })}>{view.shared ? t.work.views.unshare : t.work.views.share}</Menu.Item>}
-        {(view.mine || mayManage) && <Menu.Item color="red" onClick={() => change.mutate({ method: "DELETE", path: view.id })}>{t.work.views.delete}</Menu.Item>}
-      </Menu.Dropdown>
-    </Menu>
+    <>
+      <Menu position="bottom-start">
+        <Menu.Target>
+          <ActionIcon variant="subtle" size="xs" loading={change.isPending} aria-label={t.work.views.menu(view.name)}><IconChevron width="0.75rem" /></ActionIcon>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item onClick={() => change.mutate({ method: "PUT", path: "default", body: { view_id: view.is_default ? null : view.id } })}>
+            {view.is_default ? t.work.views.unsetDefault : t.work.views.setDefault}
+          </Menu.Item>
+          {view.mine && <Menu.Item onClick={() => setRenaming(true)}>{t.work.views.rename}</Menu.Item>}
+          {view.mine && mayShare && <Menu.Item onClick={() => patch({ shared: !view.shared })}>{view.shared ? t.work.views.unshare : t.work.views.share}</Menu.Item>}
+          {(view.mine || mayManage) && <Menu.Item color="red" onClick={() => change.mutate({ method: "DELETE", path: view.id })}>{t.work.views.delete}</Menu.Item>}
+        </Menu.Dropdown>
+      </Menu>
+      {renaming && <RenameDialog view={view} onClose={() => setRenaming(false)} />}
+    </>
+  );
+}
+
+function RenameDialog({ view, onClose }: { view: SavedView; onClose: () => void }) {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  const [name, setName] = useState(view.name);
+  const rename = useMutation({
+    mutationFn: () => request(`incidents/views/${view.id}`, { method: "PATCH", tenantId: tenant.id, body: { name: name.trim(), version: view.version } }),
+    onSuccess: async () => {
+      await client.invalidateQueries({ queryKey: viewsKey(tenant.id) });
+      onClose();
+    },
+  });
+  return (
+    <Modal opened onClose={onClose} title={t.work.views.renameTitle(view.name)} closeButtonProps={{ "aria-label": t.common.close }}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (name.trim() !== "") rename.mutate();
+        }}
+      >
+        <Stack gap="sm">
+          <TextInput label={t.work.views.name} required maxLength={80} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          {rename.error !== null && <Trouble error={rename.error} />}
+          <Group justify="flex-end" gap="xs">
+            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
+            <Button type="submit" loading={rename.isPending} disabled={name.trim() === ""}>{t.common.save}</Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
   );
 }
 

@@ -4,20 +4,24 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { download, request } from "../../api/client";
 import type { DataExport } from "../../api/platform";
+import { erasuresQuery } from "../../api/identityQueries";
 import { exportsQuery } from "../../api/platformQueries";
+import { meQuery } from "../../api/queries";
 import type { Accepted } from "../../api/types";
 import { dateTime } from "../../lib/format";
 import { useStepUp } from "../../lib/stepUp";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { JsonTree } from "../../ui/JsonTree";
 import { Tag } from "../../ui/marks";
-import { Ago, Hash, PageHead, Panel, Trouble } from "../../ui/parts";
+import { Ago, Fold, Hash, PageHead, Panel, Trouble } from "../../ui/parts";
 import classes from "./Settings.module.css";
 
 export function Data() {
   const tenant = useTenant();
   const mayErase = useMay("data:erase");
+  const isAdmin = useQuery(meQuery()).data?.is_platform_admin ?? false;
   return (
     <>
       <title>{t.pageTitle(t.settings.data)}</title>
@@ -29,7 +33,32 @@ export function Data() {
           <Erase />
         </Panel>
       )}
+      {isAdmin && <Erasures />}
     </>
+  );
+}
+
+function Erasures() {
+  const { data, error } = useQuery(erasuresQuery());
+  return (
+    <Panel title={t.data.erasures}>
+      {error !== null && <Trouble error={error} />}
+      {data?.items.length === 0 && <p className={classes["soft"]} style={{ margin: 0 }}>{t.data.noErasures}</p>}
+      <ul className={classes["rows"]}>
+        {data?.items.map((one) => (
+          <li key={one.id}>
+            <div className={classes["grow"]}>
+              <p>{t.data.erasedTenant} <code>{one.tenant_id}</code></p>
+              <p className={classes["soft"]}>
+                {t.data.erasedAsked} <Ago at={one.requested_at} />{one.completed_at !== null && <> · {t.data.erasedAt} <Ago at={one.completed_at} /></>}
+              </p>
+              {one.record !== null && <Fold title={t.data.erasedRecord}><JsonTree value={one.record} label={t.data.erasedRecord} /></Fold>}
+            </div>
+            {one.completed_at === null && <Tag tone="moving">{t.data.erasedUnderWay}</Tag>}
+          </li>
+        ))}
+      </ul>
+    </Panel>
   );
 }
 

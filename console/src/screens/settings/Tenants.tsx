@@ -1,23 +1,25 @@
 // Tenants and the partners that look after them, for those who run several; and the accounts of the installation.
 import { Button, Group, Modal, NativeSelect, Stack, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
+import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { request } from "../../api/client";
 import type { Account, Partner, TenantItem } from "../../api/identity";
-import { accountsQuery, partnerMembersQuery, partnersQuery, tenantsQuery } from "../../api/identityQueries";
+import { accountsQuery, partnersQuery, tenantsQuery } from "../../api/identityQueries";
 import { faultOf } from "../../api/problem";
 import { meQuery } from "../../api/queries";
-import { slugOf, words } from "../../lib/format";
+import { slugOf } from "../../lib/format";
 import { useStepUp } from "../../lib/stepUp";
-import { useMay } from "../../lib/tenant";
+import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
 import { IconPlus } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
-import { Ago, Empty, Fold, Lines, PageHead, Panel, Trouble } from "../../ui/parts";
+import { Ago, Empty, PageHead, Trouble } from "../../ui/parts";
+import { Partners } from "./Partners";
 import classes from "./Settings.module.css";
 
 const TYPING_MS = 250;
@@ -128,73 +130,6 @@ function EditTenant({ tenant, partners, isAdmin, onClose }: EditTenantProps) {
   );
 }
 
-function Partners({ partners, isAdmin, error }: { partners: Partner[]; isAdmin: boolean; error: Error | null }) {
-  const [editing, setEditing] = useState<Partner | "new" | null>(null);
-  return (
-    <Panel
-      title={t.tenants.partners}
-      aside={isAdmin && <Button size="xs" leftSection={<IconPlus width="0.95rem" />} onClick={() => setEditing("new")}>{t.tenants.makePartner}</Button>}
-    >
-      {error !== null && <Trouble error={error} />}
-      {partners.length === 0 && <p className={classes["soft"]} style={{ margin: 0 }}>{t.tenants.noPartners}</p>}
-      <ul className={classes["rows"]}>
-        {partners.map((partner) => (
-          <li key={partner.id}>
-            <div className={classes["grow"]}>
-              <p>{partner.name} <code className={classes["soft"]}>{partner.slug}</code></p>
-              <Fold title={t.tenants.people}><PartnerPeople partner={partner} /></Fold>
-            </div>
-            <Button size="compact-xs" variant="default" onClick={() => setEditing(partner)} aria-label={t.roles.editNamed(partner.name)}>{t.security.rename}</Button>
-          </li>
-        ))}
-      </ul>
-      {editing !== null && <EditPartner partner={editing === "new" ? null : editing} onClose={() => setEditing(null)} />}
-    </Panel>
-  );
-}
-
-function PartnerPeople({ partner }: { partner: Partner }) {
-  const list = useInfiniteQuery(partnerMembersQuery(partner.id));
-  const people = list.data?.pages.flatMap((page) => page.items);
-  if (people === undefined) return list.error === null ? <Lines rows={2} /> : <Trouble error={list.error} />;
-  if (people.length === 0) return <p className={classes["soft"]}>{t.tenants.nobody}</p>;
-  return <ul>{people.map((person) => <li key={person.id}>{person.name || person.email} <span className={classes["soft"]}>{person.email} · {words(person.role)}</span></li>)}</ul>;
-}
-
-function EditPartner({ partner, onClose }: { partner: Partner | null; onClose: () => void }) {
-  const client = useQueryClient();
-  const [name, setName] = useState(partner?.name ?? "");
-  const save = useMutation({
-    mutationFn: () =>
-      partner === null
-        ? request("partners", { method: "POST", body: { name: name.trim(), slug: slugOf(name) } })
-        : request(`partners/${partner.id}`, { method: "PATCH", body: { name: name.trim() } }),
-    onSuccess: async () => {
-      await client.invalidateQueries({ queryKey: ["partners"] });
-      onClose();
-    },
-  });
-  return (
-    <Modal opened onClose={onClose} title={partner === null ? t.tenants.makePartner : t.roles.editNamed(partner.name)} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          <TextInput label={t.users.name} required maxLength={200} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          {save.error !== null && <Trouble error={save.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={save.isPending} disabled={slugOf(name) === ""}>{t.common.save}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
-  );
-}
-
 function Accounts() {
   const client = useQueryClient();
   const stepUp = useStepUp();
@@ -203,6 +138,7 @@ function Accounts() {
   const [q] = useDebouncedValue(typed.trim(), TYPING_MS);
   const list = useInfiniteQuery(accountsQuery(q === "" ? {} : { q }));
   const [changing, setChanging] = useState<Account | null>(null);
+  const [freeing, setFreeing] = useState<Account | null>(null);
   const change = useMutation({
     mutationFn: (account: Account) => stepUp(() => request(`accounts/${account.id}`, { method: "PATCH", body: { disabled: account.disabled_at === null } })),
     onSuccess: async () => {
@@ -226,9 +162,12 @@ function Accounts() {
             <td data-label={t.tenants.since}><Ago at={account.created_at} /></td>
             <td data-figures>
               {account.id !== me?.id && (
-                <Button size="compact-xs" variant="default" onClick={() => setChanging(account)} aria-label={t.tenants.turn(account.email, account.disabled_at === null)}>
-                  {account.disabled_at === null ? t.tenants.disable : t.tenants.enable}
-                </Button>
+                <div className={classes["buttons"]}>
+                  <Button size="compact-xs" variant="default" onClick={() => setFreeing(account)} aria-label={t.tenants.factorsOf(account.email)}>{t.tenants.factors}</Button>
+                  <Button size="compact-xs" variant="default" onClick={() => setChanging(account)} aria-label={t.tenants.turn(account.email, account.disabled_at === null)}>
+                    {account.disabled_at === null ? t.tenants.disable : t.tenants.enable}
+                  </Button>
+                </div>
               )}
             </td>
           </>
@@ -241,6 +180,25 @@ function Accounts() {
           pending={change.isPending} error={change.error} onClose={() => setChanging(null)} onConfirm={() => change.mutate(changing)}
         />
       )}
+      {freeing !== null && <RemoveFactors account={freeing} onClose={() => setFreeing(null)} />}
     </>
+  );
+}
+
+function RemoveFactors({ account, onClose }: { account: Account; onClose: () => void }) {
+  const tenant = useTenant();
+  const stepUp = useStepUp();
+  const remove = useMutation({
+    mutationFn: () => stepUp(() => request(`users/${account.id}/second-factors`, { method: "DELETE", tenantId: tenant.id })),
+    onSuccess: () => {
+      notifications.show({ message: t.tenants.factorsRemoved(account.email) });
+      onClose();
+    },
+  });
+  return (
+    <ConfirmDialog
+      title={t.tenants.factorsOf(account.email)} consequence={t.tenants.factorsText} confirm={t.tenants.factors}
+      pending={remove.isPending} error={remove.error} onClose={onClose} onConfirm={() => remove.mutate()}
+    />
   );
 }

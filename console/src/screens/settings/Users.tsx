@@ -1,13 +1,12 @@
 // Who may act in the tenant: members and their roles, invitations that are on their way.
-import { Button, Group, Modal, NativeSelect, Stack, TextInput } from "@mantine/core";
+import { Button, NativeSelect, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { request } from "../../api/client";
-import type { InvitationItem, InvitationMade, Member } from "../../api/identity";
-import { invitationsQuery, membersQuery, rolesQuery } from "../../api/identityQueries";
-import { faultOf } from "../../api/problem";
+import type { Member } from "../../api/identity";
+import { membersQuery, rolesQuery } from "../../api/identityQueries";
 import { meQuery } from "../../api/queries";
 import { words } from "../../lib/format";
 import { useStepUp } from "../../lib/stepUp";
@@ -17,11 +16,11 @@ import { ConfirmDialog } from "../../ui/ConfirmDialog";
 import { IconPlus, IconSearch } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
-import { Ago, Command, Empty, Notice, PageHead, Trouble } from "../../ui/parts";
+import { Ago, Empty, PageHead, Trouble } from "../../ui/parts";
+import { Invitations, Invite, ofTenant } from "./Invitations";
 import classes from "./Settings.module.css";
 
 const TYPING_MS = 250;
-const USUAL_ROLE = "viewer";
 /* It belongs to an account, not to a tenant. */
 const NO_MEMBERS_ROLE = "platform_admin";
 
@@ -53,8 +52,8 @@ export function Users() {
         empty={<Empty title={t.users.none}><p>{t.users.noneText}</p></Empty>}
         row={(member) => <MemberCells member={member} roles={roles} mayWrite={mayWrite} onRemove={() => setRemoving(member)} />}
       />
-      {mayWrite && <Invitations />}
-      {inviting && <Invite roles={roles} onClose={() => setInviting(false)} />}
+      {mayWrite && <Invitations place={ofTenant(tenant.id)} />}
+      {inviting && <Invite place={ofTenant(tenant.id)} roles={roles} onClose={() => setInviting(false)} />}
       {removing !== null && <RemoveMember member={removing} onClose={() => setRemoving(null)} />}
     </>
   );
@@ -83,7 +82,7 @@ function MemberCells({ member, roles, mayWrite, onRemove }: MemberCellsProps) {
     onSuccess: (_answer, role) => notifications.show({ message: t.users.changed(member.name || member.email, words(role)) }),
     onSettled: () => client.invalidateQueries({ queryKey: [tenant.id, "users"] }),
   });
-  const ofTenant = member.via === "tenant" && mayWrite;
+  const isOwn = member.via === "tenant" && mayWrite;
   return (
     <>
       <td data-label={t.users.name}>
@@ -94,7 +93,7 @@ function MemberCells({ member, roles, mayWrite, onRemove }: MemberCellsProps) {
         </div>
       </td>
       <td data-label={t.users.role}>
-        {ofTenant ? (
+        {isOwn ? (
           <NativeSelect
             size="xs" aria-label={t.users.roleOf(member.name || member.email)} value={member.role} disabled={change.isPending}
             onChange={(event) => change.mutate(event.currentTarget.value)}
@@ -105,7 +104,7 @@ function MemberCells({ member, roles, mayWrite, onRemove }: MemberCellsProps) {
         )}
       </td>
       <td data-label={t.users.since}><Ago at={member.since} /></td>
-      <td data-figures>{ofTenant && <Button size="compact-xs" variant="default" onClick={onRemove} aria-label={t.users.removeNamed(member.name || member.email)}>{t.security.remove}</Button>}</td>
+      <td data-figures>{isOwn && <Button size="compact-xs" variant="default" onClick={onRemove} aria-label={t.users.removeNamed(member.name || member.email)}>{t.security.remove}</Button>}</td>
     </>
   );
 }
@@ -126,105 +125,5 @@ function RemoveMember({ member, onClose }: { member: Member; onClose: () => void
       title={t.users.removeNamed(member.name || member.email)} consequence={t.users.removeText(tenant.name)} confirm={t.security.remove}
       pending={remove.isPending} error={remove.error} onClose={onClose} onConfirm={() => remove.mutate()}
     />
-  );
-}
-
-function Invite({ roles, onClose }: { roles: { value: string; label: string }[]; onClose: () => void }) {
-  const tenant = useTenant();
-  const client = useQueryClient();
-  const [email, setEmail] = useState("");
-  const [role, setRole] = useState(USUAL_ROLE);
-  const invite = useMutation({
-    mutationFn: () => request<InvitationMade>("invitations", { method: "POST", tenantId: tenant.id, body: { email: email.trim(), role } }),
-    onSuccess: () => client.invalidateQueries({ queryKey: [tenant.id, "invitations"] }),
-  });
-  if (invite.data !== undefined) return <Invited made={invite.data} onClose={onClose} />;
-  return (
-    <Modal opened onClose={onClose} title={t.users.invite} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          invite.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          <TextInput label={t.signIn.email} type="email" required maxLength={254} data-autofocus value={email} onChange={(event) => setEmail(event.currentTarget.value)} error={faultOf(invite.error, "/email")} />
-          <NativeSelect label={t.users.role} value={role} onChange={(event) => setRole(event.currentTarget.value)} data={roles} error={faultOf(invite.error, "/role")} />
-          {invite.error !== null && <Trouble error={invite.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={invite.isPending} disabled={email.trim() === ""}>{t.users.invite}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
-  );
-}
-
-function Invited({ made, onClose }: { made: InvitationMade; onClose: () => void }) {
-  return (
-    <Modal opened onClose={onClose} title={t.users.invited(made.email)} closeOnClickOutside={false} closeButtonProps={{ "aria-label": t.common.close }}>
-      <Stack gap="sm">
-        {made.link === null ? (
-          <p style={{ margin: 0 }}>{t.users.mailed}</p>
-        ) : (
-          <>
-            <Notice title={t.users.notMailed}>{t.users.notMailedText}</Notice>
-            <Command>{made.link}</Command>
-          </>
-        )}
-        <Group justify="flex-end"><Button onClick={onClose} data-autofocus>{t.common.close}</Button></Group>
-      </Stack>
-    </Modal>
-  );
-}
-
-function Invitations() {
-  const tenant = useTenant();
-  const client = useQueryClient();
-  const list = useInfiniteQuery(invitationsQuery(tenant.id));
-  const [withdrawing, setWithdrawing] = useState<InvitationItem | null>(null);
-  const [sent, setSent] = useState<InvitationMade | null>(null);
-  const again = useMutation({
-    mutationFn: (invitation: InvitationItem) => request<InvitationMade>(`invitations/${invitation.id}/resend`, { method: "POST", tenantId: tenant.id }),
-    onSuccess: (made) => setSent(made),
-    onSettled: () => client.invalidateQueries({ queryKey: [tenant.id, "invitations"] }),
-  });
-  const withdraw = useMutation({
-    mutationFn: (invitation: InvitationItem) => request(`invitations/${invitation.id}`, { method: "DELETE", tenantId: tenant.id }),
-    onSuccess: async () => {
-      await client.invalidateQueries({ queryKey: [tenant.id, "invitations"] });
-      setWithdrawing(null);
-    },
-  });
-  return (
-    <>
-      {again.error !== null && <Trouble error={again.error} />}
-      <Listing
-        list={list} title={t.users.invitations} columns={[t.signIn.email, t.users.role, t.users.sent, t.users.expires, unseen(t.common.actions)]}
-        empty={<p className={classes["soft"]} style={{ margin: 0 }}>{t.users.noInvitations}</p>}
-        row={(invitation) => (
-          <>
-            <td data-label={t.signIn.email}>{invitation.email}</td>
-            <td data-label={t.users.role}>{words(invitation.role)}</td>
-            <td data-label={t.users.sent}><Ago at={invitation.created_at} /></td>
-            <td data-label={t.users.expires}><Ago at={invitation.expires_at} /></td>
-            <td data-figures>
-              <div className={classes["buttons"]}>
-                <Button size="compact-xs" variant="default" onClick={() => again.mutate(invitation)} aria-label={t.users.sendAgainTo(invitation.email)}>{t.users.sendAgain}</Button>
-                <Button size="compact-xs" variant="default" onClick={() => setWithdrawing(invitation)} aria-label={t.users.withdrawOf(invitation.email)}>{t.users.withdraw}</Button>
-              </div>
-            </td>
-          </>
-        )}
-      />
-      {sent !== null && <Invited made={sent} onClose={() => setSent(null)} />}
-      {withdrawing !== null && (
-        <ConfirmDialog
-          title={t.users.withdrawOf(withdrawing.email)} consequence={t.users.withdrawText} confirm={t.users.withdraw}
-          pending={withdraw.isPending} error={withdraw.error} onClose={() => setWithdrawing(null)} onConfirm={() => withdraw.mutate(withdrawing)}
-        />
-      )}
-    </>
   );
 }
