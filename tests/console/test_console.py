@@ -135,6 +135,7 @@ async def test_an_incident_appears_by_itself_and_is_opened_and_resolved_by_keybo
     await page.keyboard.type(f'"{host}"')
     await expect(page.get_by_role("row")).to_have_count(2)
     await page.keyboard.press("Escape")
+    await expect(page.get_by_role("row").nth(2)).to_be_visible()
     await page.keyboard.press("j")
     await expect(focused).to_have_count(1)
     await page.keyboard.press("Enter")
@@ -224,7 +225,8 @@ async def test_the_console_says_when_it_is_cut_off_and_catches_up(desk, context)
     await desk.open(f"incidents?host={host}")
     await desk.live()
     await context.set_offline(True)
-    await expect(page.get_by_role("status").filter(has_text="Offline")).to_be_visible()
+    await expect(page.locator("[role=status][data-state=offline]")).to_be_visible()
+    await expect(page.get_by_text("This browser is offline.")).to_be_visible()
     await desk.report(check_type="console_offline", host=host, summary="While it was cut off")
     await context.set_offline(False)
     await desk.live()
@@ -303,9 +305,9 @@ async def test_a_plan_that_waits_is_approved_once_with_a_reason(desk):
     await dialog.get_by_role("textbox", name="Reason").fill("Not on this machine")
     await dialog.get_by_role("button", name="Reject").click()
     await expect(dialog).to_have_count(0)
-    await expect(page.get_by_role("link", name=title)).to_have_count(0)
-    await page.get_by_text("All", exact=True).click()
     decided = page.locator("section").filter(has=page.get_by_role("link", name=title))
+    await expect(decided.get_by_role("button", name="Reject")).to_have_count(0)
+    await desk.page.goto(f"{desk.url}/t/demo/approvals?state=rejected")
     await expect(decided.first).to_contain_text("Not on this machine")
 
 
@@ -379,7 +381,7 @@ async def test_one_hundred_thousand_rows_would_be_asked_for_page_by_page(desk):
     await desk.open("incidents?check_type=console_many")
     await expect(page.locator("a[data-id]").first).to_be_visible()
     assert await page.locator("a[data-id]").count() < 60
-    assert len(asked) == 1
+    assert len(asked) <= 2  # the page that is shown, and the one behind it
     scroller = page.locator("[role=table] > [role=presentation]")
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await page.get_by_text("That is all").count():

@@ -49,7 +49,6 @@ def create_api(platform: Platform) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         live_hub(platform).start()
-        live_hub(platform).start()
         yield
         await live_hub(platform).close()
         await authenticator(platform).close()
