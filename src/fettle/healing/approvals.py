@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.deciding import ACTOR, APPROVAL, SUGGESTION, NewApproval, approved
 from fettle.healing.plans import plan_hash
-from fettle.identity.permissions import ROLES, permissions_of
+from fettle.identity.permissions import KEY_SCOPES, ROLES, permissions_of
 from fettle.incidents import service as incidents
 from fettle.incidents.service import Transition
 from fettle.incidents.states import State
@@ -307,8 +307,13 @@ async def _decide(
 
 
 def may_decide(approvers: Sequence[str], permissions: frozenset[str]) -> bool:
-    """Say whether somebody may do all that one of the wanted roles may; without any, the permission is enough."""
-    return not approvers or any(role in ROLES and permissions_of(role) <= permissions for role in approvers)
+    """Say whether somebody may do all that one of the wanted roles may; without any, the permission is enough.
+
+    What no API key can carry does not count, so that a key with all the rest of a role decides like its holder.
+    """
+    return not approvers or any(
+        role in ROLES and permissions_of(role) & KEY_SCOPES <= permissions for role in approvers
+    )
 
 
 def _refuse(row: asyncpg.Record, looked_at: str, now: datetime) -> NoReturn:
