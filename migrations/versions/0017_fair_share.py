@@ -4,8 +4,8 @@ from alembic import op
 
 from fettle.kernel.tenancy import protect
 
-revision = "0020_fair_share"
-down_revision = "0019_webhooks"
+revision = "0017_fair_share"
+down_revision = "0016_escalation"
 branch_labels = None
 depends_on = None
 

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0021_read_paths"
-down_revision = "0020_fair_share"
+revision = "0018_read_paths"
+down_revision = "0017_fair_share"
 branch_labels = None
 depends_on = None
 
