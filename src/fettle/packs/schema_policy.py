@@ -3,6 +3,8 @@
 from fettle.packs import schema_terms as terms
 from fettle.packs.schema_terms import Schema
 
+_NOT_YET = "Kept with the policy; this version does not apply it yet."
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -26,9 +28,9 @@ def policy_pack() -> Schema:
             "denied_tools": terms.many(
                 _tool_pattern(), "Tools that may not be called, even if allowed above."
             ),
-            "maintenance_windows": terms.many(_window(), "Times with other rules."),
-            "silences": terms.many(_silence(), "What is suppressed for a while."),
-            "escalation_contacts": terms.many(_contact(), "Who is told, in order."),
+            "maintenance_windows": terms.many(_window(), f"Times with other rules. {_NOT_YET}"),
+            "silences": terms.many(_silence(), f"What is suppressed for a while. {_NOT_YET}"),
+            "escalation_contacts": terms.many(_contact(), f"Who is told, in order. {_NOT_YET}"),
             "budgets": _budgets(),
             "planner": _planner(),
             "retention": _retention(),
@@ -168,7 +170,8 @@ def _budgets() -> Schema:
             "actions_per_hour": _count("Playbooks that may start in an hour."),
             "actions_per_host_per_hour": _count("The same, for one host."),
             "disruptive_per_day": _count("Disruptive runbooks in a day."),
-        }
+        },
+        description=f"Limits on what acts. {_NOT_YET}",
     )
 
 
