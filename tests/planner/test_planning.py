@@ -108,7 +108,18 @@ async def test_when_all_fail_a_person_is_told_what_was_tried(planning):
         choose(CLOSE_FILE, {"path": "/etc/made-up"}),
         {"choice": CLAMAV},
     ],
-    ids=str,
+    ids=[
+        "429",
+        "503",
+        "529",
+        "reset",
+        "html",
+        "empty",
+        "no-json",
+        "not-offered",
+        "made-up",
+        "without-reasons",
+    ],
 )
 async def test_what_can_be_retried_is_retried(planning, trouble):
     planning.model.will(trouble, choose(CLAMAV))
