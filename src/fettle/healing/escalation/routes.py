@@ -147,38 +147,44 @@ async def import_calendar(
 
 
 @router.get("/escalation/policies")
-async def list_policies(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.PolicyOut]:
+async def list_policies(
+    access: Reader, session: TenantSession, paging: Paging
+) -> Page[schemas.EscalationPolicyOut]:
     """List escalation policies; of those that fit an incident, the lowest position holds."""
     rows = await service.listed(
         session, EscalationPolicy, access.tenant_id, after=_after(paging), limit=paging.limit + 1
     )
     page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.PolicyOut.model_validate(row) for row in page], next_cursor=cursor)
+    return Page(items=[schemas.EscalationPolicyOut.model_validate(row) for row in page], next_cursor=cursor)
 
 
 @router.post("/escalation/policies", status_code=201)
 async def create_policy(
-    body: schemas.PolicyBody, access: Writer, session: TenantSession, who: CurrentWho
-) -> schemas.PolicyOut:
+    body: schemas.EscalationPolicyBody, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas.EscalationPolicyOut:
     """Add an escalation policy; it holds for what is escalated from now on."""
     fields = await _policy_fields(session, access, body)
     made = await service.create(session, EscalationPolicy, access.tenant_id, fields)
     await record(session, who, "escalation_policy.created", tenant_id=access.tenant_id,
                  target=("escalation_policy", made.id), after=fields)  # fmt: skip
-    return schemas.PolicyOut.model_validate(made)
+    return schemas.EscalationPolicyOut.model_validate(made)
 
 
 @router.get("/escalation/policies/{policy_id}")
-async def show_policy(policy_id: UUID, access: Reader, session: TenantSession) -> schemas.PolicyOut:
+async def show_policy(policy_id: UUID, access: Reader, session: TenantSession) -> schemas.EscalationPolicyOut:
     """Show one escalation policy."""
     found = await service.find(session, EscalationPolicy, access.tenant_id, policy_id)
-    return schemas.PolicyOut.model_validate(found)
+    return schemas.EscalationPolicyOut.model_validate(found)
 
 
 @router.put("/escalation/policies/{policy_id}")
 async def change_policy(
-    policy_id: UUID, body: schemas.PolicyChange, access: Writer, session: TenantSession, who: CurrentWho
-) -> schemas.PolicyOut:
+    policy_id: UUID,
+    body: schemas.EscalationPolicyChange,
+    access: Writer,
+    session: TenantSession,
+    who: CurrentWho,
+) -> schemas.EscalationPolicyOut:
     """Put another policy in the place of one; what is under way goes on by the old one."""
     before = (await service.find(session, EscalationPolicy, access.tenant_id, policy_id)).document
     fields = await _policy_fields(session, access, body)
@@ -187,7 +193,7 @@ async def change_policy(
     )
     await record(session, who, "escalation_policy.changed", tenant_id=access.tenant_id,
                  target=("escalation_policy", policy_id), before=before, after=fields)  # fmt: skip
-    return schemas.PolicyOut.model_validate(changed)
+    return schemas.EscalationPolicyOut.model_validate(changed)
 
 
 @router.delete("/escalation/policies/{policy_id}", status_code=204)
@@ -281,7 +287,7 @@ async def _schedule_fields(
 
 
 async def _policy_fields(
-    session: TenantSession, access: Access, body: schemas.PolicyBody
+    session: TenantSession, access: Access, body: schemas.EscalationPolicyBody
 ) -> dict[str, object]:
     document = body.model_dump(mode="json", exclude={"name", "version", "enabled", "position"})
     await service.check_targets(session, access.tenant_id, document)

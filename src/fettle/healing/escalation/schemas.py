@@ -332,7 +332,7 @@ class StormIn(Input):
     update_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
 
 
-class PolicyBody(Input):
+class EscalationPolicyBody(Input):
     """Whom an incident is told to, step by step, until somebody acknowledges."""
 
     name: Name
@@ -348,13 +348,13 @@ class PolicyBody(Input):
     storm: StormIn = Field(default_factory=StormIn)
 
 
-class PolicyChange(PolicyBody):
+class EscalationPolicyChange(EscalationPolicyBody):
     """A whole policy in the place of what it was; what is under way goes on by the old one."""
 
     version: Version
 
 
-class PolicyOut(BaseModel):
+class EscalationPolicyOut(BaseModel):
     """An escalation policy."""
 
     model_config = ConfigDict(from_attributes=True)
