@@ -79,6 +79,7 @@ async def test_an_approval_is_found_read_and_decided_by_keyboard(desk):
     await desk.open(f"approvals?id={second['id']}")
     await expect(page.locator("[aria-current=true]")).to_be_visible()
     await page.keyboard.press("x")
+    await expect(page.get_by_role("dialog").get_by_role("textbox")).to_be_focused()
     await page.keyboard.type("Not now")
     await page.get_by_role("dialog").get_by_role("button", name="Reject").press("Enter")
     await expect(page.get_by_text("Decided by")).to_contain_text("Not now")

@@ -76,6 +76,7 @@ async def test_everything_that_fits_is_chosen_and_done_as_a_job_with_its_progres
         ] < 130:
             await asyncio.sleep(PAUSE_SECONDS)
     await desk.open(f"incidents?check_type={check_type}&host=none")
+    await expect(page.get_by_role("heading", name="Incidents", exact=True)).to_be_visible()
     await desk.open(f"incidents?check_type={check_type}")
     await expect(page.get_by_role("status").filter(has_text="130 incidents")).to_be_visible()
     await page.locator("a[data-id]").first.wait_for()
