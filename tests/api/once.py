@@ -1,6 +1,7 @@
 """A good request, and another, for each POST about people, what they write, and a tenant as a whole."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ from tests.populated import PLAYBOOK, command
 from tests.signed_in import someone
 
 from fettle.identity import links
+from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.ids import new_id
 
 POLICY = "id: ours\nversion: 1.0.0\nschema_version: 1\ntitle: Ours\nautonomy: approve\n"
@@ -119,6 +121,7 @@ async def _waits(api) -> str:
         "outcome": None,
         "finished_at": None,
         "cancelled_at": None,
+        "due_at": rfc3339(utcnow() + timedelta(hours=1)),
     }
     async with api.platform.database.raw_system() as connection:
         await connection.execute(
@@ -126,8 +129,5 @@ async def _waits(api) -> str:
             "FROM playbook_runs r WHERE tenant_id = $1 LIMIT 1",
             api.alder.id,
             json.dumps(other),
-        )
-        await connection.execute(
-            "UPDATE playbook_runs SET due_at = now() + interval '1 hour' WHERE id = $1", run_id
         )
     return str(run_id)
