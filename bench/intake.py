@@ -33,7 +33,7 @@ def exception_body() -> bytes:
         "check_type": "bench_check", "host": "front-desk-3", "site": "main-street", "platform": "linux",
         "severity": "high", "summary": "The service's file is not as it was declared", "details": {"mode": "0644"},
     }  # fmt: skip
-    body["details"]["padding"] = "x" * (571 - len(json.dumps(body)) - len(', "padding": ""'))  # type: ignore[index]
+    body["details"]["padding"] = "x" * (571 - len(json.dumps(body)) - len(', "padding": ""'))  # type: ignore[index]  # details is a mapping of its own
     return json.dumps(body).encode()
 
 

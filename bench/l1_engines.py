@@ -137,7 +137,7 @@ def drools(rules: list[dict[str, Any]]) -> Decide:
     }
     session = Ruleset(name=document["name"], serialized_ruleset=json.dumps(document))
     dispatched: list[str] = []
-    session._dispatch = lambda match: dispatched.append(match.get("name") or next(iter(match)))  # noqa: SLF001
+    session._dispatch = lambda match: dispatched.append(match.get("name") or next(iter(match)))  # noqa: SLF001 - it has no public way to be told
 
     def decide(incident: dict[str, Any]) -> str | None:
         dispatched.clear()

@@ -55,7 +55,7 @@ def equal(one: Any, other: Any) -> bool:
     return one == other
 
 
-def compare(operator: str, actual: Any, value: Any) -> bool:  # noqa: C901, PLR0911, PLR0912
+def compare(operator: str, actual: Any, value: Any) -> bool:  # noqa: C901, PLR0911, PLR0912 - a plain list of cases, to be compared with
     contrary = {"ne": "eq", "not_in": "in", "not_contains": "contains", "not_exists": "exists"}
     if operator in contrary:
         return not compare(contrary[operator], actual, value)

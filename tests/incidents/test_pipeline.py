@@ -213,7 +213,7 @@ async def test_filters_and_words_narrow_the_list(platform, tenant, intake):
         exception("beta", severity="low", labels={"room": "radiology"}),
     )
     assert await intake()
-    hosts = lambda rows: [row.host for row in rows]  # noqa: E731
+    hosts = lambda rows: [row.host for row in rows]  # noqa: E731 - a name for a sentence
     assert hosts(await listed(platform, tenant, severities=("critical",))) == ["alpha"]
     assert hosts(await listed(platform, tenant, text="backup practice")) == ["alpha"]
     assert hosts(await listed(platform, tenant, text="radiology")) == ["beta"]

@@ -278,7 +278,7 @@ async def test_filters_and_orders(desk):
     low = await desk.opened(severity="low", labels={"room": f"{label} east=1"})
     grave = await desk.opened(severity="critical", labels={"room": f"{label} west"})
     middle = await desk.opened(severity="high", labels={"room": label})
-    of = lambda answer: [item["id"] for item in answer["items"]]  # noqa: E731
+    of = lambda answer: [item["id"] for item in answer["items"]]  # noqa: E731 - a name for a sentence
     assert of(await desk.done("GET", f"/incidents?label=room={label} west")) == [grave["id"]]
     assert of(await desk.done("GET", f"/incidents?label=room={label} east=1")) == [low["id"]]
     assert of(await desk.done("GET", f"/incidents?label=room={label}")) == [middle["id"]]

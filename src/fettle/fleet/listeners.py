@@ -57,7 +57,7 @@ def listeners(view: HostView) -> list[Listener] | None:
             for line in text.splitlines()[1:]:
                 words = line.split()
                 # The fields of proc(5): number, local address, remote address, state, ..., inode.
-                if len(words) > 9 and words[3] == state:  # noqa: PLR2004
+                if len(words) > 9 and words[3] == state:  # noqa: PLR2004 - the columns of proc_net_tcp(5)
                     rows.append((protocol, words[1], words[9]))
     if not readable:
         return None

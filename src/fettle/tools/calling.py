@@ -66,7 +66,7 @@ async def _perform(
     try:
         tool = registry.find(execute.tool, execute.version)
         if execute.tool in await disabled_tools(platform, caller.tenant_id):
-            raise ToolError("disabled", f"{execute.tool} is switched off for this tenant")  # noqa: TRY301
+            raise ToolError("disabled", f"{execute.tool} is switched off for this tenant")  # noqa: TRY301 - told like every error of a tool
         registry.check_input(execute.tool, execute.version, execute.input)
         inputs = await resolve(execute.input, secrets) if execute.secrets else execute.input
     except ToolError as error:

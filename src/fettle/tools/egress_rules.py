@@ -313,6 +313,6 @@ def _name_or_network(text: str) -> tuple[str | None, Network | None]:
     if ":" in text or _NUMERIC_LABEL.fullmatch(text.partition("/")[0].rpartition(".")[2]):
         return None, ipaddress.ip_network(text)
     labels = text.removeprefix("*.").split(".")
-    if not all(_LABEL.fullmatch(label) for label in labels) or (text.startswith("*.") and len(labels) < 2):  # noqa: PLR2004
+    if not all(_LABEL.fullmatch(label) for label in labels) or (text.startswith("*.") and len(labels) < 2):  # noqa: PLR2004 - a star, and a name below it
         raise ValueError("a name is labels with dots between; a * stands before a name of two labels or more")
     return text, None

@@ -258,13 +258,13 @@ def names(known: Mapping[str, Any]) -> str:
 
 _BY_NODE: Final[dict[type, Callable[[_Evaluation, Any], Any]]] = {
     Literal: _Evaluation._literal,  # noqa: SLF001 - the table of this class's own methods
-    Name: _Evaluation._name,  # noqa: SLF001
-    Index: _Evaluation._index,  # noqa: SLF001
-    Unary: _Evaluation._unary,  # noqa: SLF001
-    Binary: _Evaluation._binary,  # noqa: SLF001
-    Choice: _Evaluation._choice,  # noqa: SLF001
-    Call: _Evaluation._call,  # noqa: SLF001
-    Loop: _Evaluation._loop,  # noqa: SLF001
-    ListOf: _Evaluation._list,  # noqa: SLF001
-    ObjectOf: _Evaluation._object,  # noqa: SLF001
+    Name: _Evaluation._name,  # noqa: SLF001 - the class's own table
+    Index: _Evaluation._index,  # noqa: SLF001 - the class's own table
+    Unary: _Evaluation._unary,  # noqa: SLF001 - the class's own table
+    Binary: _Evaluation._binary,  # noqa: SLF001 - the class's own table
+    Choice: _Evaluation._choice,  # noqa: SLF001 - the class's own table
+    Call: _Evaluation._call,  # noqa: SLF001 - the class's own table
+    Loop: _Evaluation._loop,  # noqa: SLF001 - the class's own table
+    ListOf: _Evaluation._list,  # noqa: SLF001 - the class's own table
+    ObjectOf: _Evaluation._object,  # noqa: SLF001 - the class's own table
 }
