@@ -1,7 +1,9 @@
 """From an incident that no rule matches to a plan of the planner's, and to everything that may come between."""
 
 import asyncio
+import contextlib
 
+import asyncpg
 import pytest
 from tests.planner.conftest import CLAMAV, CLOSE_FILE, UNKNOWN
 from tests.planner.model_server import RESET, Raw, Slow, Status, choose
@@ -12,6 +14,7 @@ from fettle.healing.planner import requests
 from fettle.healing.planner.breaker import FAILURES, breakers_of
 from fettle.healing.planner.concluding import conclude
 from fettle.healing.planner.words import L2Decision
+from fettle.healing.planner.worker import MOST_LEASES
 from fettle.identity.permissions import permissions_of
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
@@ -92,6 +95,44 @@ async def test_when_all_fail_a_person_is_told_what_was_tried(planning):
         ("anthropic", "server"),
         ("retrieval", "abstained"),
     ]
+
+
+async def test_an_outcome_that_breaks_again_and_again_goes_to_a_person_with_what_was_tried(planning):
+    planning.model.will(choose(CLAMAV))
+    await planning.allow(autonomy="approve")
+    async with refusing_approvals(planning.platform.settings):
+        await planning.report(UNKNOWN)
+        for _ in range(MOST_LEASES):
+            assert (await planning.newest())["state"] == "planning"
+            await planning.plan()
+            await lapse(planning)
+    incident = await planning.newest()
+    assert (incident["state"], incident["level"]) == ("escalated", "L3")
+    told = await escalated(planning)
+    assert told["reason"] == "planner_broke"
+    outcomes = [(one["provider"].split(":")[0], one["outcome"]) for one in told["planner"]["tried"]]
+    assert outcomes == [("openai", "cached"), ("planner", "broke")]
+    assert await planning.rows("SELECT 1 FROM plan_requests") == []
+    assert await planning.rows("SELECT 1 FROM approvals") == []
+    assert await planning.told("plan.proposed") == []
+
+
+@contextlib.asynccontextmanager
+async def refusing_approvals(settings):
+    """Let every approval violate a constraint of its table."""
+    owner = await asyncpg.connect(settings.database_url.get_secret_value())
+    await owner.execute("ALTER TABLE approvals ADD CONSTRAINT ck_none CHECK (false) NOT VALID")
+    try:
+        yield
+    finally:
+        await owner.execute("ALTER TABLE approvals DROP CONSTRAINT ck_none")
+        await owner.close()
+
+
+async def lapse(planning):
+    """Let the lease of whatever is leased run out."""
+    async with planning.platform.database.raw_system() as connection:
+        await connection.execute("UPDATE plan_requests SET due_at = now()")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from fettle.kernel.database import DriverConnection, bind_tenant, driver, is_con
 from fettle.kernel.errors import Conflict, Problem
 from fettle.kernel.events import Event, NewEvent
 from fettle.kernel.ids import new_id
+from fettle.kernel.leasing import keep_listening
 from fettle.kernel.platform import Platform
 
 _POLL_SECONDS = 0.25
@@ -98,27 +99,14 @@ class Wakeup:
         return waiter
 
     async def run(self, platform: Platform) -> None:
-        """Listen until cancelled; when the connection breaks, consumers poll until it is back."""
-        while True:
-            try:
-                connection = await platform.database.listen(self._signal)
-            except (OSError, asyncpg.PostgresError):
-                await asyncio.sleep(1.0)
-                continue
-            try:
-                await self._relay(connection)
-            finally:
-                with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await connection.close(timeout=1.0)
-
-    async def _relay(self, connection: asyncpg.Connection) -> None:
-        while not connection.is_closed():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(5.0):
-                    await self._signal.wait()
-            self._signal.clear()
-            for waiter in self._waiters:
-                waiter.set()
+        """Listen until cancelled; while the connection is away, consumers poll."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keep_listening(platform.database, self._signal), name="bus-listening")
+            while True:
+                await self._signal.wait()
+                self._signal.clear()
+                for waiter in self._waiters:
+                    waiter.set()
 
 
 async def run_consumers(platform: Platform, specs: Iterable[ConsumerSpec]) -> None:

@@ -28,6 +28,9 @@ APPENDED = "fettle_appended"
 DriverConnection = asyncpg.Connection | PoolConnectionProxy
 """A bare driver connection, lent by the pool or below a session."""
 
+DATABASE_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
+"""What any use of a database may raise, away or refusing; `is_unreachable` tells the two apart."""
+
 _LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _TROUBLED_CLASSES = frozenset({"08", "53", "57"})

@@ -5,19 +5,16 @@ called, then what came of it is committed, together with the start of what follo
 """
 
 import asyncio
-import contextlib
 from typing import Final
 from uuid import UUID
 
-import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from fettle.kernel.clock import utcnow
-from fettle.kernel.context import tenant_id as tenant_context
+from fettle.kernel.database import DATABASE_TROUBLE
 from fettle.kernel.errors import Problem
 from fettle.kernel.group_commit import GroupCommitter
-from fettle.kernel.ids import new_id
+from fettle.kernel.leasing import LeasedWork, keep_listening
 from fettle.kernel.platform import Platform
 from fettle.tools import playbook_reader, recording, runs
 from fettle.tools.calling import Caller, Outcome, lost, perform
@@ -33,12 +30,11 @@ CAPACITY: Final = 256
 _LEASE_BATCH: Final = 128
 _POLL_SECONDS: Final = 0.25
 _SHORT_WAIT_SECONDS: Final = 1.0
-_DATABASE_TROUBLE: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 
 log = structlog.get_logger("fettle.runner")
 
 
-class RunExecutor:
+class RunExecutor(LeasedWork[Run]):
     """One process's share of all runs.
 
     Args:
@@ -48,79 +44,37 @@ class RunExecutor:
     """
 
     def __init__(self, platform: Platform, registry: ToolRegistry, *, capacity: int = CAPACITY) -> None:
-        self._platform = platform
-        self._database = platform.database
+        super().__init__(
+            platform,
+            "runner",
+            capacity=capacity,
+            batch=_LEASE_BATCH,
+            least_room=min(_LEASE_BATCH, capacity) // 2,
+            poll_seconds=_POLL_SECONDS,
+            grace_seconds=platform.settings.lease_seconds,
+        )
         self._registry = registry
-        self._capacity = capacity
-        self._owner = new_id()
-        self._lease_seconds = platform.settings.lease_seconds
-        self._active: dict[UUID, tuple[Run, asyncio.Task[None]]] = {}
         # A definition is named by the hash of its content, so it never grows old.
         self._bundles = Remembered(self._load, fresh_seconds=float("inf"))
         self._committer: GroupCommitter[Write, None] = GroupCommitter(
             lambda batch: runs.write(self._database, batch), max_batch=256, lanes=2
         )
-        self._room = asyncio.Event()
         self._stopping = False
 
-    async def run(self) -> None:
-        """Execute runs until cancelled; calls under way are then given one lease to end."""
-        wake = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen(wake), name="runner-wakeup")
-            group.create_task(self._keep_leases(), name="runner-leases")
-            try:
-                await self._lease_runs(wake)
-            finally:
-                await self._stop()
-
-    async def run_once(self) -> int:
-        """Lease what is due and execute it to its end or its next wait; returns how many runs that were."""
-        leased = await runs.lease(self._database, self._owner, self._capacity, self._lease_seconds)
-        keeper = asyncio.create_task(self._keep_leases())
+    async def _lease(self, limit: int) -> list[Run]:
+        leased = await runs.lease(self._database, self._owner, limit, self._lease_seconds)
+        held_until = asyncio.get_running_loop().time() + self._lease_seconds
         for run in leased:
-            self._begin(run)
-        while self._active:
-            await asyncio.wait([task for _, task in self._active.values()])
-        keeper.cancel()
-        return len(leased)
+            run.held_until = held_until
+        return leased
 
-    async def _lease_runs(self, wake: asyncio.Event) -> None:
-        while True:
-            room = self._capacity - len(self._active)
-            if room < min(_LEASE_BATCH, self._capacity) // 2:
-                self._room.clear()
-                await self._room.wait()
-                continue
-            wake.clear()
-            try:
-                leased = await runs.lease(
-                    self._database, self._owner, min(room, _LEASE_BATCH), self._lease_seconds
-                )
-            except _DATABASE_TROUBLE as error:
-                log.warning("runner.interrupted", error=type(error).__name__)
-                leased = []
-            for run in leased:
-                self._begin(run)
-            if not leased:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_SECONDS):
-                        await wake.wait()
+    async def _release(self, held: list[Run]) -> None:
+        await runs.release(self._database, [(run.id, run.fence) for run in held])
 
-    def _begin(self, run: Run) -> None:
-        run.held_until = asyncio.get_running_loop().time() + self._lease_seconds
-        task = asyncio.create_task(self._execute(run), name=f"run-{run.id}")
-        self._active[run.id] = (run, task)
-        task.add_done_callback(lambda _: self._end(run))
+    async def _watch(self) -> None:
+        await keep_listening(self._database, self._wake)
 
-    def _end(self, run: Run) -> None:
-        # The run may have been leased anew while an earlier turn of ours was still at it.
-        if run.id in self._active and self._active[run.id][0] is run:
-            del self._active[run.id]
-        self._room.set()
-
-    async def _execute(self, run: Run) -> None:
-        tenant_context.set(str(run.tenant_id))
+    async def _do(self, run: Run) -> None:
         try:
             bundle = await self._bundles.get((run.tenant_id, run.definition_hash))
             await _Drive(self, run, bundle).to_the_end()
@@ -130,7 +84,7 @@ class RunExecutor:
             await self._give_up(run, f"the playbook cannot be read: {error}")
         except Problem as problem:
             await self._give_up(run, problem.detail)
-        except _DATABASE_TROUBLE as error:
+        except DATABASE_TROUBLE as error:
             # Nothing is known of the last write; whoever leases the run next reads what the ledger holds.
             log.warning("runner.run_interrupted", run_id=str(run.id), error=type(error).__name__)
         except Exception as error:
@@ -157,11 +111,11 @@ class RunExecutor:
         """Call a tool, unless the run may be another's by now; a database that is away is waited for."""
         caller = Caller(run.tenant_id, run.id, run.incident_id, run.incident)
         while True:
-            if asyncio.get_running_loop().time() >= run.held_until and run.id not in await self._renew([run]):
+            if asyncio.get_running_loop().time() >= run.held_until and run.id not in await self._keep([run]):
                 raise LeaseLost(str(run.id))
             try:
                 return await perform(self._platform, self._registry, caller, execute)
-            except _DATABASE_TROUBLE:
+            except DATABASE_TROUBLE:
                 await asyncio.sleep(_POLL_SECONDS)
 
     def is_idempotent(self, tool: str, version: str | None) -> bool:
@@ -174,35 +128,12 @@ class RunExecutor:
     async def _load(self, key: tuple[UUID, str]) -> Bundle:
         return playbook_reader.load(await runs.definition(self._database, *key))
 
-    async def _listen(self, wake: asyncio.Event) -> None:
-        while True:
-            try:
-                connection = await self._database.listen(wake)
-            except _DATABASE_TROUBLE:
-                await asyncio.sleep(1.0)
-                continue
-            ended = asyncio.Event()
-            connection.add_termination_listener(lambda _, ended=ended: ended.set())
-            try:
-                await ended.wait()
-            finally:
-                with contextlib.suppress(*_DATABASE_TROUBLE):
-                    await connection.close(timeout=1.0)
+    async def _renew(self, held: list[Run]) -> None:
+        soon = asyncio.get_running_loop().time() + self._lease_seconds * 0.8
+        if due := [run for run in held if run.held_until < soon]:
+            await self._keep(due)
 
-    async def _keep_leases(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._lease_seconds / 4)
-            soon = loop.time() + self._lease_seconds * 0.8
-            held = [run for run, _ in self._active.values() if run.held_until < soon]
-            if not held:
-                continue
-            try:
-                await self._renew(held)
-            except _DATABASE_TROUBLE as error:
-                log.warning("runner.renewal_failed", error=type(error).__name__)
-
-    async def _renew(self, held: list[Run]) -> set[UUID]:
+    async def _keep(self, held: list[Run]) -> set[UUID]:
         asked_at = asyncio.get_running_loop().time()
         kept = await runs.renew(
             self._database, self._owner, [(run.id, run.fence) for run in held], self._lease_seconds
@@ -213,16 +144,8 @@ class RunExecutor:
         return kept
 
     async def _stop(self) -> None:
-        """Let what is under way end for one lease, then give everything back."""
         self._stopping = True
-        tasks = [task for _, task in self._active.values()]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._lease_seconds)
-            held = [(run.id, run.fence) for run, task in self._active.values() if task in late]
-            for task in late:
-                task.cancel()
-            with contextlib.suppress(*_DATABASE_TROUBLE):
-                await runs.release(self._database, held)
+        await super()._stop()
 
     @property
     def is_stopping(self) -> bool:

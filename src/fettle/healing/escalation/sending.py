@@ -5,13 +5,10 @@ other side knows a key of ours, the second one changes nothing there.
 """
 
 import asyncio
-import contextlib
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from fettle.healing.escalation import deliveries
 from fettle.healing.escalation.channels import Channel, DeliveryFailed, Sending
@@ -21,15 +18,13 @@ from fettle.healing.escalation.deliveries import Delivery, Result
 from fettle.healing.escalation.gathering import gather, recipient_of
 from fettle.healing.escalation.stepping import strike
 from fettle.kernel.clock import utcnow
-from fettle.kernel.context import tenant_id as tenant_context
-from fettle.kernel.database import driver
+from fettle.kernel.database import DATABASE_TROUBLE, driver
 from fettle.kernel.errors import NotFound
-from fettle.kernel.ids import new_id
+from fettle.kernel.leasing import LeasedWork
 from fettle.kernel.platform import Platform
 
 CAPACITY: Final = 64
 _POLL_SECONDS: Final = 0.25
-_TROUBLE: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 
 log = structlog.get_logger("fettle.escalation")
 
@@ -38,7 +33,7 @@ class Skipped(Exception):  # noqa: N818 - what happened, not a fault
     """The message is not sent, and that is right."""
 
 
-class Sender:
+class Sender(LeasedWork[Delivery]):
     """Sends what is due.
 
     Args:
@@ -47,64 +42,44 @@ class Sender:
     """
 
     def __init__(self, platform: Platform, *, capacity: int = CAPACITY) -> None:
-        self._platform = platform
-        self._database = platform.database
-        self._capacity = capacity
-        self._owner = new_id()
-        self._lease_seconds = platform.settings.lease_seconds
-        self._active: dict[UUID, tuple[Delivery, asyncio.Task[None]]] = {}
-
-    async def run(self) -> None:
-        """Send until cancelled; what is under way then is given one lease to end."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_leases(), name="escalation-leases")
-            try:
-                while True:
-                    await self._turn()
-                    await asyncio.sleep(_POLL_SECONDS)
-            finally:
-                await self._stop()
+        super().__init__(
+            platform,
+            "escalation",
+            capacity=capacity,
+            poll_seconds=_POLL_SECONDS,
+            grace_seconds=platform.settings.lease_seconds,
+        )
 
     async def run_once(self) -> int:
         """Let clocks strike, send what is due to its end; returns how many messages that were."""
         await strike(self._platform)
-        leased = await deliveries.lease(self._database, self._owner, self._capacity, self._lease_seconds)
-        keeper = asyncio.create_task(self._keep_leases())
-        for delivery in leased:
-            self._begin(delivery)
-        while self._active:
-            await asyncio.wait([task for _, task in self._active.values()])
-        keeper.cancel()
-        return len(leased)
+        return await super().run_once()
 
-    async def _turn(self) -> None:
-        try:
-            await strike(self._platform)
-            while room := self._capacity - len(self._active):
-                leased = await deliveries.lease(self._database, self._owner, room, self._lease_seconds)
-                for delivery in leased:
-                    self._begin(delivery)
-                if len(leased) < room:
-                    break
-        except _TROUBLE as error:
-            log.warning("escalation.interrupted", error=type(error).__name__)
+    async def _lease(self, limit: int) -> list[Delivery]:
+        return await deliveries.lease(self._database, self._owner, limit, self._lease_seconds)
 
-    def _begin(self, delivery: Delivery) -> None:
-        task = asyncio.create_task(self._deliver(delivery), name=f"message-{delivery.id}")
-        self._active[delivery.id] = (delivery, task)
-        task.add_done_callback(lambda _: self._end(delivery))
+    async def _renew(self, held: list[Delivery]) -> None:
+        await deliveries.renew(self._database, self._owner, held, self._lease_seconds)
 
-    def _end(self, delivery: Delivery) -> None:
-        if delivery.id in self._active and self._active[delivery.id][0] is delivery:
-            del self._active[delivery.id]
+    async def _release(self, held: list[Delivery]) -> None:
+        await deliveries.release(self._database, self._owner, held)
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        tenant_context.set(str(delivery.tenant_id))
+    async def _watch(self) -> None:
+        """Let clocks strike, however many messages are under way; each stroke may leave some to send."""
+        while True:
+            try:
+                await strike(self._platform)
+            except DATABASE_TROUBLE as error:
+                log.warning("escalation.interrupted", error=type(error).__name__)
+            self._wake.set()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _do(self, delivery: Delivery) -> None:
         try:
             result = await self._attempt(delivery)
             if not await deliveries.finish(self._database, delivery, result):
                 log.warning("escalation.lease_lost", delivery_id=str(delivery.id))
-        except _TROUBLE as error:
+        except DATABASE_TROUBLE as error:
             # The lease lapses, and whoever takes it next sends it again.
             log.warning("escalation.unrecorded", delivery_id=str(delivery.id), error=type(error).__name__)
 
@@ -116,7 +91,7 @@ class Sender:
             return Result("skipped", utcnow(), "not_needed", str(skipped))
         except DeliveryFailed as failed:
             return deliveries.result_of(delivery, failed, utcnow())
-        except _TROUBLE:
+        except DATABASE_TROUBLE:
             raise
         except Exception as error:
             log.exception("escalation.message_broke", delivery_id=str(delivery.id))
@@ -160,25 +135,6 @@ class Sender:
         if delivery.kind != FIRING and not told:
             raise Skipped("nobody there was told that it fires")
         return row
-
-    async def _keep_leases(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease_seconds / 3)
-            held = [delivery for delivery, _ in self._active.values()]
-            if held:
-                with contextlib.suppress(*_TROUBLE):
-                    await deliveries.renew(self._database, self._owner, held, self._lease_seconds)
-
-    async def _stop(self) -> None:
-        tasks = [task for _, task in self._active.values()]
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=self._lease_seconds)
-        held = [delivery for delivery, task in self._active.values() if task in late]
-        for task in late:
-            task.cancel()
-        with contextlib.suppress(*_TROUBLE):
-            await deliveries.release(self._database, self._owner, held)
 
 
 async def send_messages(platform: Platform) -> None:

@@ -68,16 +68,33 @@ async def conclude(platform: Platform, request: PlanRequest, decision: L2Decisio
     async with platform.database.tenant(request.tenant_id) as session:
         if not await requests.finish(session, request):
             return False
-        standings = await incidents.lock(session, request.tenant_id, [request.incident_id])
-        standing = standings.get(request.incident_id)
-        # What a person or the sender did meanwhile overtakes the plan.
-        if standing is None or standing.state is not State.PLANNING:
-            return True
-        following = await _following(platform, session, request, decision)
-        await incidents.transition(session, request.tenant_id, following.transitions)
-        if following.approval is not None:
-            await approvals.request(session, request.tenant_id, [following.approval])
+        if await _is_planning(session, request):
+            following = await _following(platform, session, request, decision)
+            await incidents.transition(session, request.tenant_id, following.transitions)
+            if following.approval is not None:
+                await approvals.request(session, request.tenant_id, [following.approval])
     return True
+
+
+async def leave_to_person(platform: Platform, request: PlanRequest, decision: L2Decision) -> bool:
+    """Send the incident of a request whose outcome cannot be brought to a person; returns whether it was ours.
+
+    Neither packs nor policy are asked: it may be they over which the outcome breaks.
+    """
+    async with platform.database.tenant(request.tenant_id) as session:
+        if not await requests.finish(session, request):
+            return False
+        if await _is_planning(session, request):
+            following = _to_person(request, decision, "planner_broke", _broke(decision))
+            await incidents.transition(session, request.tenant_id, following.transitions)
+    return True
+
+
+async def _is_planning(session: AsyncSession, request: PlanRequest) -> bool:
+    """Lock the incident; what a person or the sender did meanwhile overtakes the plan."""
+    standings = await incidents.lock(session, request.tenant_id, [request.incident_id])
+    standing = standings.get(request.incident_id)
+    return standing is not None and standing.state is State.PLANNING
 
 
 async def _following(
@@ -148,8 +165,18 @@ def _doubt(decision: L2Decision) -> str:
     return f"The planner is {decision.confidence:.0%} sure; below {decision.sure:.0%} a person decides."
 
 
+def _tried(decision: L2Decision) -> str:
+    return "; ".join(f"{one.provider}: {one.detail}" for one in decision.attempts)
+
+
+def _broke(decision: L2Decision) -> str:
+    return f"What the planner decided could not be put into effect, again and again. {_tried(decision)}"[
+        :2_000
+    ]
+
+
 def _why(decision: L2Decision) -> tuple[str, str]:
-    tried = "; ".join(f"{one.provider}: {one.detail}" for one in decision.attempts)
+    tried = _tried(decision)
     if any(one.outcome == "no_candidate" for one in decision.attempts):
         return "planner_no_candidate", "No rule matches, and the policy allows the planner nothing for it."
     if any(one.outcome in {"abstained", "unsure"} for one in decision.attempts):

@@ -1,5 +1,6 @@
 """Providers that are reached over HTTP: what an OpenAI-compatible and an Anthropic-compatible endpoint are sent."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,7 +24,7 @@ _RETRYABLE: Final = frozenset({408, 409, 425, 429})
 _LONGEST_WAIT_SECONDS: Final = 86_400.0
 
 
-class HttpProvider:
+class HttpProvider(ABC):
     """What both wires have in common.
 
     Args:
@@ -57,9 +58,9 @@ class HttpProvider:
         characters = len(prompt.instructions) + len(prompt.data) + len(jsonio.dumps(dict(prompt.schema)))
         return self._usage(characters // _LEAST_CHARACTERS_PER_TOKEN + _OVERHEAD_TOKENS, MOST_OUTPUT_TOKENS)
 
+    @abstractmethod
     async def ask(self, question: Question) -> Reply:
         """Send the question, and return the reply."""
-        raise NotImplementedError
 
     async def _post(
         self, path: str, headers: Mapping[str, str], body: Mapping[str, Any], tenant_id: UUID
