@@ -151,6 +151,40 @@ const health = createRoute({
   component: lazyRouteComponent(() => import("./screens/health/Health"), "Health"),
 });
 
+const onCall = createRoute({
+  getParentRoute: () => tenant,
+  path: "on-call",
+  validateSearch: textsOf("tab", "q"),
+  component: lazyRouteComponent(() => import("./screens/oncall/OnCall"), "OnCall"),
+});
+
+const schedule = createRoute({
+  getParentRoute: () => tenant,
+  path: "on-call/$scheduleId",
+  component: lazyRouteComponent(() => import("./screens/oncall/SchedulePage"), "SchedulePage"),
+});
+
+const escalationPolicies = createRoute({
+  getParentRoute: () => tenant,
+  path: "escalation-policies",
+  validateSearch: textsOf("q"),
+  component: lazyRouteComponent(() => import("./screens/oncall/Policies"), "EscalationPolicies"),
+});
+
+const channels = createRoute({
+  getParentRoute: () => tenant,
+  path: "channels",
+  validateSearch: textsOf("q"),
+  component: lazyRouteComponent(() => import("./screens/oncall/Channels"), "Channels"),
+});
+
+const messages = createRoute({
+  getParentRoute: () => tenant,
+  path: "messages",
+  validateSearch: textsOf("state", "kind", "channel_id", "incident_id"),
+  component: lazyRouteComponent(() => import("./screens/oncall/MessageLog"), "MessageLog"),
+});
+
 const settings = createRoute({
   getParentRoute: () => tenant,
   path: "settings",
@@ -228,7 +262,7 @@ const data = createRoute({
 const routeTree = root.addChildren([
   home,
   tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, newRule, rule, playbooks, newPlaybook, playbook,
-    tools, tool, packs, pack, policy, evidence, audit, events, health, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
+    tools, tool, packs, pack, policy, evidence, audit, events, health, onCall, schedule, escalationPolicies, channels, messages, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 
 export function createConsoleRouter(history?: RouterHistory) {

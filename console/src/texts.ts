@@ -2,6 +2,7 @@
 import { approvalsTexts } from "./texts/approvals";
 import { authoringTexts } from "./texts/authoring";
 import { commonTexts } from "./texts/common";
+import { escalationTexts } from "./texts/escalation";
 import { evidenceTexts } from "./texts/evidence";
 import { incidentsTexts } from "./texts/incidents";
 import { incidentWorkTexts } from "./texts/incidentWork";
@@ -17,6 +18,7 @@ export const t = {
   ...approvalsTexts,
   ...authoringTexts,
   ...commonTexts,
+  ...escalationTexts,
   ...evidenceTexts,
   ...incidentsTexts,
   ...incidentWorkTexts,

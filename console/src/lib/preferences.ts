@@ -68,7 +68,7 @@ export function cleaned(stored: unknown): Preferences {
   };
 }
 
-function isZone(name: string): boolean {
+export function isZone(name: string): boolean {
   try {
     new Intl.DateTimeFormat(undefined, { timeZone: name });
     return true;

@@ -21,6 +21,7 @@ import { IncidentTrack } from "./IncidentTrack";
 import { Comments } from "./incidents/Comments";
 import { Links, MergedInto } from "./incidents/Links";
 import { RelatedIncidents } from "./incidents/RelatedIncidents";
+import { WhoWasTold } from "./incidents/WhoWasTold";
 import classes from "./IncidentPage.module.css";
 
 export function IncidentPage() {
@@ -57,6 +58,9 @@ export function IncidentPage() {
           </Panel>
           <Panel title={t.incident.steps}>
             {incident.data === undefined ? <Lines rows={3} /> : <IncidentSteps incident={incident.data} />}
+          </Panel>
+          <Panel title={t.told.title}>
+            {incident.data === undefined ? <Lines rows={2} /> : <WhoWasTold incident={incident.data} />}
           </Panel>
           <Panel title={t.work.comments.title}>
             <Comments incidentId={incidentId} />

@@ -1,7 +1,7 @@
 // Every screen that the menu offers, in its groups: where it is, what it needs, which keys open it.
 import { t } from "../texts";
 import {
-  IconApprovals, IconAudit, IconEvents, IconGate, IconHealth, IconPack, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
+  IconApprovals, IconAudit, IconClock, IconOut, IconPerson, IconEvents, IconGate, IconHealth, IconPack, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
 } from "../ui/icons";
 
 interface MenuPage {
@@ -37,6 +37,15 @@ export const MENU = [
       { to: "/t/$tenant/tools", label: t.tools.title, icon: IconTool, permission: "tools:read", keys: "g t" },
       { to: "/t/$tenant/packs", label: t.packs.title, icon: IconPack, permission: "packs:read", keys: "g p" },
       { to: "/t/$tenant/policy", label: t.policy.title, icon: IconGate, permission: "packs:read", keys: "g y" },
+    ],
+  },
+  {
+    name: t.onCall.group,
+    pages: [
+      { to: "/t/$tenant/on-call", label: t.onCall.title, icon: IconClock, permission: "escalation:read", keys: "g c" },
+      { to: "/t/$tenant/escalation-policies", label: t.escalations.title, icon: IconPerson, permission: "escalation:read", keys: "g l" },
+      { to: "/t/$tenant/channels", label: t.channels.title, icon: IconOut, permission: "escalation:read", keys: "g n" },
+      { to: "/t/$tenant/messages", label: t.messages.title, icon: IconAudit, permission: "escalation:read", keys: "g m" },
     ],
   },
   {
