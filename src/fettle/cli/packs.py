@@ -79,7 +79,7 @@ def compare(
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(help="domain-pack or policy-pack.")] = "domain-pack",
+    kind: Annotated[str, typer.Argument(help="domain-pack, policy-pack or source-mapping.")] = "domain-pack",
 ) -> None:
     """Print the JSON Schema of packs, for editors and other checks."""
     from fettle.packs.schema import published  # noqa: PLC0415 - only this command needs it

@@ -56,6 +56,7 @@ class PackSet:
         self.rules: list[Mapping[str, Any]] = []
         self.playbooks: dict[str, Mapping[str, Any]] = {}
         self.runbooks: dict[str, Mapping[str, Any]] = {}
+        self.sources: dict[str, Mapping[str, Any]] = {}
         self.redaction: list[Mapping[str, Any]] = []
         self.trust_signals: list[Mapping[str, Any]] = []
         self.service_levels: dict[str, Mapping[str, Any]] = {}
@@ -85,6 +86,7 @@ class PackSet:
         for kind, section, target in (
             ("playbook", "playbooks", self.playbooks),
             ("runbook", "runbooks", self.runbooks),
+            ("source", "sources", self.sources),
         ):
             for item in pack.section(section):
                 if self._own(kind, item["id"], pack):
@@ -168,6 +170,11 @@ class ActivePacks:
     def runbooks(self) -> Mapping[str, Mapping[str, Any]]:
         """Runbooks by id."""
         return self.packs.runbooks
+
+    @property
+    def sources(self) -> Mapping[str, Mapping[str, Any]]:
+        """Programs that send, and how what they send is read, by id."""
+        return self.packs.sources
 
     @property
     def redaction(self) -> Sequence[Mapping[str, Any]]:

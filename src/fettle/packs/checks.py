@@ -8,6 +8,7 @@ import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 from fettle.healing.conditions import ConditionError, parse_conditions
 from fettle.packs.check_actions import check_playbooks, check_runbooks, check_verification
 from fettle.packs.check_rules import check_rules, check_shadows
+from fettle.packs.check_sources import check_sources
 from fettle.packs.normalising import TARGETS
 from fettle.packs.parts import Item, Parts, Problems, dotted_path
 from fettle.packs.schema import ITEM_KEYS
@@ -32,6 +33,7 @@ def cross_check(manifest: Item, items: Sequence[Item], *, tools: Collection[str]
         check_shadows,
         check_playbooks,
         check_runbooks,
+        check_sources,
         _check_unused,
         _check_tests,
     )

@@ -9,15 +9,18 @@ import jsonschema_rs
 
 from fettle.packs import schema_parts as parts
 from fettle.packs.schema_policy import policy_pack
+from fettle.packs.schema_sources import source_mapping
 
 DOMAIN_PACK_ID: Final = "urn:fettle:schema:domain-pack:1"
 POLICY_PACK_ID: Final = "urn:fettle:schema:policy-pack:1"
+SOURCE_MAPPING_ID: Final = "urn:fettle:schema:source-mapping:1"
 
 SECTIONS: Final = {
     "exception_types": "exception_type",
     "rules": "rule",
     "playbooks": "playbook",
     "runbooks": "runbook",
+    "sources": "source",
     "tests": "test",
 }
 """The sections of a pack that have files of their own, and the definition that each of their items meets."""
@@ -27,6 +30,7 @@ ITEM_KEYS: Final = {
     "rules": "id",
     "playbooks": "id",
     "runbooks": "id",
+    "sources": "id",
     "tests": "name",
 }
 """The field by which an item of a section is told from its neighbours."""
@@ -43,7 +47,7 @@ def domain_pack_schema() -> dict[str, Any]:
         "title": "Fettle Domain Pack",
         "description": (
             "A Domain Pack is a folder: pack.yaml meets #/$defs/manifest; exception_types, rules, playbooks, "
-            "runbooks and tests each stand in <section>.yaml or in files of a folder of that name, as one "
+            "runbooks, sources and tests each stand in <section>.yaml or in files of a folder of that name, as one "
             "item or a list of items. This schema describes the pack as one document."
         ),
         "type": "object",
@@ -80,6 +84,23 @@ def item_validator(definition: str) -> jsonschema_rs.Draft202012Validator:
 
 
 @cache
+def mapping_schema() -> dict[str, Any]:
+    """Return the schema of a source's mapping alone, as a tenant edits it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SOURCE_MAPPING_ID,
+        "title": "Fettle source mapping",
+        **source_mapping(),
+    }
+
+
+@cache
+def mapping_validator() -> jsonschema_rs.Draft202012Validator:
+    """Return the validator of a mapping alone."""
+    return _validator(mapping_schema())
+
+
+@cache
 def policy_validator() -> jsonschema_rs.Draft202012Validator:
     """Return the validator of a Policy Pack."""
     return _validator(policy_pack_schema())
@@ -87,7 +108,11 @@ def policy_validator() -> jsonschema_rs.Draft202012Validator:
 
 def published() -> dict[str, str]:
     """Return the published schemas by name, as the text of their files under ``docs/schemas``."""
-    documents = {"domain-pack": domain_pack_schema(), "policy-pack": policy_pack_schema()}
+    documents = {
+        "domain-pack": domain_pack_schema(),
+        "policy-pack": policy_pack_schema(),
+        "source-mapping": mapping_schema(),
+    }
     return {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}
 
 

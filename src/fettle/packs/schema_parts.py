@@ -1,6 +1,7 @@
 """The definitions of a Domain Pack's schema, one function for each kind of item."""
 
 from fettle.packs import schema_actions as actions
+from fettle.packs import schema_sources as sources
 from fettle.packs import schema_terms as terms
 from fettle.packs.schema_terms import Schema
 
@@ -17,6 +18,7 @@ def definitions() -> dict[str, Schema]:
         "tool_call": actions.tool_call(),
         "runbook": actions.runbook(),
         "runbook_step": actions.runbook_step(),
+        "source": sources.source(),
         "test": _test(),
     }
 

@@ -30,6 +30,7 @@ class Counts(BaseModel):
     rules: int
     playbooks: int
     runbooks: int
+    sources: int = 0
     tests: int
 
 

@@ -1,13 +1,16 @@
 """Runs a pack's own test cases: a given exception against the incident, rule, runbook and playbook expected."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fettle.healing.conditions import MISSING, lookup
 from fettle.healing.rules import Rule, RuleSet
+from fettle.kernel import jsonio
 from fettle.packs.active import ActivePacks
+from fettle.packs.check_sources import mapping_of
 from fettle.packs.loading import DomainPack
+from fettle.packs.sources import MappingError, SourceMapping
 
 _RULE_FIELDS = {"rule": "id", "action": "action", "runbook": "runbook_id", "playbook": "playbook_id"}
 
@@ -76,12 +79,13 @@ def run_tests(pack: DomainPack, *, beside: Iterable[DomainPack] = ()) -> PackTes
     """
     active = ActivePacks.of([pack, *(other for other in beside if other.id != pack.id)])
     rules = RuleSet.compile(active.rules)
-    cases = tuple(_run(case, active, rules) for case in pack.section("tests"))
+    of_rules = tuple(_run(case, active, rules) for case in pack.section("tests"))
     expected = {
         case["expect"].get("rule")
-        for case, result in zip(pack.section("tests"), cases, strict=True)
+        for case, result in zip(pack.section("tests"), of_rules, strict=True)
         if result.passed
     }
+    cases = (*of_rules, *(case for source in pack.section("sources") for case in _run_source(source)))
     untested = tuple(
         rule["id"]
         for rule in pack.section("rules")
@@ -97,6 +101,26 @@ def _run(case: Mapping[str, Any], active: ActivePacks, rules: RuleSet) -> CaseRe
     failures = _incident_failures(expect.get("incident", {}), incident)
     failures += _rule_failures(expect, rule)
     return CaseResult(case["name"], rule.id if rule is not None else None, tuple(failures))
+
+
+def _run_source(source: Mapping[str, Any]) -> Iterator[CaseResult]:
+    """Run the cases of a source: what its program sends against the exceptions that must come of it."""
+    mapping = SourceMapping(mapping_of(source))
+    for case in source["tests"]:
+        name = f"{source['id']}: {case['name']}"
+        try:
+            found = mapping.read(case["payload"], case.get("headers", {}), source=source["id"]).exceptions
+        except MappingError as error:
+            yield CaseResult(name, None, (str(error),))
+            continue
+        failures: list[str] = []
+        if len(found) != len(case["expect"]):
+            failures.append(f"{len(found)} exceptions; expected {len(case['expect'])}")
+        for number, (expected, given) in enumerate(zip(case["expect"], found, strict=False)):
+            plain = jsonio.parse(jsonio.dumps(given))
+            failures += [text.replace("incident.", f"exception {number}: ", 1) for text in
+                         _incident_failures(expected, plain)]  # fmt: skip
+        yield CaseResult(name, None, tuple(failures))
 
 
 def _incident_failures(
