@@ -39,6 +39,7 @@ WITHOUT_TENANT = {
     "/api/v1/tenants/{tenant_id}/erase",
     "/api/v1/accounts",
     "/api/v1/accounts/{account_id}",
+    "/api/v1/accounts/{account_id}/second-factors",
     "/api/v1/auth/password",
     "/api/v1/me",
     "/api/v1/partners",

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from uuid import uuid4
 
 import pyotp
 import pytest
@@ -400,6 +401,30 @@ async def test_only_the_platforms_administrator_takes_lost_factors_away(
     assert (await client.delete(path, headers=owner)).status_code == 204
     assert (await client.get("/api/v1/me", headers=headers)).status_code == 401
     assert "access_token" in (await sign_in(person)).json()
+
+
+async def test_lost_factors_are_taken_from_an_account_of_no_tenant_too(
+    client, platform, make_person, bearer, enrol, sign_in, tenant
+):
+    person = await make_person()
+    headers = await bearer(person)
+    await enrol(headers)
+    path = f"/api/v1/accounts/{person.id}/second-factors"
+    assert (await client.get("/api/v1/me", headers=headers)).json()["tenants"] == []
+    for other in (headers, await bearer(await make_person({tenant: "tenant_admin"}), tenant)):
+        assert (await client.delete(path, headers=other)).status_code == 403
+    administrator = await make_person({tenant: "viewer"}, is_platform_admin=True)
+    owner = await bearer(administrator)
+    assert (await client.delete(path, headers=owner)).status_code == 204
+    assert (await client.get("/api/v1/me", headers=headers)).status_code == 401
+    assert "access_token" in (await sign_in(person)).json()
+    assert (await client.delete(path.replace(str(person.id), str(uuid4())), headers=owner)).status_code == 404
+    async with platform.database.raw_system() as connection:
+        written = await connection.fetch(
+            "SELECT actor, tenant_id FROM audit_records WHERE action = 'second_factor.reset' AND target_id = $1",
+            str(person.id),
+        )
+    assert [tuple(row) for row in written] == [(f"user:{administrator.id}", None)]
 
 
 async def test_no_secret_of_a_second_factor_is_ever_told_again(

@@ -9,10 +9,17 @@ from fettle.identity.owner import OWNER_EMAIL, ensure_owner
 from fettle.identity.sign_in import passwords
 
 COOKIE = "fettle_refresh"
+ROTATION = "fettle_rotation"
 
 
 def cookie_of(answer) -> str:
     return answer.cookies[COOKIE]
+
+
+def attributes_of(answer, name) -> set[str]:
+    """Return a cookie of an answer, cut at its semicolons and in small letters."""
+    (cookie,) = [c for c in answer.headers.get_list("set-cookie") if c.startswith(f"{name}=")]
+    return {part.strip().lower() for part in cookie.split(";")}
 
 
 async def refresh(client, token, **headers):
@@ -39,11 +46,33 @@ async def test_a_right_password_gives_a_token_that_works(client, make_person, si
 
 async def test_the_refresh_token_is_out_of_reach_of_scripts_and_other_sites(make_person, sign_in):
     answer = await sign_in(await make_person())
-    cookie = answer.headers["set-cookie"].lower()
-    for attribute in ("httponly", "samesite=strict", "path=/api/v1/auth"):
-        assert attribute in cookie
+    cookie = attributes_of(answer, COOKIE)
+    assert {"httponly", "samesite=strict", "path=/api/v1/auth"} <= cookie
     assert "refresh" not in answer.text
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_every_answer_to_an_exchange_is_told_to_the_browsers_pages_and_tells_them_no_secret(
+    client, make_person, sign_in
+):
+    first = await sign_in(await make_person())
+    second = await refresh(client, cookie_of(first))
+    refused = await refresh(client, cookie_of(first))
+    with_none = await client.post("/api/v1/auth/refresh")
+    client.cookies.clear()
+    told = []
+    for answer in (first, second, refused, with_none):
+        attributes = attributes_of(answer, ROTATION)
+        assert {"samesite=strict", "path=/"} <= attributes
+        assert "httponly" not in attributes
+        value = answer.cookies[ROTATION]
+        assert len(value) == 12
+        assert value not in cookie_of(first) + cookie_of(second)
+        told.append(value)
+    assert len(set(told)) == len(told)
+    assert [COOKIE in answer.cookies for answer in (refused, with_none)] == [False, False]
+    opened = await client.post("/api/v1/auth/refresh", headers={"Cookie": f"{ROTATION}={told[1]}"})
+    assert opened.status_code == 401
 
 
 async def test_an_address_is_found_whatever_its_case(client, make_person):
@@ -153,7 +182,8 @@ async def test_signing_out_ends_access_and_refresh(client, make_person, sign_in)
     headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
     out = await client.post("/api/v1/auth/logout", headers={"Cookie": f"{COOKIE}={cookie_of(answer)}"})
     assert out.status_code == 204
-    assert 'fettle_refresh=""' in out.headers["set-cookie"]
+    for name in (COOKIE, ROTATION):
+        assert {f'{name}=""', "max-age=0"} <= attributes_of(out, name)
     assert (await client.get("/api/v1/me", headers=headers)).status_code == 401
     assert (await refresh(client, cookie_of(answer))).status_code == 401
 

@@ -36,6 +36,7 @@ OF_NO_TENANT = {
     "post /auth/password": PERSON,
     "get /accounts": PLATFORM,
     "patch /accounts/{account_id}": PLATFORM,
+    "delete /accounts/{account_id}/second-factors": PLATFORM,
     "get /erasures": PLATFORM,
     "post /partners": PLATFORM,
     "post /partners/{partner_id}/members": PLATFORM,

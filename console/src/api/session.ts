@@ -1,12 +1,12 @@
 // Who is signed in: the access token lives in this module's memory alone, the refresh token in a cookie no script sees.
 import type { Challenge, InvitationLook, PasskeyOptions, SignInProvider } from "./identity";
 import { ApiProblem } from "./problem";
+import { inTurn } from "./turns";
 import type { JsonObject, SignIn } from "./types";
 
 export type SessionState = "starting" | "signed-out" | "change-password" | "signed-in" | "unreachable";
 
 const EXPIRY_MARGIN_MS = 30_000;
-const REFRESH_LOCK = "fettle-refresh";
 
 let accessToken: string | null = null;
 let expiresAt = 0;
@@ -126,17 +126,12 @@ export const session = {
   },
 };
 
+/* Refresh tokens rotate, and one used twice ends its family: two pages must never send the same one. */
 function refresh(): Promise<boolean> {
-  refreshing ??= refreshOnceAcrossTabs().finally(() => {
+  refreshing ??= inTurn(exchangeCookie).finally(() => {
     refreshing = null;
   });
   return refreshing;
-}
-
-/* Refresh tokens rotate, and one used twice ends its family: two tabs must never send the same one. */
-async function refreshOnceAcrossTabs(): Promise<boolean> {
-  if (!("locks" in navigator)) return exchangeCookie();
-  return navigator.locks.request(REFRESH_LOCK, exchangeCookie);
 }
 
 async function exchangeCookie(): Promise<boolean> {
@@ -174,11 +169,12 @@ function setState(next: SessionState): void {
   for (const listener of listeners) listener();
 }
 
+/* Kept alive, so that the browser takes the answer's cookies even if the page goes meanwhile. */
 async function post(path: string, body: object, token: string | null = null): Promise<Response> {
   const headers: Record<string, string> = { "Content-Type": "application/json" };
   if (token !== null) headers["Authorization"] = `Bearer ${token}`;
   try {
-    return await fetch(path, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin" });
+    return await fetch(path, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin", keepalive: true });
   } catch {
     throw ApiProblem.unreachable();
   }

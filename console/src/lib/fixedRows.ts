@@ -23,6 +23,8 @@ export function offsetFor(index: number, offsetPx: number, heightPx: number, row
 
 interface FixedRows extends Stretch {
   heightPx: number;
+  /** Whether somebody has gone down the list. */
+  scrolled: boolean;
   onScroll: () => void;
   scrollToRow: (index: number) => void;
   scrollToTop: () => void;
@@ -66,5 +68,5 @@ export function useFixedRows(scroller: RefObject<HTMLElement | null>, count: num
     if (scroller.current !== null) scroller.current.scrollTop = 0;
     look();
   }, [scroller, look]);
-  return { ...stretchOf(view.offset, view.height, rowPx, count, spare), heightPx: count * rowPx, onScroll: look, scrollToRow, scrollToTop };
+  return { ...stretchOf(view.offset, view.height, rowPx, count, spare), heightPx: count * rowPx, scrolled: view.offset > 0, onScroll: look, scrollToRow, scrollToTop };
 }

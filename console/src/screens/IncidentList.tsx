@@ -2,7 +2,7 @@
 import { Button, Skeleton } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { memo, useCallback, useEffect, useRef, useState, type MouseEvent } from "react";
+import { memo, useCallback, useEffect, useMemo, useRef, useState, type MouseEvent } from "react";
 import type { Incident } from "../api/types";
 import { count } from "../lib/format";
 import type { IncidentFilters } from "../lib/filters";
@@ -20,11 +20,13 @@ import classes from "./Incidents.module.css";
 
 const ROW_PX = 44;
 const CARD_PX = 68;
-/* Some screens ahead, so that whoever scrolls on does not wait for a page. */
+/* Some screens ahead, so that whoever scrolls on does not wait for a page; whoever does not scroll asks for one page. */
 const LOAD_AHEAD_ROWS = 150;
 const COLUMNS = ["severity", "number", "title", "state", "level", "assignee", "count", "opened", "seen"] as const;
-/* Where each filtered list was left, so that coming back from an incident finds the same place. */
+/* Where each filtered list was left, so that coming back from an incident finds the same place and row. */
 const leftAt = new Map<string, { offset: number; id: string | null }>();
+
+const NONE: Incident[] = [];
 
 interface IncidentListProps {
   list: IncidentListState;
@@ -42,16 +44,21 @@ export function IncidentList({ list, filters, selection, onSelection, onAsk }: I
   const people = usePeople();
   const place = `${tenant.id} ${JSON.stringify(filters)}`;
   const scroller = useRef<HTMLDivElement>(null);
-  const [currentId, setCurrentId] = useState<string | null>(leftAt.get(place)?.id ?? null);
+  const [current, setCurrent] = useState({ place, id: leftAt.get(place)?.id ?? null });
+  const setCurrentId = useCallback((id: string) => setCurrent((before) => ({ ...before, id })), []);
+  // Other filters keep the row that one is at, unless they were left at another.
+  if (current.place !== place) setCurrent({ place, id: leftAt.get(place)?.id ?? current.id });
   const narrow = useMediaQuery("(max-width: 48em)", false, { getInitialValueInEffect: false });
-  const incidents = list.incidents ?? [];
+  const incidents = list.incidents ?? NONE;
+  // A row that the filters hide is no row that anything may be done to.
+  const currentId = useMemo(() => (incidents.some(({ id }) => id === current.id) ? current.id : null), [incidents, current.id]);
   const rowPx = narrow ? CARD_PX : ROW_PX;
   const rows = useFixedRows(scroller, incidents.length, rowPx, leftAt.get(place)?.offset ?? 0);
 
   const { loadMore, setReading } = list;
   useEffect(() => {
-    if (incidents.length > 0 && rows.end >= incidents.length - LOAD_AHEAD_ROWS) loadMore();
-  }, [rows.end, incidents.length, loadMore]);
+    if (incidents.length > 0 && rows.end >= incidents.length - (rows.scrolled ? LOAD_AHEAD_ROWS : 0)) loadMore();
+  }, [rows.end, rows.scrolled, incidents.length, loadMore]);
 
   const focusRow = useCallback((id: string) => {
     const link = scroller.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"]`);
@@ -107,9 +114,8 @@ export function IncidentList({ list, filters, selection, onSelection, onAsk }: I
   }, [rowPx, setReading]);
   useEffect(() => {
     note();
-    const current = leftAt.get(place);
-    leftAt.set(place, { offset: current?.offset ?? 0, id: currentId });
-  }, [note, place, currentId]);
+    leftAt.set(place, { offset: leftAt.get(place)?.offset ?? 0, id: current.id });
+  }, [note, place, current.id]);
 
   const allChosen = selection !== null && incidents.length > 0 && (selection.all || selection.ids.size >= incidents.length);
   return (
@@ -148,7 +154,7 @@ export function IncidentList({ list, filters, selection, onSelection, onAsk }: I
         onMouseEnter={note} onMouseLeave={() => setReading((scroller.current?.scrollTop ?? 0) > rowPx / 2)}
         onFocus={note} onBlur={() => requestAnimationFrame(note)}
         onScroll={(event) => {
-          leftAt.set(place, { offset: event.currentTarget.scrollTop, id: currentId });
+          leftAt.set(place, { offset: event.currentTarget.scrollTop, id: current.id });
           rows.onScroll();
           note();
         }}

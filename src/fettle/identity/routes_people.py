@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import select
 
-from fettle.identity import accounts, members, roles, step_up
+from fettle.identity import accounts, members, roles, second_factors, step_up
 from fettle.identity import schemas_people as schemas
 from fettle.identity.access import (
     TENANT_HEADER,
@@ -219,6 +219,19 @@ async def change_account(
     caller.refuse_one_time_password()
     user = await accounts.set_disabled(platform, caller, who, account_id, disabled=body.disabled)
     return schemas.AccountOut.model_validate(user)
+
+
+@router.delete("/accounts/{account_id}/second-factors", tags=["accounts"], status_code=204)
+async def reset_second_factors_of_account(
+    account_id: UUID, platform: CurrentPlatform, caller: SignedInCaller, who: CallerWho
+) -> None:
+    """Take every second factor from an account whose owner has lost them; for platform administrators.
+
+    Its sessions end, and every tenant that asks for a second factor asks for a new one.
+    """
+    caller.refuse_one_time_password()
+    await step_up.refuse_stale(platform, caller, None)
+    await second_factors.reset_of_account(platform, caller, who, account_id)
 
 
 def _role(role: roles.TenantRole) -> schemas.RoleOut:

@@ -11,6 +11,7 @@ from fettle.identity.cookies import (
     clear_refresh_cookie,
     refuse_foreign_page,
     set_refresh_cookie,
+    set_rotation_cookie,
 )
 from fettle.identity.sessions import Origin, SignedIn
 from fettle.identity.signing_keys import jwks
@@ -86,10 +87,16 @@ async def token_keys(response: Response, platform: CurrentPlatform) -> schemas_s
 async def refresh(request: Request, response: Response, platform: CurrentPlatform) -> schemas.AccessToken:
     """Exchange the cookie's refresh token for a new pair; a token that comes twice ends the session."""
     refuse_foreign_page(request, platform.settings)
-    token = request.cookies.get(REFRESH_COOKIE)
-    if token is None:
-        raise Unauthenticated("There is no session to refresh. Sign in.")
-    signed_in = await sign_in.refresh(platform, token, address=address_of(request))
+    try:
+        signed_in = await sign_in.refresh(
+            platform, request.cookies.get(REFRESH_COOKIE), address=address_of(request)
+        )
+    except Unauthenticated as refused:
+        # A refusal is an answer, too: the next page need not wait for another.
+        told = Response()
+        set_rotation_cookie(request, told, platform.settings)
+        refused.headers["Set-Cookie"] = told.headers["Set-Cookie"]
+        raise
     return hand_over(request, response, platform, signed_in)
 
 

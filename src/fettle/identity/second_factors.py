@@ -15,6 +15,7 @@ from fettle.identity.audit import Who
 from fettle.identity.authentication import Caller, authenticator
 from fettle.identity.models import Membership, RefreshSession, User
 from fettle.identity.models_sign_in import Passkey, RecoveryCode, SignInChallenge, TotpFactor
+from fettle.identity.partners import check_platform_admin
 from fettle.identity.sessions import Origin, SignedIn
 from fettle.identity.sign_in_policy import SECOND_FACTORS
 from fettle.kernel.clock import utcnow
@@ -273,7 +274,7 @@ async def security_of(platform: Platform, caller: Caller) -> Security:
 
 
 async def reset(platform: Platform, tenant_id: UUID, user_id: UUID, who: Who) -> None:
-    """Take every second factor from a member whose owner has lost them, and end the account's sessions.
+    """Take every second factor from a member who has lost them, and end the account's sessions.
 
     Raises:
         NotFound: The tenant has no such member.
@@ -284,13 +285,25 @@ async def reset(platform: Platform, tenant_id: UUID, user_id: UUID, who: Who) ->
         )
         if await session.scalar(member) is None:
             raise NotFound("There is no such member.")
-        for table in (TotpFactor, RecoveryCode, Passkey, SignInChallenge):
-            await session.execute(delete(table).where(table.user_id == user_id))
-        await sessions.end_all(
-            session, RefreshSession.user_id == user_id, because="the second factors were reset"
-        )
+        await _take_away(session, user_id)
         await audit.record(session, who, "second_factor.reset", tenant_id=tenant_id, target=("user", user_id))
     await authenticator(platform).revoke(f"user:{user_id}")
+
+
+async def reset_of_account(platform: Platform, caller: Caller, who: Who, account_id: UUID) -> None:
+    """Take every second factor from an account whose owner has lost them, whether or not it has a tenant.
+
+    Raises:
+        Forbidden: The caller is no platform administrator.
+        NotFound: There is no such account.
+    """
+    check_platform_admin(caller)
+    async with platform.database.system() as session:
+        if await session.scalar(select(User.id).where(User.id == account_id)) is None:
+            raise NotFound("There is no such account.")
+        await _take_away(session, account_id)
+        await audit.record(session, who, "second_factor.reset", tenant_id=None, target=("user", account_id))
+    await authenticator(platform).revoke(f"user:{account_id}")
 
 
 async def renew_codes(session: AsyncSession, user_id: UUID) -> list[str]:
@@ -338,6 +351,14 @@ async def forget_proof(session: AsyncSession, user_id: UUID) -> None:
             .where(RefreshSession.user_id == user_id, methods.contains([held]))
             .values(methods=func.array_remove(methods, held))
         )
+
+
+async def _take_away(session: AsyncSession, user_id: UUID) -> None:
+    for table in (TotpFactor, RecoveryCode, Passkey, SignInChallenge):
+        await session.execute(delete(table).where(table.user_id == user_id))
+    await sessions.end_all(
+        session, RefreshSession.user_id == user_id, because="the second factors were reset"
+    )
 
 
 def wrong_code() -> Invalid:

@@ -61,15 +61,17 @@ async def handed_out(platform: Platform, user: User, begun: Started | Challenge)
     return await sessions.hand_out(platform, user, begun)
 
 
-async def refresh(platform: Platform, token: str, *, address: str | None) -> SignedIn:
+async def refresh(platform: Platform, token: str | None, *, address: str | None) -> SignedIn:
     """Exchange a refresh token for a new pair.
 
     A token that comes a second time was copied, and whether by the thief or from him cannot be told: the
     whole family ends.
 
     Raises:
-        Unauthenticated: The token is not good, or not any more.
+        Unauthenticated: There is no token, or it is not good, or not any more.
     """
+    if token is None:
+        raise Unauthenticated("There is no session to refresh. Sign in.")
     now = utcnow()
     replayed: UUID | None = None
     async with platform.database.system() as session:

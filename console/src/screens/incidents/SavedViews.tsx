@@ -2,7 +2,7 @@
 import { ActionIcon, Button, Checkbox, Group, Menu, Modal, Stack, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { request } from "../../api/client";
 import { viewsKey, viewsQuery, type SavedView } from "../../api/incidentWork";
 import { apiQuery, isFiltered, parseSearch, readFilters, sameFilters, type IncidentFilters } from "../../lib/filters";
@@ -19,6 +19,9 @@ interface SavedViewsProps {
   onChoose: (filters: IncidentFilters) => void;
 }
 
+/* Over visits of incidents and other screens; a view that is gone, or another's, is not offered. */
+const chosenLast = new Map<string, string>();
+
 export function filtersOf(view: SavedView): IncidentFilters {
   return readFilters(parseSearch(view.query));
 }
@@ -28,10 +31,13 @@ export function SavedViews({ filters, known, onChoose }: SavedViewsProps) {
   const views = useQuery(viewsQuery(tenant.id)).data ?? [];
   const current = views.find((view) => sameFilters(filtersOf(view), filters));
   const [saving, setSaving] = useState(false);
-  const [leftId, setLeftId] = useState<string | null>(null);
-  if (current !== undefined && current.id !== leftId) setLeftId(current.id);
-  const left = views.find((view) => view.id === leftId && view.mine);
-  const canSave = current === undefined && !known && (isFiltered(filters) || filters.sort !== undefined);
+  const currentId = current?.id;
+  useEffect(() => {
+    if (currentId !== undefined) chosenLast.set(tenant.id, currentId);
+  }, [tenant.id, currentId]);
+  const left = views.find((view) => view.id === chosenLast.get(tenant.id) && view.mine);
+  // What everybody has needs no view of its own, but a view may become it.
+  const changed = current === undefined && (isFiltered(filters) || filters.sort !== undefined);
   return (
     <>
       {views.length > 0 && (
@@ -49,10 +55,10 @@ export function SavedViews({ filters, known, onChoose }: SavedViewsProps) {
           ))}
         </div>
       )}
-      {canSave && (
+      {changed && !known && (
         <Button size="compact-xs" variant="subtle" leftSection={<IconPlus width="0.8rem" />} onClick={() => setSaving(true)}>{t.work.views.save}</Button>
       )}
-      {canSave && left !== undefined && <SaveInto view={left} filters={filters} />}
+      {changed && left !== undefined && <SaveInto view={left} filters={filters} />}
       <SaveDialog opened={saving} filters={filters} onClose={() => setSaving(false)} />
     </>
   );

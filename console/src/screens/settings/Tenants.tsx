@@ -12,7 +12,7 @@ import { faultOf } from "../../api/problem";
 import { meQuery } from "../../api/queries";
 import { slugOf } from "../../lib/format";
 import { useStepUp } from "../../lib/stepUp";
-import { useMay, useTenant } from "../../lib/tenant";
+import { useMay } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
 import { IconPlus } from "../../ui/icons";
@@ -186,10 +186,9 @@ function Accounts() {
 }
 
 function RemoveFactors({ account, onClose }: { account: Account; onClose: () => void }) {
-  const tenant = useTenant();
   const stepUp = useStepUp();
   const remove = useMutation({
-    mutationFn: () => stepUp(() => request(`users/${account.id}/second-factors`, { method: "DELETE", tenantId: tenant.id })),
+    mutationFn: () => stepUp(() => request(`accounts/${account.id}/second-factors`, { method: "DELETE" })),
     onSuccess: () => {
       notifications.show({ message: t.tenants.factorsRemoved(account.email) });
       onClose();
