@@ -21,6 +21,7 @@ FEATURES: Final = (
     "incidents",
     "healing",
     "healing.escalation",
+    "healing.muting",
     "tools",
     "evidence",
     "trust",

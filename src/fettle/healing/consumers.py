@@ -9,6 +9,7 @@ from fettle.healing import approvals
 from fettle.healing.attempts import note_attempts, read_attempts
 from fettle.healing.deciding import ACTOR, PLAN_REQUESTED, Decision, Situation, decide
 from fettle.healing.gating import signals_needed
+from fettle.healing.muting import keeping
 from fettle.healing.planner import requests
 from fettle.healing.planner.candidates import may_plan
 from fettle.healing.planner.memory import learn
@@ -39,10 +40,13 @@ async def decide_incidents(batch: TenantBatch) -> None:
     ids = [event.stream_id for event in batch.events]
     standings = await incidents.lock(batch.session, batch.tenant_id, ids)
     triaged = [event for event in _latest(batch.events) if _waits(standings.get(event.stream_id))]
+    triaged = await keeping.keep_still(batch, triaged)
     if not triaged:
         return
     rules, packs = await rule_sets(batch.platform).current(batch.platform, batch.session, batch.tenant_id)
     decisions = await _decisions(batch, rules, packs, triaged)
+    decided = [(event.data["incident"], one) for event, one in zip(triaged, decisions, strict=True)]
+    await keeping.hold_back(batch.platform, batch.session, batch.tenant_id, decided, packs.runbooks)
     moves = [move for decision in decisions for move in decision.transitions]
     await incidents.transition(batch.session, batch.tenant_id, moves)
     wanted = [decision.approval for decision in decisions if decision.approval is not None]
@@ -59,6 +63,7 @@ async def take_outcomes(batch: TenantBatch) -> None:
     settled = [event.stream_id for event in batch.events if event.type in _SETTLING]
     if settled:
         await approvals.withdraw(batch.session, batch.tenant_id, settled)
+        await keeping.nudge(batch)
     ended = {
         event.correlation_id: event
         for event in batch.events

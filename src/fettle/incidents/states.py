@@ -48,9 +48,17 @@ MOVES: Final[dict[State, frozenset[State]]] = {
     State.RESOLVED: frozenset({State.CLOSED, State.OPEN}),
     State.CLOSED: frozenset({State.OPEN}),
     State.ESCALATED: frozenset(
-        {State.TRIAGED, State.PLANNING, State.AWAITING_APPROVAL, State.HEALING, State.RESOLVED, State.CLOSED}
+        {
+            State.TRIAGED,
+            State.PLANNING,
+            State.AWAITING_APPROVAL,
+            State.HEALING,
+            State.SUPPRESSED,
+            State.RESOLVED,
+            State.CLOSED,
+        }
     ),
-    State.SUPPRESSED: frozenset({State.OPEN, State.ESCALATED, State.RESOLVED, State.CLOSED}),
+    State.SUPPRESSED: frozenset({State.OPEN, State.TRIAGED, State.ESCALATED, State.RESOLVED, State.CLOSED}),
 }
 """Which states may follow which; staying where one is is always allowed."""
 

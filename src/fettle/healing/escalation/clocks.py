@@ -74,6 +74,18 @@ FROM (
 ) d ORDER BY d.position
 """
 
+# A storm's clock tells of its members as well.
+_RESUME: Final = """
+UPDATE escalations SET due_at = $3, paused = false, paused_why = NULL
+WHERE tenant_id = $1 AND paused AND id = ANY(
+  SELECT coalesce(m.storm_id, m.id) FROM escalations m
+  WHERE m.tenant_id = $1 AND m.incident_id = ANY($2) AND m.state <> 'resolved')
+"""
+_SEND_NOW: Final = """
+UPDATE escalation_deliveries SET due_at = $3
+WHERE tenant_id = $1 AND incident_id = ANY($2) AND state = 'queued' AND error_code = 'muted'
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -174,6 +186,14 @@ async def hand_over(
         tenant_id, row["id"], to, now,
     )  # fmt: skip
     return True
+
+
+async def resume(
+    connection: asyncpg.Connection, tenant_id: UUID, incident_ids: Collection[UUID], now: datetime
+) -> None:
+    """Let clocks go on that stood still because their incidents were muted, from where they were."""
+    await connection.execute(_RESUME, tenant_id, list(incident_ids), now)
+    await connection.execute(_SEND_NOW, tenant_id, list(incident_ids), now)
 
 
 async def find_open(

@@ -17,6 +17,10 @@ BACKOFF_SECONDS: Final = (5, 15, 45, 120, 300, 600)
 """How long each further attempt waits; after the last a message is given up."""
 
 ACTOR: Final = "system:escalation"
+MUTED: Final = "muted"
+"""Why a message waits whose incident is muted."""
+
+_LOOKED_AFTER: Final = timedelta(seconds=60)
 
 # Shared out among tenants; within a lane, which is one place that an escalation is told to, in order. Of what
 # somebody was sending whose lease lapsed, nobody knows whether it arrived.
@@ -58,6 +62,7 @@ WHERE d.id = n.id AND d.fence = n.fence AND d.lease_owner = $3 AND d.state = 'se
 _FINISH: Final = """
 UPDATE escalation_deliveries SET state = $4, may_have_arrived = may_have_arrived OR $5, due_at = $6,
   error_code = $7, error = $8, sent = $9::text::jsonb, lease_owner = NULL,
+  attempts = attempts - CASE WHEN $7 = 'muted' THEN 1 ELSE 0 END,
   ended_at = CASE WHEN $4 = 'queued' THEN NULL ELSE now() END
 WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'sending'
 RETURNING may_have_arrived
@@ -145,6 +150,12 @@ def result_of(delivery: Delivery, failed: DeliveryFailed, now: datetime) -> Resu
     wait = max(BACKOFF_SECONDS[delivery.attempts - 1], failed.retry_after_seconds or 0.0)
     due_at = now + timedelta(seconds=wait)
     return Result("queued", due_at, failed.code, failed.detail, failed.may_have_arrived)
+
+
+def held(until: datetime | None, detail: str, now: datetime) -> Result:
+    """Return what becomes of a message whose incident is muted: it waits, and that is no attempt."""
+    again = now + _LOOKED_AFTER
+    return Result("queued", min(until or again, again), MUTED, detail)
 
 
 async def finish(database: Database, delivery: Delivery, result: Result) -> bool:

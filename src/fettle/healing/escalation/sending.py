@@ -16,7 +16,8 @@ from fettle.healing.escalation.channels_direct import CHANNELS
 from fettle.healing.escalation.content import FIRING, TEST
 from fettle.healing.escalation.deliveries import Delivery, Result
 from fettle.healing.escalation.gathering import gather, recipient_of
-from fettle.healing.escalation.stepping import strike
+from fettle.healing.escalation.stepping import quiet, strike
+from fettle.healing.muting.mutes import Mute
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import DATABASE_TROUBLE, driver
 from fettle.kernel.errors import NotFound
@@ -31,6 +32,14 @@ log = structlog.get_logger("fettle.escalation")
 
 class Skipped(Exception):  # noqa: N818 - what happened, not a fault
     """The message is not sent, and that is right."""
+
+
+class Held(Exception):  # noqa: N818 - what happened, not a fault
+    """What the message tells of is muted; it is sent when that ends, if it still fires."""
+
+    def __init__(self, mute: Mute) -> None:
+        super().__init__(f"{mute.reason}: {mute.title}")
+        self.mute = mute
 
 
 class Sender(LeasedWork[Delivery]):
@@ -89,6 +98,8 @@ class Sender(LeasedWork[Delivery]):
             sent = await channel.send(sending)
         except Skipped as skipped:
             return Result("skipped", utcnow(), "not_needed", str(skipped))
+        except Held as held:
+            return deliveries.held(held.mute.until, str(held), utcnow())
         except DeliveryFailed as failed:
             return deliveries.result_of(delivery, failed, utcnow())
         except DATABASE_TROUBLE:
@@ -110,6 +121,10 @@ class Sender(LeasedWork[Delivery]):
             if stored is None or not (stored["enabled"] or delivery.kind == TEST):
                 raise DeliveryFailed("no_channel", "the channel is gone or switched off", again=False)
             escalation = await self._escalation(connection, delivery)
+            if escalation is not None and delivery.kind == FIRING:
+                still = await quiet(self._platform, session, delivery.tenant_id, [escalation])
+                if still:
+                    raise Held(still[escalation["id"]])
             try:
                 notice = await gather(self._platform, session, delivery, escalation)
             except NotFound:
@@ -124,7 +139,8 @@ class Sender(LeasedWork[Delivery]):
         if delivery.escalation_id is None:
             return None
         row = await connection.fetchrow(
-            "SELECT id, state, members, acknowledged_by FROM escalations WHERE tenant_id = $1 AND id = $2",
+            "SELECT id, incident_id, storm_id, state, members, acknowledged_by FROM escalations "
+            "WHERE tenant_id = $1 AND id = $2",
             delivery.tenant_id, delivery.escalation_id,
         )  # fmt: skip
         if row is None:

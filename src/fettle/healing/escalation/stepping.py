@@ -6,15 +6,19 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.escalation.documents import policy_of, schedule_of
 from fettle.healing.escalation.policies import Due, Policy, Target, due
 from fettle.healing.escalation.schedules import on_call
+from fettle.healing.muting.keeping import may_notify
+from fettle.healing.muting.mutes import Mute
 from fettle.kernel import events
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
+from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
 
 ACTOR: Final = "system:escalation"
@@ -24,7 +28,8 @@ SELECT DISTINCT tenant_id FROM escalations
 WHERE (due_at IS NOT NULL OR update_at IS NOT NULL) AND least(due_at, update_at) <= now()
 """
 _DUE: Final = """
-SELECT id, incident_id, policy, state, severity, position, due_at, update_at, handed_to, members, storm_id
+SELECT id, incident_id, policy, state, severity, position, due_at, update_at, handed_to, members, storm_id,
+       paused
 FROM escalations
 WHERE tenant_id = $1 AND (due_at IS NOT NULL OR update_at IS NOT NULL) AND least(due_at, update_at) <= now()
 ORDER BY least(due_at, update_at) LIMIT 200 FOR UPDATE SKIP LOCKED
@@ -46,6 +51,19 @@ FROM (
 """
 
 
+_MEMBERS: Final = """
+SELECT storm_id, incident_id FROM escalations
+WHERE tenant_id = $1 AND storm_id = ANY($2) AND state = 'grouped'
+"""
+_PAUSE: Final = """
+UPDATE escalations SET paused = true, paused_why = $4::text::jsonb, due_at = CASE WHEN due_at IS NOT NULL THEN $3 END,
+  update_at = CASE WHEN update_at IS NOT NULL THEN greatest(update_at, $3) END
+WHERE tenant_id = $1 AND id = $2
+"""
+_GO_ON: Final = "UPDATE escalations SET paused = false, paused_why = NULL WHERE tenant_id = $1 AND id = $2"
+_PAUSED_AT_MOST: Final = timedelta(seconds=60)
+
+
 async def strike(platform: Platform) -> int:
     """Do what is due for every tenant once; returns how many clocks struck."""
     async with platform.database.raw_system() as connection:
@@ -55,17 +73,55 @@ async def strike(platform: Platform) -> int:
         async with platform.database.tenant(tenant_id) as session:
             connection = await driver(session)
             rows = await connection.fetch(_DUE, tenant_id)
+            still = await quiet(platform, session, tenant_id, rows)
             told: list[NewEvent] = []
             for row in rows:
+                if row["id"] in still:
+                    await _pause(connection, tenant_id, row["id"], still[row["id"]])
+                    continue
                 told += await _strike(connection, tenant_id, row, utcnow())
             await events.append(session, tenant_id, told)
             struck += len(rows)
     return struck
 
 
+async def quiet(
+    platform: Platform, session: AsyncSession, tenant_id: UUID, rows: Sequence[asyncpg.Record]
+) -> dict[UUID, Mute]:
+    """Return which clocks stand still now, because all that they tell of is muted, and why.
+
+    Args:
+        platform: The process's parts.
+        session: With the tenant bound.
+        tenant_id: The owner.
+        rows: Clocks, with `id`, `incident_id` and `storm_id`.
+    """
+    now = utcnow()
+    muted = await may_notify(platform, session, tenant_id, {row["incident_id"] for row in rows}, now)
+    still = {row["id"]: muted[row["incident_id"]] for row in rows if row["incident_id"] in muted}
+    storms = [row["id"] for row in rows if row["id"] in still and row["storm_id"] == row["id"]]
+    if storms:
+        connection = await driver(session)
+        members = await connection.fetch(_MEMBERS, tenant_id, storms)
+        also = await may_notify(platform, session, tenant_id, {one["incident_id"] for one in members}, now)
+        for storm_id in {one["storm_id"] for one in members if one["incident_id"] not in also}:
+            still.pop(storm_id, None)
+    return still
+
+
+async def _pause(connection: asyncpg.Connection, tenant_id: UUID, escalation_id: UUID, mute: Mute) -> None:
+    """Let a clock stand still until what mutes it ends; whoever ends that lets it go on at once."""
+    again = utcnow() + _PAUSED_AT_MOST
+    await connection.execute(
+        _PAUSE, tenant_id, escalation_id, min(mute.until or again, again), dumps_str(mute.document())
+    )
+
+
 async def _strike(
     connection: asyncpg.Connection, tenant_id: UUID, row: asyncpg.Record, now: datetime
 ) -> list[NewEvent]:
+    if row["paused"]:
+        await connection.execute(_GO_ON, tenant_id, row["id"])
     if row["update_at"] is not None and row["update_at"] <= now:
         await connection.execute(_TELL_AGAIN, tenant_id, row["id"])
         await connection.execute(

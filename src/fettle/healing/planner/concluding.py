@@ -10,6 +10,7 @@ from fettle.healing.attempts import read_attempts
 from fettle.healing.autonomy import ACT
 from fettle.healing.deciding import PLANNER, PLANNER_PREFIX, Decision, Proposal, Situation, weigh
 from fettle.healing.gating import signals_needed
+from fettle.healing.muting.keeping import hold_back
 from fettle.healing.planner import requests
 from fettle.healing.planner.candidates import candidates, may_plan
 from fettle.healing.planner.requests import PlanRequest
@@ -134,7 +135,9 @@ async def _following(
         most=(packs.policy.get("planner") or {}).get("autonomy", ACT),
         doubt=_doubt(decision) if decision.requires_human_review else "",
     )
-    return weigh(situation, rule, plan, proposal)
+    weighed = weigh(situation, rule, plan, proposal)
+    await hold_back(platform, session, request.tenant_id, [(request.incident, weighed)], packs.runbooks)
+    return weighed
 
 
 def _stand_in(chosen: Candidate) -> Rule:
