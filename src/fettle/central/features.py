@@ -21,6 +21,7 @@ FEATURES: Final = (
     "incidents",
     "healing",
     "healing.escalation",
+    "healing.flywheel",
     "healing.muting",
     "tools",
     "evidence",

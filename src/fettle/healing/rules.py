@@ -13,6 +13,7 @@ from fettle.healing.conditions import (
     lookup,
     parse_conditions,
 )
+from fettle.healing.derived import DerivedFields
 from fettle.healing.rule_index import build_index
 
 ACTIONS: Final = ("execute_runbook", "run_playbook", "escalate", "suppress", "notify")
@@ -153,13 +154,14 @@ class RuleExplanation:
 class RuleSet:
     """A compiled, immutable set of rules; make it with `RuleSet.compile`."""
 
-    __slots__ = ("_first", "_ordered", "_rules")
+    __slots__ = ("_derived", "_first", "_ordered", "_rules")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = tuple(sorted(rules, key=lambda rule: (rule.priority, rule.id)))
         enabled = [rule for rule in self._rules if rule.enabled]
         self._ordered: tuple[Rule | None, ...] = (*enabled, None)
         self._first = build_index([rule.conditions for rule in enabled]).first
+        self._derived = DerivedFields.of(rule.conditions for rule in enabled)
 
     @classmethod
     def compile(cls, rules: Iterable[Mapping[str, Any]]) -> "RuleSet":
@@ -190,6 +192,8 @@ class RuleSet:
         Args:
             incident: Any JSON object; nothing in it makes this raise.
         """
+        if self._derived is not None:
+            incident = self._derived.complete(incident)
         if type(incident) is not dict:
             incident = dict(incident)
         return self._ordered[self._first(incident)]
@@ -200,7 +204,9 @@ class RuleSet:
         Unlike `match` this takes time for every rule: it is for people.
         """
         winner = self.match(incident)
-        return [_explain(rule, incident, winner=rule is winner) for rule in self._rules]
+        derived = DerivedFields.of(rule.conditions for rule in self._rules)
+        whole = incident if derived is None else derived.complete(incident)
+        return [_explain(rule, whole, winner=rule is winner) for rule in self._rules]
 
 
 def _explain(rule: Rule, incident: Mapping[str, Any], *, winner: bool) -> RuleExplanation:

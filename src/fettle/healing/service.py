@@ -71,9 +71,21 @@ async def read_own(session: AsyncSession, tenant_id: UUID, rule_id: str) -> Stor
 
 
 async def create_rule(
-    session: AsyncSession, tenant_id: UUID, document: Mapping[str, Any], *, actor: str
+    session: AsyncSession,
+    tenant_id: UUID,
+    document: Mapping[str, Any],
+    *,
+    actor: str,
+    source: str = "tenant",
 ) -> int:
     """Add a rule; it holds from the next decision on.
+
+    Args:
+        session: With the tenant bound.
+        tenant_id: Whose rule.
+        document: The rule.
+        actor: Who adds it.
+        source: Where it came from: a person (`tenant`) or what healed before (`promoted`).
 
     Returns:
         Its version.
@@ -82,7 +94,7 @@ async def create_rule(
         Invalid: It cannot be compiled.
         Conflict: The tenant has a rule of this id.
     """
-    rule = checked(document)
+    rule = checked(document, source=source)
     connection = await driver(session)
     await _count_change(connection, tenant_id)
     if await connection.fetchval("SELECT count(*) FROM rules WHERE tenant_id = $1", tenant_id) >= MAX_RULES:
@@ -102,6 +114,7 @@ async def change_rule(
     *,
     version: int,
     actor: str,
+    source: str = "tenant",
 ) -> int:
     """Replace a rule that nobody changed since it was read.
 
@@ -110,7 +123,7 @@ async def change_rule(
         NotFound: The tenant has no such rule.
         Conflict: It has another version by now.
     """
-    rule = checked(document)
+    rule = checked(document, source=source)
     if rule.id != rule_id:
         raise Invalid(
             "The id of a rule does not change.",
@@ -242,14 +255,14 @@ async def restore_rule(
     return await change_rule(session, tenant_id, rule_id, document, version=version, actor=actor)
 
 
-def checked(document: Mapping[str, Any]) -> Rule:
+def checked(document: Mapping[str, Any], *, source: str = "tenant") -> Rule:
     """Return a rule of a tenant's own, compiled.
 
     Raises:
         Invalid: With the pointer of what is wrong and what would be right.
     """
     try:
-        rule = Rule.parse({**document, "source": "tenant"}, place="sent")
+        rule = Rule.parse({**document, "source": source}, place="sent")
     except RuleError as error:
         pointer = "/" + error.path.replace("[", "/").replace("]", "").replace(".", "/") if error.path else ""
         raise Invalid(

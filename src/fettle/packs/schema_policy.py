@@ -1,6 +1,7 @@
 """The definition of a Policy Pack's schema: a tenant's own choices over its packs."""
 
 from fettle.packs import schema_terms as terms
+from fettle.packs.schema_policy_flywheel import flywheel
 from fettle.packs.schema_terms import Schema
 
 _NOT_YET = "Kept with the policy; this version does not apply it yet."
@@ -33,6 +34,7 @@ def policy_pack() -> Schema:
             "escalation_contacts": terms.many(_contact(), f"Who is told, in order. {_NOT_YET}"),
             "budgets": _budgets(),
             "planner": _planner(),
+            "flywheel": flywheel(),
             "retention": _retention(),
             "trust_gate": _trust_gate(),
         },

@@ -31,16 +31,27 @@ def candidates(
         disabled: Tools that the tenant switched off.
         failed: Keys of what was tried on this incident without success.
     """
-    chosen = policy.get("planner") or {}
     found = [
         candidate
-        for candidate in (*_runbooks(packs, policy, chosen, incident), *_playbooks(packs, policy, chosen))
+        for candidate in allowed(packs, policy, incident)
         if candidate.key not in failed and not _is_off(candidate, packs, disabled)
     ]
     wanted = embed(gist(incident))
     likeness = {one.key: similarity(wanted, embed(_text(one))) for one in found}
     found.sort(key=lambda one: (-likeness[one.key], one.key))
     return found[:MOST]
+
+
+def allowed(packs: Packs, policy: Mapping[str, Any], incident: Mapping[str, Any]) -> list[Candidate]:
+    """Return everything that policy lets be chosen for an incident where no person names it, in no order.
+
+    Args:
+        packs: The tenant's playbooks and runbooks.
+        policy: The tenant's Policy Pack; its `planner` narrows the choice further.
+        incident: The incident.
+    """
+    chosen = policy.get("planner") or {}
+    return [*_runbooks(packs, policy, chosen, incident), *_playbooks(packs, policy, chosen)]
 
 
 def may_plan(policy: Mapping[str, Any]) -> bool:
