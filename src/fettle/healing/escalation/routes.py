@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 
 from fettle.healing.escalation import acting, calendars, routes_channels, schemas, service
+from fettle.healing.escalation.keeping import Keeping, Reader, Writer, page
 from fettle.healing.escalation.models import EscalationPolicy, OnCallSchedule
 from fettle.healing.escalation.schedules import LONGEST_PREVIEW, Span, gaps
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
@@ -23,8 +24,6 @@ from fettle.kernel.http.routes import StrictRoute
 router = APIRouter(route_class=StrictRoute, tags=["escalation"])
 router.include_router(routes_channels.router)
 
-Reader = Annotated[Access, Depends(require("escalation:read"))]
-Writer = Annotated[Access, Depends(require("escalation:write"))]
 Handler = Annotated[Access, Depends(require("incidents:write"))]
 IncidentReader = Annotated[Access, Depends(require("incidents:read"))]
 _MOST_SHOWN = 200
@@ -46,11 +45,8 @@ async def list_on_call(access: Reader, session: TenantSession) -> schemas.OnCall
 @router.get("/escalation/schedules")
 async def list_schedules(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.ScheduleOut]:
     """List on-call schedules, each with the gaps of the next four weeks."""
-    rows = await service.listed(
-        session, OnCallSchedule, access.tenant_id, after=_after(paging), limit=paging.limit + 1
-    )
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[_schedule(row) for row in page], next_cursor=cursor)
+    rows, cursor = await page(session, OnCallSchedule, access.tenant_id, paging)
+    return Page(items=[_schedule(row) for row in rows], next_cursor=cursor)
 
 
 @router.post("/escalation/schedules", status_code=201)
@@ -59,10 +55,7 @@ async def create_schedule(
 ) -> schemas.ScheduleOut:
     """Add an on-call schedule."""
     fields = await _schedule_fields(session, access, body)
-    made = await service.create(session, OnCallSchedule, access.tenant_id, fields)
-    await record(session, who, "schedule.created", tenant_id=access.tenant_id, target=("schedule", made.id),
-                 after=fields)  # fmt: skip
-    return _schedule(made)
+    return _schedule(await Keeping(session, access.tenant_id, who).add(OnCallSchedule, fields))
 
 
 @router.get("/escalation/schedules/{schedule_id}")
@@ -76,22 +69,16 @@ async def change_schedule(
     schedule_id: UUID, body: schemas.ScheduleChange, access: Writer, session: TenantSession, who: CurrentWho
 ) -> schemas.ScheduleOut:
     """Put another schedule in the place of one; whoever is on call by it is asked for when a step is due."""
-    before = (await service.find(session, OnCallSchedule, access.tenant_id, schedule_id)).document
+    changes = Keeping(session, access.tenant_id, who)
+    kept = await changes.find(OnCallSchedule, schedule_id)
     fields = await _schedule_fields(session, access, body)
-    changed = await service.change(
-        session, OnCallSchedule, access.tenant_id, schedule_id, fields, version=body.version
-    )
-    await record(session, who, "schedule.changed", tenant_id=access.tenant_id, target=("schedule", schedule_id),
-                 before=before, after=fields)  # fmt: skip
-    return _schedule(changed)
+    return _schedule(await changes.replace(kept, fields, version=body.version))
 
 
 @router.delete("/escalation/schedules/{schedule_id}", status_code=204)
 async def delete_schedule(schedule_id: UUID, access: Writer, session: TenantSession, who: CurrentWho) -> None:
     """Delete a schedule that no policy names."""
-    gone = await service.remove(session, OnCallSchedule, access.tenant_id, schedule_id)
-    await record(session, who, "schedule.deleted", tenant_id=access.tenant_id, target=("schedule", schedule_id),
-                 before=gone.document)  # fmt: skip
+    await Keeping(session, access.tenant_id, who).remove(OnCallSchedule, schedule_id)
 
 
 @router.get("/escalation/schedules/{schedule_id}/preview")
@@ -151,11 +138,8 @@ async def list_policies(
     access: Reader, session: TenantSession, paging: Paging
 ) -> Page[schemas.EscalationPolicyOut]:
     """List escalation policies; of those that fit an incident, the lowest position holds."""
-    rows = await service.listed(
-        session, EscalationPolicy, access.tenant_id, after=_after(paging), limit=paging.limit + 1
-    )
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.EscalationPolicyOut.model_validate(row) for row in page], next_cursor=cursor)
+    rows, cursor = await page(session, EscalationPolicy, access.tenant_id, paging)
+    return Page(items=[schemas.EscalationPolicyOut.model_validate(row) for row in rows], next_cursor=cursor)
 
 
 @router.post("/escalation/policies", status_code=201)
@@ -164,10 +148,9 @@ async def create_policy(
 ) -> schemas.EscalationPolicyOut:
     """Add an escalation policy; it holds for what is escalated from now on."""
     fields = await _policy_fields(session, access, body)
-    made = await service.create(session, EscalationPolicy, access.tenant_id, fields)
-    await record(session, who, "escalation_policy.created", tenant_id=access.tenant_id,
-                 target=("escalation_policy", made.id), after=fields)  # fmt: skip
-    return schemas.EscalationPolicyOut.model_validate(made)
+    return schemas.EscalationPolicyOut.model_validate(
+        await Keeping(session, access.tenant_id, who).add(EscalationPolicy, fields)
+    )
 
 
 @router.get("/escalation/policies/{policy_id}")
@@ -186,22 +169,17 @@ async def change_policy(
     who: CurrentWho,
 ) -> schemas.EscalationPolicyOut:
     """Put another policy in the place of one; what is under way goes on by the old one."""
-    before = (await service.find(session, EscalationPolicy, access.tenant_id, policy_id)).document
+    changes = Keeping(session, access.tenant_id, who)
+    kept = await changes.find(EscalationPolicy, policy_id)
     fields = await _policy_fields(session, access, body)
-    changed = await service.change(
-        session, EscalationPolicy, access.tenant_id, policy_id, fields, version=body.version
-    )
-    await record(session, who, "escalation_policy.changed", tenant_id=access.tenant_id,
-                 target=("escalation_policy", policy_id), before=before, after=fields)  # fmt: skip
+    changed = await changes.replace(kept, fields, version=body.version)
     return schemas.EscalationPolicyOut.model_validate(changed)
 
 
 @router.delete("/escalation/policies/{policy_id}", status_code=204)
 async def delete_policy(policy_id: UUID, access: Writer, session: TenantSession, who: CurrentWho) -> None:
     """Delete an escalation policy; what is under way goes on by it."""
-    gone = await service.remove(session, EscalationPolicy, access.tenant_id, policy_id)
-    await record(session, who, "escalation_policy.deleted", tenant_id=access.tenant_id,
-                 target=("escalation_policy", policy_id), before=gone.document)  # fmt: skip
+    await Keeping(session, access.tenant_id, who).remove(EscalationPolicy, policy_id)
 
 
 @router.get("/escalation/contacts")
@@ -338,8 +316,3 @@ def _schedule(row: OnCallSchedule) -> schemas.ScheduleOut:
 
 def _commanded(incident_id: UUID) -> schemas.Commanded:
     return schemas.Commanded(id=incident_id, href=f"/api/v1/incidents/{incident_id}/escalation")
-
-
-def _after(paging: Paging) -> UUID | None:
-    after = paging.after(UUID)
-    return after[0] if after else None

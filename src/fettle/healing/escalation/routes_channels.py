@@ -3,22 +3,20 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
 from fettle.healing.escalation import callbacks, schemas, service
 from fettle.healing.escalation.callbacks import Received
+from fettle.healing.escalation.keeping import Keeping, Reader, Writer, page
 from fettle.healing.escalation.models import EscalationChannel
-from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, address_of, require
+from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, address_of
 from fettle.identity.audit import record
 from fettle.kernel.errors import Conflict
 from fettle.kernel.http.pages import Page, Paging
 from fettle.kernel.http.routes import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, tags=["escalation"])
-
-Reader = Annotated[Access, Depends(require("escalation:read"))]
-Writer = Annotated[Access, Depends(require("escalation:write"))]
 
 
 class Taken(BaseModel):
@@ -30,16 +28,8 @@ class Taken(BaseModel):
 @router.get("/escalation/channels")
 async def list_channels(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.ChannelOut]:
     """List channels; their secrets are named, never shown."""
-    after = paging.after(UUID)
-    rows = await service.listed(
-        session,
-        EscalationChannel,
-        access.tenant_id,
-        after=after[0] if after else None,
-        limit=paging.limit + 1,
-    )
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[_channel(row) for row in page], next_cursor=cursor)
+    rows, cursor = await page(session, EscalationChannel, access.tenant_id, paging)
+    return Page(items=[_channel(row) for row in rows], next_cursor=cursor)
 
 
 @router.post("/escalation/channels", status_code=201)
@@ -48,10 +38,7 @@ async def create_channel(
 ) -> schemas.ChannelOut:
     """Add a channel; put its secrets in by `PUT /api/v1/secrets/{name}`."""
     fields = {**_fields(body, access), "kind": body.settings.kind}
-    made = await service.create(session, EscalationChannel, access.tenant_id, fields)
-    await record(session, who, "channel.created", tenant_id=access.tenant_id, target=("channel", made.id),
-                 after=fields)  # fmt: skip
-    return _channel(made)
+    return _channel(await Keeping(session, access.tenant_id, who).add(EscalationChannel, fields))
 
 
 @router.get("/escalation/channels/{channel_id}")
@@ -65,27 +52,17 @@ async def change_channel(
     channel_id: UUID, body: schemas.ChannelChange, access: Writer, session: TenantSession, who: CurrentWho
 ) -> schemas.ChannelOut:
     """Put other settings in the place of a channel's; messages that wait go by the new ones."""
-    before = await service.find(session, EscalationChannel, access.tenant_id, channel_id)
-    if before.kind != body.settings.kind:
-        raise Conflict(
-            f"The channel is of the kind {before.kind}. Make another one for {body.settings.kind}."
-        )
-    was = before.document
-    fields = _fields(body, access)
-    changed = await service.change(
-        session, EscalationChannel, access.tenant_id, channel_id, fields, version=body.version
-    )
-    await record(session, who, "channel.changed", tenant_id=access.tenant_id, target=("channel", channel_id),
-                 before=was, after=fields)  # fmt: skip
-    return _channel(changed)
+    changes = Keeping(session, access.tenant_id, who)
+    kept = await changes.find(EscalationChannel, channel_id)
+    if kept.kind != body.settings.kind:
+        raise Conflict(f"The channel is of the kind {kept.kind}. Make another one for {body.settings.kind}.")
+    return _channel(await changes.replace(kept, _fields(body, access), version=body.version))
 
 
 @router.delete("/escalation/channels/{channel_id}", status_code=204)
 async def delete_channel(channel_id: UUID, access: Writer, session: TenantSession, who: CurrentWho) -> None:
     """Delete a channel that no policy names."""
-    gone = await service.remove(session, EscalationChannel, access.tenant_id, channel_id)
-    await record(session, who, "channel.deleted", tenant_id=access.tenant_id, target=("channel", channel_id),
-                 before=gone.document)  # fmt: skip
+    await Keeping(session, access.tenant_id, who).remove(EscalationChannel, channel_id)
 
 
 @router.post("/escalation/channels/{channel_id}/test", status_code=202)
