@@ -156,7 +156,7 @@ async def test_health_names_each_part_with_its_latency_and_no_secret(api):
     answer = await api.client.get("/health")
     assert answer.status_code == 200
     parts = answer.json()["parts"]
-    assert set(parts) == {"database", "redis", "bus"}
+    assert set(parts) == {"database", "redis", "bus", "auditor"}
     assert all(part["latency_ms"] >= 0 for part in parts.values())
     settings = api.platform.settings
     for secret in (settings.database_app_url, settings.redis_url):

@@ -67,13 +67,14 @@ export const platformTexts = {
 
   health: {
     status: { ok: "In order", degraded: "Late", down: "Down" },
-    part: { database: "Database", redis: "Redis", bus: "Event bus" } as Record<string, string>,
+    part: { database: "Database", redis: "Redis", bus: "Event bus", auditor: "Auditor" } as Record<string, string>,
     answered: "Answered in",
     ms: (ms: number) => (ms >= 100 ? `${count(Math.round(ms))} ms` : `${count(Math.round(ms * 10) / 10)} ms`),
     advice: {
       database: "Nothing can be stored. See that PostgreSQL runs and has room; fettle doctor says what is wrong.",
       redis: "Live updates and scheduled work stand still. See that Redis runs; fettle doctor says what is wrong.",
       bus: "Readers are late, or events were put aside. See which under Events, and whether the workers run.",
+      auditor: "Something should have gone on by now and did not, or the auditor itself stands still. Incidents of the check fettle_overdue say what hangs, and what must come next.",
     } as Record<string, string>,
     adviceOther: "fettle doctor says what is wrong.",
     versions: "What runs",

@@ -22,7 +22,9 @@ from fettle.central.embedded import running_parts
 from fettle.central.opening import opened_platform
 from fettle.central.postgres_fixes import missing_fixes
 from fettle.fleet.checks import run_check
+from fettle.healing.auditing import service as auditing
 from fettle.kernel import bus, migrations
+from fettle.kernel.clock import utcnow
 from fettle.kernel.platform import Platform
 from fettle.kernel.redis import ping
 from fettle.kernel.settings import Settings
@@ -34,6 +36,7 @@ _LEAST_FILES: Final = 1024
 _OLDEST_WORKER_SECONDS: Final = 30.0
 _LARGEST_LAG_SECONDS: Final = 60.0
 _OLDEST_SCHEDULE_SECONDS: Final = 120.0
+_OLDEST_AUDIT_SECONDS: Final = 300.0
 _PATIENCE_SECONDS: Final = 15.0
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these are looked up, not bound
 _LARGEST_SKEW_SECONDS: Final = 2.0
@@ -245,6 +248,7 @@ async def _work(platform: Platform) -> AsyncIterator[Finding]:
             "SELECT count(*) FROM jobs WHERE state = 'queued' AND created_at < now() - interval '5 minutes'"
         )
         packs = await connection.fetchval("SELECT count(*) FROM pack_versions")
+        audited = await auditing.figures(connection)
     yield (
         Finding("packs", "ok", f"{packs} versions of packs are installed.")
         if packs
@@ -280,6 +284,31 @@ async def _work(platform: Platform) -> AsyncIterator[Finding]:
         yield Finding("jobs", "warning", f"{late} jobs wait for over 5 minutes.", "See logs/celery.log.")
     else:
         yield Finding("jobs", "ok", "none waits long")
+    yield _auditor(audited)
+
+
+def _auditor(audited: auditing.Figures) -> Finding:
+    if audited.last_round_at is None:
+        return Finding(
+            "auditor", "warning", "It has not gone a round yet.", "It runs on the schedule: fettle up"
+        )
+    since = (utcnow() - audited.last_round_at).total_seconds()
+    if since > _OLDEST_AUDIT_SECONDS:
+        return Finding(
+            "auditor", "wrong", f"Its last round was {since:.0f} s ago, so what hangs is not found.",
+            "See logs/beat.log and logs/celery.log; start them: fettle up",
+        )  # fmt: skip
+    if audited.hanging:
+        return Finding(
+            "auditor", "wrong", f"{audited.hanging} things hang that programs should have moved.",
+            "GET /api/v1/overdue?hanging=true lists them by tenant; their incidents say what must come next.",
+        )  # fmt: skip
+    waiting = f"; {audited.waiting} wait long for people" if audited.waiting else ""
+    return Finding(
+        "auditor",
+        "ok",
+        f"Nothing hangs of what it looked at {since:.0f} s ago ({audited.looked_at} open){waiting}.",
+    )
 
 
 async def _schedule(platform: Platform) -> Finding:

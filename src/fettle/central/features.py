@@ -20,6 +20,7 @@ FEATURES: Final = (
     "packs",
     "incidents",
     "healing",
+    "healing.auditing",
     "healing.escalation",
     "healing.flywheel",
     "healing.muting",

@@ -13,7 +13,9 @@ from pydantic import BaseModel, Field
 from redis.exceptions import RedisError
 
 from fettle import __version__
+from fettle.healing.auditing import service as auditing
 from fettle.kernel import bus
+from fettle.kernel.clock import utcnow
 from fettle.kernel.platform import Platform
 
 router = APIRouter(tags=["health"])
@@ -21,6 +23,7 @@ router = APIRouter(tags=["health"])
 _PATIENCE_SECONDS: Final = 2.0
 _FRESH_SECONDS: Final = 1.0
 _LATE_SECONDS: Final = 60.0
+_OLDEST_AUDIT_SECONDS: Final = 300.0
 _FAILURES: Final = (OSError, TimeoutError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 Status = Literal["ok", "degraded", "down"]
@@ -29,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PartHealth(BaseModel):
-    """One part: the database, Redis, the bus."""
+    """One part: the database, Redis, the bus, the auditor."""
 
     status: Status
     latency_ms: float = Field(description="How long it took to answer.")
@@ -37,7 +40,7 @@ class PartHealth(BaseModel):
 
 
 class Health(BaseModel):
-    """The whole: down where the database or Redis is, degraded where the bus is late."""
+    """The whole: down where the database or Redis is, degraded where the bus is late or work hangs."""
 
     status: Status
     version: str
@@ -90,9 +93,12 @@ class HealthCheck:
 
     async def _ask(self) -> Health:
         self._groups = []
-        names = ("database", "redis", "bus")
+        names = ("database", "redis", "bus", "auditor")
         answers = await asyncio.gather(
-            _timed(self._ask_database), _timed(self._ask_redis), _timed(self._ask_bus)
+            _timed(self._ask_database),
+            _timed(self._ask_redis),
+            _timed(self._ask_bus),
+            _timed(self._ask_auditor),
         )
         parts = dict(zip(names, answers, strict=True))
         statuses = {part.status for part in parts.values()}
@@ -124,6 +130,16 @@ class HealthCheck:
         }
         return "degraded" if behind > _LATE_SECONDS or dead else "ok", detail
 
+    async def _ask_auditor(self) -> tuple[Status, dict[str, Any]]:
+        async with self._platform.database.raw_system() as connection:
+            found = await auditing.figures(connection)
+        detail: dict[str, Any] = {"hanging": found.hanging, "waiting_for_people": found.waiting}
+        if found.last_round_at is None:
+            return "ok", detail
+        seconds = (utcnow() - found.last_round_at).total_seconds()
+        detail |= {"last_round_seconds": round(seconds, 1), "looked_at": found.looked_at}
+        return "degraded" if found.hanging or seconds > _OLDEST_AUDIT_SECONDS else "ok", detail
+
 
 async def health_of(request: Request) -> HealthCheck:
     """Return the process's one check."""
@@ -138,7 +154,7 @@ _Check = Annotated[HealthCheck, Depends(health_of)]
 
 @router.get("/health", responses={503: {"model": Health, "description": "The database or Redis is down."}})
 async def health(check: _Check, response: Response) -> Health:
-    """The database, Redis and the bus, each with its latency."""
+    """The database, Redis, the bus and the auditor, each with its latency."""
     report = await check.report()
     response.status_code = 503 if report.status == "down" else 200
     response.headers["Cache-Control"] = "no-store"

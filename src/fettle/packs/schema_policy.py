@@ -35,6 +35,7 @@ def policy_pack() -> Schema:
             "budgets": _budgets(),
             "planner": _planner(),
             "flywheel": flywheel(),
+            "due_within": _due_within(),
             "retention": _retention(),
             "trust_gate": _trust_gate(),
         },
@@ -220,6 +221,22 @@ def _planner() -> Schema:
         },
         ("enabled",),
         description="What the planner may do for incidents that no rule matches; without it, nothing.",
+    )
+
+
+def _due_within() -> Schema:
+    meanings = {
+        "step_seconds": "A program's next step: taking in, deciding, sending, taking over what a process left.",
+        "planning_seconds": "The planner's answer.",
+        "healing_seconds": "An incident that is healed, and no run has it.",
+        "unanswered_seconds": "Everybody was told, and nobody answered.",
+        "person_seconds": "An incident that needs a person, and nobody has it.",
+        "taken_seconds": "Somebody has it, and it is not resolved.",
+        "suppressed_seconds": "An incident that is suppressed without an end.",
+    }
+    return terms.mapping(
+        {name: terms.seconds(meaning, least=60, most=31_536_000) for name, meaning in meanings.items()},
+        description="How long what is open may take to its next event; later, that is an incident of its own.",
     )
 
 
