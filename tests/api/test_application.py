@@ -133,6 +133,13 @@ async def test_operation_ids_are_unique(api):
     assert len(ids) == len(set(ids))
 
 
+async def test_each_word_of_the_description_has_one_name_of_its_own(api):
+    """Of two models of one name, or one that reads and writes unlike, the document would make names of paths."""
+    document = (await api.client.get("/api/v1/openapi.json")).json()
+    names = document["components"]["schemas"]
+    assert [name for name in names if "__" in name or "-" in name] == []
+
+
 async def test_every_body_that_is_taken_shows_an_example(api):
     document = (await api.client.get("/api/v1/openapi.json")).json()
     schemas = document["components"]["schemas"]

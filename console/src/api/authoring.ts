@@ -19,14 +19,14 @@ export type KnownField = Exact<Words["KnownField"], { values: Json[] }>;
 export type Operator = Words["OperatorOut"];
 export type Runnable = Exact<Words["Runnable"], { parameters: JsonObject }>;
 export type PastRule = Exact<Words["PastRuleOut"], { rule: JsonObject | null; changes: FieldChange[] }>;
-export type RuleMatch = Exact<Words["MatchOut"], { severity: Severity }>;
+export type RuleMatch = Exact<Words["RuleMatchOut"], { severity: Severity }>;
 export type RuleAccepted = Words["RuleAccepted"];
 
 export type PlaybookItem = Exact<Words["PlaybookItem"], { parameters: JsonObject }>;
 export type Playbook = Exact<Words["PlaybookOut"], { parameters: JsonObject; definition: JsonObject }>;
 export type PlaybookCheck = Exact<Words["PlaybookCheck"], { definition: JsonObject | null }>;
-export type PlaybookDryRun = Exact<Words["fettle__tools__schemas__DryRunOut"], { steps: PlaybookDryRunStep[] }>;
-export type PlaybookDryRunStep = Exact<Words["DryRunStep"], { input: Json; would: Json }>;
+export type PlaybookDryRun = Exact<Words["PlaybookDryRunOut"], { steps: PlaybookDryRunStep[] }>;
+export type PlaybookDryRunStep = Exact<Words["PlaybookDryRunStep"], { input: Json; would: Json }>;
 export type PastPlaybook = Words["PastPlaybookOut"];
 export type PlaybookAccepted = Words["PlaybookAccepted"];
 export type RunByHand = Words["RunByHandOut"];

@@ -412,6 +412,11 @@ export interface components {
             playbooks: number;
             /** Runbooks */
             runbooks: number;
+            /**
+             * Sources
+             * @default 0
+             */
+            sources: number;
             /** Tests */
             tests: number;
         };
@@ -464,62 +469,6 @@ export interface components {
              * @enum {string}
              */
             level: "error" | "warning";
-        };
-        /**
-         * DryRunDay
-         * @description A day of a dry-run, in UTC.
-         */
-        DryRunDay: {
-            /** Day */
-            day: string;
-            /** Considered */
-            considered: number;
-            /** Matched */
-            matched: number;
-            /** Won */
-            won: number;
-        };
-        /**
-         * DryRunStep
-         * @description One step as it would be.
-         */
-        DryRunStep: {
-            /** Path */
-            path: string;
-            /** Title */
-            title: string;
-            /** Kind */
-            kind: string;
-            /** Phase */
-            phase: string;
-            /** Tool */
-            tool: string | null;
-            /** Version */
-            version: string | null;
-            /**
-             * Runs
-             * @description null: that depends on the steps before it.
-             */
-            runs: boolean | null;
-            /** Condition */
-            condition: string | null;
-            /** Input */
-            input: unknown;
-            /**
-             * Depends On Steps
-             * @description The input is a template of what steps before it yield.
-             */
-            depends_on_steps: boolean;
-            /** Error */
-            error: string | null;
-            /** Timeout Seconds */
-            timeout_seconds: number | null;
-            /** Attempts */
-            attempts: number;
-            /** Rollback */
-            rollback: string | null;
-            /** Would */
-            would: unknown;
         };
         /**
          * ExplainOut
@@ -938,49 +887,6 @@ export interface components {
             target_from: number;
             /** Target To */
             target_to: number;
-        };
-        /**
-         * MatchOut
-         * @description An incident of the last 30 days for which a rule's conditions hold.
-         */
-        MatchOut: {
-            /**
-             * Id
-             * Format: uuid
-             */
-            id: string;
-            /** Number */
-            number: number;
-            /** Title */
-            title: string;
-            /** Severity */
-            severity: string;
-            /** State */
-            state: string;
-            /** Check Type */
-            check_type: string;
-            /** Host */
-            host: string | null;
-            /**
-             * Opened At
-             * Format: date-time
-             */
-            opened_at: string;
-            /**
-             * Decided By
-             * @description The rule that decided it then.
-             */
-            decided_by: string | null;
-            /**
-             * Wins
-             * @description Whether the rule would decide it among today's.
-             */
-            wins: boolean;
-            /**
-             * Instead Of
-             * @description The rule that would decide it today without this one.
-             */
-            instead_of: string | null;
         };
         /**
          * Me
@@ -1454,6 +1360,60 @@ export interface components {
             } | null;
         };
         /**
+         * PlaybookDryRunOut
+         * @description What a playbook would do; nothing was done.
+         */
+        PlaybookDryRunOut: {
+            /** Playbook Id */
+            playbook_id: string;
+            /** Version */
+            version: number;
+            /** Steps */
+            steps: components["schemas"]["PlaybookDryRunStep"][];
+        };
+        /**
+         * PlaybookDryRunStep
+         * @description One step as it would be.
+         */
+        PlaybookDryRunStep: {
+            /** Path */
+            path: string;
+            /** Title */
+            title: string;
+            /** Kind */
+            kind: string;
+            /** Phase */
+            phase: string;
+            /** Tool */
+            tool: string | null;
+            /** Version */
+            version: string | null;
+            /**
+             * Runs
+             * @description null: that depends on the steps before it.
+             */
+            runs: boolean | null;
+            /** Condition */
+            condition: string | null;
+            /** Input */
+            input: unknown;
+            /**
+             * Depends On Steps
+             * @description The input is a template of what steps before it yield.
+             */
+            depends_on_steps: boolean;
+            /** Error */
+            error: string | null;
+            /** Timeout Seconds */
+            timeout_seconds: number | null;
+            /** Attempts */
+            attempts: number;
+            /** Rollback */
+            rollback: string | null;
+            /** Would */
+            would: unknown;
+        };
+        /**
          * PlaybookItem
          * @description A playbook that the tenant can run.
          */
@@ -1771,6 +1731,48 @@ export interface components {
             version?: number | null;
         };
         /**
+         * RuleDryRunDay
+         * @description A day of a dry-run, in UTC.
+         */
+        RuleDryRunDay: {
+            /** Day */
+            day: string;
+            /** Considered */
+            considered: number;
+            /** Matched */
+            matched: number;
+            /** Won */
+            won: number;
+        };
+        /**
+         * RuleDryRunOut
+         * @description What a rule would have done in the last 30 days.
+         */
+        RuleDryRunOut: {
+            /** Rule Id */
+            rule_id: string;
+            /** Days */
+            days: number;
+            /** Considered */
+            considered: number;
+            /** Matched */
+            matched: number;
+            /** Won */
+            won: number;
+            /** Instead Of */
+            instead_of: {
+                [key: string]: number;
+            };
+            /** Truncated */
+            truncated: boolean;
+            /** Examples */
+            examples: {
+                [key: string]: unknown;
+            }[];
+            /** By Day */
+            by_day: components["schemas"]["RuleDryRunDay"][];
+        };
+        /**
          * RuleExplanationOut
          * @description Why a rule did or did not match.
          */
@@ -1856,6 +1858,49 @@ export interface components {
             updated_at: string | null;
             /** Updated By */
             updated_by: string | null;
+        };
+        /**
+         * RuleMatchOut
+         * @description An incident of the last 30 days for which a rule's conditions hold.
+         */
+        RuleMatchOut: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Number */
+            number: number;
+            /** Title */
+            title: string;
+            /** Severity */
+            severity: string;
+            /** State */
+            state: string;
+            /** Check Type */
+            check_type: string;
+            /** Host */
+            host: string | null;
+            /**
+             * Opened At
+             * Format: date-time
+             */
+            opened_at: string;
+            /**
+             * Decided By
+             * @description The rule that decided it then.
+             */
+            decided_by: string | null;
+            /**
+             * Wins
+             * @description Whether the rule would decide it among today's.
+             */
+            wins: boolean;
+            /**
+             * Instead Of
+             * @description The rule that would decide it today without this one.
+             */
+            instead_of: string | null;
         };
         /**
          * RuleSchema
@@ -2409,46 +2454,6 @@ export interface components {
             history: components["schemas"]["ActivationItem"][];
             /** Next Cursor */
             next_cursor?: null;
-        };
-        /**
-         * DryRunOut
-         * @description What a rule would have done in the last 30 days.
-         */
-        fettle__healing__schemas__DryRunOut: {
-            /** Rule Id */
-            rule_id: string;
-            /** Days */
-            days: number;
-            /** Considered */
-            considered: number;
-            /** Matched */
-            matched: number;
-            /** Won */
-            won: number;
-            /** Instead Of */
-            instead_of: {
-                [key: string]: number;
-            };
-            /** Truncated */
-            truncated: boolean;
-            /** Examples */
-            examples: {
-                [key: string]: unknown;
-            }[];
-            /** By Day */
-            by_day: components["schemas"]["DryRunDay"][];
-        };
-        /**
-         * DryRunOut
-         * @description What a playbook would do; nothing was done.
-         */
-        fettle__tools__schemas__DryRunOut: {
-            /** Playbook Id */
-            playbook_id: string;
-            /** Version */
-            version: number;
-            /** Steps */
-            steps: components["schemas"]["DryRunStep"][];
         };
     };
     responses: never;

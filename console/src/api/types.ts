@@ -66,7 +66,7 @@ export type Rule = Exact<Words["RuleItem"], { conditions: Json[] }>;
 export type ConditionResult = Exact<Words["ConditionOut"], { expected: Json; actual: Json }>;
 export type RuleExplanation = Exact<Words["RuleExplanationOut"], { conditions: ConditionResult[] }>;
 export type Explanations = Exact<Words["ExplainOut"], { items: RuleExplanation[] }>;
-export type DryRun = Words["fettle__healing__schemas__DryRunOut"];
+export type DryRun = Words["RuleDryRunOut"];
 
 export type EvidenceBundle = Words["BundleItem"];
 

@@ -17,9 +17,9 @@ from fettle.identity.access import (
     bearer_token,
     require,
 )
-from fettle.incidents.schemas import Accepted
 from fettle.kernel import bus
 from fettle.kernel.errors import FieldError, Invalid, NotFound
+from fettle.kernel.http.accepted import Accepted
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 

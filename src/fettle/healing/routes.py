@@ -17,14 +17,14 @@ from fettle.healing.schemas import (
     ApprovalOut,
     ApprovalPage,
     ApprovalState,
-    DryRunDay,
-    DryRunIn,
-    DryRunOut,
     ExplainIn,
     ExplainOut,
     RuleAccepted,
     RuleBody,
     RuleChange,
+    RuleDryRunDay,
+    RuleDryRunIn,
+    RuleDryRunOut,
     RuleExplanationOut,
     RuleId,
     RuleItem,
@@ -117,8 +117,8 @@ async def explain_rules(
 
 @router.post("/rules/dry-run", tags=["rules"])
 async def try_new_rule(
-    body: DryRunIn, platform: CurrentPlatform, access: RuleReader, session: TenantSession
-) -> DryRunOut:
+    body: RuleDryRunIn, platform: CurrentPlatform, access: RuleReader, session: TenantSession
+) -> RuleDryRunOut:
     """Try a rule on the incidents of the last 30 days; changes nothing."""
     rule = service.checked(body.rule.document())
     rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
@@ -168,7 +168,7 @@ async def delete_rule(
 @router.post("/rules/{rule_id}/dry-run", tags=["rules"])
 async def try_rule(
     rule_id: NamedRule, platform: CurrentPlatform, access: RuleReader, session: TenantSession
-) -> DryRunOut:
+) -> RuleDryRunOut:
     """Try a rule that is there, enabled or not, on the incidents of the last 30 days; changes nothing."""
     rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
     return await _tried(session, access, _named(rules.rules, rule_id), rules.rules)
@@ -245,9 +245,9 @@ def _verdict(body: VerdictIn, access: Access) -> Verdict:
     return Verdict(body.plan_hash, body.reason, access.actor, access.permissions)
 
 
-async def _tried(session: TenantSession, access: Access, rule: Rule, current: RuleSet) -> DryRunOut:
+async def _tried(session: TenantSession, access: Access, rule: Rule, current: RuleSet) -> RuleDryRunOut:
     found = await dry_run(session, access.tenant_id, rule, current)
-    return DryRunOut(
+    return RuleDryRunOut(
         rule_id=rule.id,
         days=DAYS,
         considered=found.considered,
@@ -257,7 +257,7 @@ async def _tried(session: TenantSession, access: Access, rule: Rule, current: Ru
         truncated=found.truncated,
         examples=found.examples,
         by_day=[
-            DryRunDay(day=day, considered=counts[0], matched=counts[1], won=counts[2])
+            RuleDryRunDay(day=day, considered=counts[0], matched=counts[1], won=counts[2])
             for day, counts in sorted(found.by_day.items())
         ],
     )

@@ -13,9 +13,6 @@ from fettle.healing.rule_schema import rule_schema
 from fettle.healing.rule_sets import rule_sets
 from fettle.healing.rules import Rule, RuleSet
 from fettle.healing.schemas import (
-    MatchIn,
-    MatchOut,
-    MatchPage,
     PastRuleOut,
     PolicyPreviewIn,
     PolicyPreviewOut,
@@ -23,6 +20,9 @@ from fettle.healing.schemas import (
     RuleFieldChange,
     RuleHistory,
     RuleId,
+    RuleMatchIn,
+    RuleMatchOut,
+    RuleMatchPage,
     RuleRestore,
     RuleSchema,
     RuleSwitch,
@@ -61,18 +61,18 @@ async def show_rule_schema(
 
 @router.post("/rules/dry-run/incidents", tags=["rules"])
 async def list_matches(
-    body: MatchIn, platform: CurrentPlatform, access: RuleReader, session: TenantSession
-) -> MatchPage:
+    body: RuleMatchIn, platform: CurrentPlatform, access: RuleReader, session: TenantSession
+) -> RuleMatchPage:
     """List the incidents of the last 30 days for which a rule's conditions hold; changes nothing."""
     rule = service.checked(body.rule.document())
     rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
     before = decode_cursor(body.cursor, UUID)[0] if body.cursor is not None else None
     found, end = await matches(session, access.tenant_id, rule, rules.rules, before=before, limit=body.limit)
     items = [
-        MatchOut.model_validate({**dict(one.incident), "wins": one.wins, "instead_of": one.instead_of})
+        RuleMatchOut.model_validate({**dict(one.incident), "wins": one.wins, "instead_of": one.instead_of})
         for one in found
     ]
-    return MatchPage(items=items, next_cursor=None if end is None else encode_cursor([end]))
+    return RuleMatchPage(items=items, next_cursor=None if end is None else encode_cursor([end]))
 
 
 @router.patch("/rules/{rule_id}", status_code=202, tags=["rules"])

@@ -253,13 +253,13 @@ class ExplainOut(BaseModel):
     items: list[RuleExplanationOut]
 
 
-class DryRunIn(Input):
+class RuleDryRunIn(Input):
     """A rule to try on the last 30 days' incidents."""
 
     rule: RuleBody
 
 
-class DryRunDay(BaseModel):
+class RuleDryRunDay(BaseModel):
     """A day of a dry-run, in UTC."""
 
     day: str
@@ -268,7 +268,7 @@ class DryRunDay(BaseModel):
     won: int
 
 
-class DryRunOut(BaseModel):
+class RuleDryRunOut(BaseModel):
     """What a rule would have done in the last 30 days."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -281,17 +281,17 @@ class DryRunOut(BaseModel):
     instead_of: dict[str, int]
     truncated: bool
     examples: list[dict[str, Any]]
-    by_day: list[DryRunDay]
+    by_day: list[RuleDryRunDay]
 
 
-class MatchIn(DryRunIn):
+class RuleMatchIn(RuleDryRunIn):
     """A rule, and which page of its matches."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str | None, Field(max_length=1_024)] = None
 
 
-class MatchOut(BaseModel):
+class RuleMatchOut(BaseModel):
     """An incident of the last 30 days for which a rule's conditions hold."""
 
     id: UUID
@@ -307,10 +307,10 @@ class MatchOut(BaseModel):
     instead_of: str | None = Field(description="The rule that would decide it today without this one.")
 
 
-class MatchPage(BaseModel):
+class RuleMatchPage(BaseModel):
     """Matches, newest first; a page may be short and not the last."""
 
-    items: list[MatchOut]
+    items: list[RuleMatchOut]
     next_cursor: str | None
 
 

@@ -23,6 +23,7 @@ from fettle.identity.schemas import Input, Password
 from fettle.kernel import jobs
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, Forbidden, NotFound
+from fettle.kernel.http.accepted import Accepted
 from fettle.kernel.http.routes import StrictRoute
 from fettle.kernel.ids import new_id
 
@@ -74,14 +75,6 @@ class ErasureList(BaseModel):
     """The installation's erasures, newest first."""
 
     items: list[ErasureOut]
-
-
-class Accepted(BaseModel):
-    """What was asked for is under way."""
-
-    id: UUID
-    status: Literal["accepted"] = "accepted"
-    href: str
 
 
 Exporter = Annotated[Access, Depends(require("data:export"))]

@@ -17,7 +17,6 @@ from fettle.incidents.commands import By, standing_at
 from fettle.incidents.filtering import Assignee, FilterIn, IncidentFilter, Sort, filter_of
 from fettle.incidents.routes_overview import router as overview_router
 from fettle.incidents.schemas import (
-    Accepted,
     AcceptedBatch,
     ExceptionBatchIn,
     ExceptionIn,
@@ -35,6 +34,7 @@ from fettle.incidents.wording import clean
 from fettle.incidents.work_schemas import CountOut
 from fettle.kernel import context, events
 from fettle.kernel.errors import NotFound
+from fettle.kernel.http.accepted import Accepted
 from fettle.kernel.http.answers import answer_of
 from fettle.kernel.http.exporting import as_csv, as_json
 from fettle.kernel.http.idempotency import IdempotencyKey

@@ -14,7 +14,6 @@ from fettle.incidents.bulk import Bulk, Command
 from fettle.incidents.commands import By
 from fettle.incidents.filtering import read_query
 from fettle.incidents.routes_work import actor_out
-from fettle.incidents.schemas import Accepted
 from fettle.incidents.views import View
 from fettle.incidents.wording import clean
 from fettle.incidents.work_schemas import (
@@ -29,6 +28,7 @@ from fettle.incidents.work_schemas import (
     ViewsOut,
 )
 from fettle.kernel.errors import FieldError, Invalid
+from fettle.kernel.http.accepted import Accepted
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 from fettle.kernel.platform import Platform

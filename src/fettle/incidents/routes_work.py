@@ -11,7 +11,7 @@ from fettle.incidents import assigning, comments, links, merging, queries, relat
 from fettle.incidents.commands import By
 from fettle.incidents.comments import Comment
 from fettle.incidents.links import Link
-from fettle.incidents.schemas import Accepted, IncidentItem, Reason
+from fettle.incidents.schemas import IncidentItem, Reason
 from fettle.incidents.wording import clean
 from fettle.incidents.work_schemas import (
     ActorOut,
@@ -34,6 +34,7 @@ from fettle.incidents.work_schemas import (
     SplitIn,
     UnassignIn,
 )
+from fettle.kernel.http.accepted import Accepted
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from fettle.incidents.states import State
+from fettle.kernel.http.accepted import Accepted
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 Level = Literal["L1", "L2", "L3"]
@@ -61,14 +62,6 @@ class ExceptionBatchIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     items: Annotated[list[ExceptionIn], Field(min_length=1, max_length=MAX_BATCH)]
-
-
-class Accepted(BaseModel):
-    """A command was stored and will be carried out."""
-
-    id: UUID
-    status: Literal["accepted"] = "accepted"
-    href: str
 
 
 class AcceptedBatch(BaseModel):

@@ -20,10 +20,10 @@ from fettle.packs.loading import DomainPack
 from fettle.packs.models import PackVersion
 from fettle.packs.schema import SECTIONS
 from fettle.packs.schemas import (
-    Accepted,
     Activation,
     ActivationItem,
     Counts,
+    PackAccepted,
     PackId,
     PackItem,
     PackList,
@@ -123,7 +123,7 @@ async def install_pack(
     platform: CurrentPlatform,
     access: Installer,
     session: TenantSession,  # noqa: ARG001 - the audit and the answer of an idempotency key are kept in it
-) -> Accepted:
+) -> PackAccepted:
     """Install a version of a pack: the body is a zip, tar or tar.gz, told by its first bytes.
 
     It has to carry the signature of a key that the operator trusts (`FETTLE_PACKS_TRUSTED_KEYS`).
@@ -142,13 +142,15 @@ async def install_pack(
             signature=signature,
         ):
             await events.append(system, access.tenant_id, [_installed(pack, signature, access)])
-    return Accepted(id=f"{pack.id}@{pack.version}", href=f"/api/v1/packs/{pack.id}?version={pack.version}")
+    return PackAccepted(
+        id=f"{pack.id}@{pack.version}", href=f"/api/v1/packs/{pack.id}?version={pack.version}"
+    )
 
 
 @router.post("/packs/{pack_id}/activate", status_code=202)
 async def activate_pack(
     pack_id: InPath, body: Activation, access: Writer, session: TenantSession, who: CurrentWho
-) -> Accepted:
+) -> PackAccepted:
     """Work with a version of a pack from now on; everything in it changes at once."""
     before = await _version(session, access.tenant_id, pack_id)
     choice = await activation.activate(
@@ -161,7 +163,7 @@ async def activate_pack(
 @router.post("/packs/{pack_id}/deactivate", status_code=202)
 async def deactivate_pack(
     pack_id: InPath, access: Writer, session: TenantSession, who: CurrentWho
-) -> Accepted:
+) -> PackAccepted:
     """Work without a pack from now on."""
     before = await _version(session, access.tenant_id, pack_id)
     choice = await activation.deactivate(
@@ -174,7 +176,7 @@ async def deactivate_pack(
 @router.post("/packs/{pack_id}/rollback", status_code=202)
 async def roll_back_pack(
     pack_id: InPath, access: Writer, session: TenantSession, who: CurrentWho
-) -> Accepted:
+) -> PackAccepted:
     """Go back to what held before the tenant's last choice; again, one step further back."""
     before = await _version(session, access.tenant_id, pack_id)
     choice = await activation.rollback(
@@ -301,5 +303,5 @@ def _installed(pack: DomainPack, signature: Mapping[str, Any] | None, access: Ac
     )
 
 
-def _chosen(pack_id: str, choice: UUID) -> Accepted:
-    return Accepted(id=str(choice), href=f"/api/v1/packs/{pack_id}")
+def _chosen(pack_id: str, choice: UUID) -> PackAccepted:
+    return PackAccepted(id=str(choice), href=f"/api/v1/packs/{pack_id}")

@@ -16,8 +16,8 @@ from fettle.packs.models import PolicyVersion
 from fettle.packs.problems import PackInvalid
 from fettle.packs.schema import policy_pack_schema
 from fettle.packs.schemas import (
-    Accepted,
     FieldChangeOut,
+    PackAccepted,
     PastPolicy,
     PolicyCheck,
     PolicyHistory,
@@ -102,7 +102,9 @@ async def check_policy(
 
 
 @router.put("/policy", status_code=202)
-async def change_policy(body: PolicyIn, access: Writer, session: TenantSession, who: CurrentWho) -> Accepted:
+async def change_policy(
+    body: PolicyIn, access: Writer, session: TenantSession, who: CurrentWho
+) -> PackAccepted:
     """Replace the policy; the new one holds for every decision from a second later on."""
     before = _content(await policies.current_policy(session, access.tenant_id))
     version = await policies.put_policy(
@@ -114,13 +116,13 @@ async def change_policy(body: PolicyIn, access: Writer, session: TenantSession, 
         request_id=context.request_id.get(),
     )
     await _audit(session, access, who, "policy.changed", before, body.policy)
-    return Accepted(id=str(version), href="/api/v1/policy")
+    return PackAccepted(id=str(version), href="/api/v1/policy")
 
 
 @router.post("/policy/restore", status_code=202)
 async def restore_policy(
     body: PolicyRestore, access: Writer, session: TenantSession, who: CurrentWho
-) -> Accepted:
+) -> PackAccepted:
     """Let the policy be again what it was in a version, as a new version."""
     before = _content(await policies.current_policy(session, access.tenant_id))
     version = await policies.restore_policy(
@@ -133,7 +135,7 @@ async def restore_policy(
     )
     after = _content(await policies.current_policy(session, access.tenant_id))
     await _audit(session, access, who, "policy.restored", before, after)
-    return Accepted(id=str(version), href="/api/v1/policy")
+    return PackAccepted(id=str(version), href="/api/v1/policy")
 
 
 def _content(row: PolicyVersion | None) -> Mapping[str, Any]:

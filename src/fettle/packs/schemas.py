@@ -15,7 +15,7 @@ Version = Annotated[
 ]
 
 
-class Accepted(BaseModel):
+class PackAccepted(BaseModel):
     """A command was done."""
 
     id: str

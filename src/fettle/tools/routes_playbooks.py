@@ -21,16 +21,16 @@ from fettle.tools.playbook_reader import load
 from fettle.tools.playbooks import Fault, PlaybookError, collect
 from fettle.tools.preview import PreviewStep
 from fettle.tools.schemas import (
-    DraftDryRunIn,
     DraftProblem,
-    DryRunIn,
-    DryRunOut,
-    DryRunStep,
     FaultOut,
     PastPlaybookOut,
     PlaybookAccepted,
     PlaybookChange,
     PlaybookCheck,
+    PlaybookDraftDryRunIn,
+    PlaybookDryRunIn,
+    PlaybookDryRunOut,
+    PlaybookDryRunStep,
     PlaybookHistory,
     PlaybookId,
     PlaybookIn,
@@ -96,8 +96,8 @@ async def check_draft(
 
 @router.post("/playbooks/dry-run")
 async def try_draft(
-    body: DraftDryRunIn, platform: CurrentPlatform, access: Runner, session: TenantSession
-) -> DryRunOut:
+    body: PlaybookDraftDryRunIn, platform: CurrentPlatform, access: Runner, session: TenantSession
+) -> PlaybookDryRunOut:
     """Show what a playbook that is not stored yet would do for an incident; does nothing."""
     library = await library_of(platform, session, access.tenant_id)
     document = accepted(body.yaml, surroundings(platform, library))
@@ -214,11 +214,11 @@ async def restore_playbook(
 @router.post("/playbooks/{playbook_id}/dry-run")
 async def try_playbook(
     playbook_id: NamedPlaybook,
-    body: DryRunIn,
+    body: PlaybookDryRunIn,
     platform: CurrentPlatform,
     access: Runner,
     session: TenantSession,
-) -> DryRunOut:
+) -> PlaybookDryRunOut:
     """Show what a playbook would do for an incident; does nothing."""
     library = await library_of(platform, session, access.tenant_id)
     return await _tried(platform, access, session, library.find(playbook_id), library, body)
@@ -230,8 +230,8 @@ async def _tried(
     session: TenantSession,
     document: Mapping[str, Any],
     library: Library,
-    body: DryRunIn,
-) -> DryRunOut:
+    body: PlaybookDryRunIn,
+) -> PlaybookDryRunOut:
     if body.incident_id is not None and body.incident is not None:
         raise Invalid("Give an incident_id or an incident, not both.")
     incident: dict[str, Any] = dict(body.incident or {})
@@ -242,11 +242,13 @@ async def _tried(
     version, steps = await service.dry_run(
         platform, access.tenant_id, document, library.documents, body.parameters, incident
     )
-    return DryRunOut(playbook_id=document["id"], version=version, steps=[_shown(step) for step in steps])
+    return PlaybookDryRunOut(
+        playbook_id=document["id"], version=version, steps=[_shown(step) for step in steps]
+    )
 
 
-def _shown(step: PreviewStep) -> DryRunStep:
-    return DryRunStep.model_validate(asdict(step))
+def _shown(step: PreviewStep) -> PlaybookDryRunStep:
+    return PlaybookDryRunStep.model_validate(asdict(step))
 
 
 async def _audit(

@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 
 from fettle.identity.access import Access, TenantSession, require
-from fettle.incidents.schemas import Accepted
 from fettle.kernel import context
+from fettle.kernel.http.accepted import Accepted
 from fettle.kernel.http.routes import StrictRoute
 from fettle.tools.schemas import StopIn
 from fettle.tools.stopping import stop_run

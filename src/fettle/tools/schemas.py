@@ -105,7 +105,7 @@ class PlaybookOut(PlaybookItem):
     faults: list[FaultOut]
 
 
-class DryRunIn(Input):
+class PlaybookDryRunIn(Input):
     """What a playbook would be run with."""
 
     parameters: Annotated[dict[str, JsonValue], Field(max_length=100)] = Field(default_factory=dict)
@@ -136,7 +136,7 @@ class PlaybookRestore(Input):
     ] = None
 
 
-class DraftDryRunIn(DryRunIn):
+class PlaybookDraftDryRunIn(PlaybookDryRunIn):
     """A playbook that is not stored yet, and what it would be run with."""
 
     yaml: PlaybookYaml
@@ -207,7 +207,7 @@ class ToolTestOut(BaseModel):
     seconds: float
 
 
-class DryRunStep(BaseModel):
+class PlaybookDryRunStep(BaseModel):
     """One step as it would be."""
 
     path: str
@@ -229,12 +229,12 @@ class DryRunStep(BaseModel):
     would: Any
 
 
-class DryRunOut(BaseModel):
+class PlaybookDryRunOut(BaseModel):
     """What a playbook would do; nothing was done."""
 
     playbook_id: str
     version: int
-    steps: list[DryRunStep]
+    steps: list[PlaybookDryRunStep]
 
 
 class RunItem(BaseModel):
