@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from tests.flywheel.rows import insert_promotion
 from tests.signed_in import own_things
 
 from fettle.kernel.ids import new_id
@@ -105,8 +106,20 @@ async def populate(api) -> Alder:
     provider = await command(api, "POST", "/identity-providers", named, api.owner(api.alder))
     mine.put(provider_id=provider["id"])
     await api.settle()
+    mine.put(**await _flywheel(api))
     await _told(api)
     return mine
+
+
+async def _flywheel(api) -> dict[str, str]:
+    """Have a pattern, a rule that grew, and a bundle of rules that was fetched by each tenant."""
+    promotion = await insert_promotion(api.platform.database, api.alder.id, "shadow", CANARY)
+    for tenant in (api.alder, api.birch):
+        fetched = await api.client.get("/api/v1/flywheel/l1_rules.json", headers=tenant.headers())
+        assert fetched.status_code == 200, fetched.text
+    headers = api.alder.headers()
+    met = await api.eventually("/api/v1/flywheel/patterns", headers, lambda answer: bool(answer["items"]))
+    return {"promotion_id": promotion, "pattern": met["items"][0]["pattern"]}
 
 
 async def _job(api) -> str:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.api.once import people_once, written_once
 from tests.authenticator import Authenticator
 from tests.fixtures_api import OWNER_PASSWORD
+from tests.flywheel.rows import insert_promotion
 from tests.incidents.once import work_once
 from tests.packs.content import small_pack
 from tests.populated import RULE, Alder, command, populate
@@ -118,6 +119,7 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
         **{path: Case(*case, owner=True) for path, case in (await people_once(api, partner)).items()},
         **await of_ones_own(api),
         **await of_escalation(api, alder, incidents[4:]),
+        **await of_flywheel(api),
         "/identity-providers": Case(PROVIDER, PROVIDER | {"name": "Other"}, owner=True),
         "/identity-providers/{provider_id}/confirm-domains": Case(owner=True),
         # The last: the owner's other sessions end with it.
@@ -144,6 +146,24 @@ async def of_escalation(api, alder, incidents) -> dict[str, Case]:
         "/escalation/channels/{channel_id}/test": Case(),
         "/incidents/{incident_id}/acknowledge": Case({}, {"take": False}, taken),
         "/incidents/{incident_id}/hand-over": Case(to, to | {"reason": "tried otherwise"}, given),
+    }
+
+
+async def of_flywheel(api) -> dict[str, Case]:
+    """Return the cases of grown rules, each of a rule of its own."""
+    path, moves = "/flywheel/promotions/{promotion_id}", {"reason": "tried", "version": 1}
+    states = {"promote": ("shadow", None), "retire": ("shadow", None), "restore": ("dismissed", "proposed")}
+    return {
+        f"{path}/{move}": Case(
+            moves,
+            moves | {"reason": "tried otherwise"},
+            {
+                "promotion_id": await insert_promotion(
+                    api.platform.database, api.alder.id, state, "once", ended_from=before
+                )
+            },
+        )
+        for move, (state, before) in states.items()
     }
 
 

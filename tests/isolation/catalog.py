@@ -17,6 +17,7 @@ PLATFORM_TABLES = {
     "partners",
     "passkey_challenges",
     "passkeys",
+    "pattern_pool",
     "recovery_codes",
     "refresh_sessions",
     "refresh_tokens",

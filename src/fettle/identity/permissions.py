@@ -14,7 +14,8 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "escalation:read": "See who is on call, escalation policies, channels and the log of messages.",
         "escalation:write": "Change who is on call, escalation policies and channels, and test channels.",
         "rules:read": "See rules and ask why one fires.",
-        "rules:write": "Create, change, enable and delete rules.",
+        "rules:write": "Create, change, enable and delete rules; promote and retire what grew from what healed.",
+        "rules:sync": "Fetch the signed rules, as a site's appliance does.",
         "playbooks:read": "See playbooks and their runs, with input and output.",
         "playbooks:run": "Start a playbook or its dry-run, and stop a run.",
         "playbooks:write": "Create, change and delete playbooks of the tenant's own.",
@@ -74,6 +75,7 @@ _TENANT_ADMIN = (
     | {
         "escalation:write",
         "rules:write",
+        "rules:sync",
         "playbooks:write",
         "tools:write",
         "packs:write",
@@ -117,7 +119,7 @@ ROLES: Final[Mapping[str, Role]] = MappingProxyType(
             Role(
                 "agent",
                 "A program that reports what is out of order.",
-                frozenset({"exceptions:write", "fleet:read"}),
+                frozenset({"exceptions:write", "fleet:read", "rules:sync"}),
             ),
         )
     }

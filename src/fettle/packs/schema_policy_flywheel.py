@@ -32,7 +32,7 @@ def flywheel() -> Schema:
                 "Fields that say nothing of the fault, so that no rule looks at them.",
             ),
             "priority": _whole(
-                "Of the rules that grow; those of packs come first. Without it, 900.", 1, 1_000_000
+                "Of the rules that grow; those of packs come first. Without it, 900.", 1, 100_000
             ),
             "shadow_successes": _whole(
                 "So often a rule must have been right in shadow before it acts; without it, 3.", 1, 1_000

@@ -82,7 +82,7 @@ def grow(ground: Ground, criteria: Criteria, rule_id: str) -> dict[str, Any]:
     )
     return {
         "id": rule_id,
-        "title": f"{ground.choice.title}, as it healed before"[:200],
+        "title": f"{ground.choice.title}, as it healed before"[:160],
         "priority": criteria.priority,
         "enabled": True,
         "conditions": conditions,
