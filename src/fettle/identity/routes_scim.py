@@ -15,11 +15,13 @@ from fettle.identity.access import Access, CurrentPlatform, CurrentWho, require
 from fettle.identity.audit import Who
 from fettle.identity.authentication import authenticator
 from fettle.identity.scim import discovery, errors
-from fettle.identity.scim.directory import Directory, check_version
+from fettle.identity.scim.directory import Collection, Directory, check_version
 from fettle.identity.scim.errors import MEDIA_TYPE, ScimProblem
 from fettle.identity.scim.filters import Filter, parse
+from fettle.identity.scim.groups import Groups
 from fettle.identity.scim.patching import patched
-from fettle.identity.scim.resources import chosen, group_in, user_in
+from fettle.identity.scim.resources import chosen
+from fettle.identity.scim.users import Users
 from fettle.kernel.errors import NotFound, Problem
 from fettle.kernel.http.problems import as_problem
 from fettle.kernel.http.routes import Handler, StrictRoute
@@ -115,160 +117,88 @@ async def schema(name: str, _access: Provider) -> Response:
     return _answer(_named(discovery.SCHEMAS, name))
 
 
-@router.get("/Users")
-async def list_users(
-    asked: Wanted,
-    platform: CurrentPlatform,
-    access: Annotated[Access, Depends(require("scim:write", reads="scim_users.listed"))],
-    who: CurrentWho,
-) -> Response:
-    """The tenant's people."""
-    async with _directory(platform, access, who) as directory:
-        return _page(await directory.users(asked.wanted.equal if asked.wanted else None), asked)
+def _serve(path: str, collection: type[Collection[Any]], *, listed: str) -> None:
+    """Let a kind of resource be listed, made, shown, replaced, patched and deleted.
+
+    Args:
+        path: Below which it stands.
+        collection: What the directory holds of it.
+        listed: What the audit calls a list of it.
+    """
+    Lister = Annotated[Access, Depends(require("scim:write", reads=listed))]  # noqa: N806 - a type
+
+    @router.get(path)
+    async def show_all(asked: Wanted, platform: CurrentPlatform, access: Lister, who: CurrentWho) -> Response:
+        async with _directory(platform, access, who) as directory:
+            found = await collection(directory).listed(asked.wanted.equal if asked.wanted else None)
+        return _page(found, asked)
+
+    @router.post(path)
+    async def create(
+        request: Request, platform: CurrentPlatform, access: Provider, who: CurrentWho
+    ) -> Response:
+        body = await _body(request)
+        async with _directory(platform, access, who) as directory:
+            kept = collection(directory)
+            made = await kept.create(kept.read(body))
+        return _resource(made, status=201)
+
+    @router.get(f"{path}/{{resource_id}}")
+    async def show(
+        resource_id: str, asked: Wanted, platform: CurrentPlatform, access: Provider, who: CurrentWho
+    ) -> Response:
+        async with _directory(platform, access, who) as directory:
+            return _resource(await collection(directory).one(_id(resource_id)), asked)
+
+    @router.put(f"{path}/{{resource_id}}")
+    async def replace(
+        resource_id: str,
+        request: Request,
+        platform: CurrentPlatform,
+        access: Provider,
+        who: CurrentWho,
+        if_match: IfMatch = None,
+    ) -> Response:
+        body = await _body(request)
+        async with _directory(platform, access, who) as directory:
+            kept = collection(directory)
+            given = kept.read(body)
+            check_version(await kept.one(_id(resource_id)), if_match)
+            return _resource(await kept.change(_id(resource_id), given))
+
+    @router.patch(f"{path}/{{resource_id}}")
+    async def patch(
+        resource_id: str,
+        request: Request,
+        platform: CurrentPlatform,
+        access: Provider,
+        who: CurrentWho,
+        if_match: IfMatch = None,
+    ) -> Response:
+        body = await _body(request)
+        async with _directory(platform, access, who) as directory:
+            kept = collection(directory)
+            present = await kept.one(_id(resource_id))
+            check_version(present, if_match)
+            given = kept.read(patched(kept.as_changed(present), body))
+            return _resource(await kept.change(_id(resource_id), given))
+
+    @router.delete(f"{path}/{{resource_id}}", status_code=204)
+    async def delete(
+        resource_id: str,
+        platform: CurrentPlatform,
+        access: Provider,
+        who: CurrentWho,
+        if_match: IfMatch = None,
+    ) -> None:
+        async with _directory(platform, access, who) as directory:
+            kept = collection(directory)
+            check_version(await kept.one(_id(resource_id)), if_match)
+            await kept.delete(_id(resource_id))
 
 
-@router.post("/Users")
-async def create_user(
-    request: Request, platform: CurrentPlatform, access: Provider, who: CurrentWho
-) -> Response:
-    """Bring a person into the tenant."""
-    given = user_in(await _body(request))
-    async with _directory(platform, access, who) as directory:
-        made = await directory.create_user(given)
-    return _resource(made, status=201)
-
-
-@router.get("/Users/{user_id}")
-async def show_user(
-    user_id: str, asked: Wanted, platform: CurrentPlatform, access: Provider, who: CurrentWho
-) -> Response:
-    """One person."""
-    async with _directory(platform, access, who) as directory:
-        return _resource(await directory.user(_id(user_id)), asked)
-
-
-@router.put("/Users/{user_id}")
-async def replace_user(
-    user_id: str,
-    request: Request,
-    platform: CurrentPlatform,
-    access: Provider,
-    who: CurrentWho,
-    if_match: IfMatch = None,
-) -> Response:
-    """Make a person what is sent."""
-    given = user_in(await _body(request))
-    async with _directory(platform, access, who) as directory:
-        check_version(await directory.user(_id(user_id)), if_match)
-        changed = await directory.change_user(_id(user_id), given)
-    return _resource(changed)
-
-
-@router.patch("/Users/{user_id}")
-async def patch_user(
-    user_id: str,
-    request: Request,
-    platform: CurrentPlatform,
-    access: Provider,
-    who: CurrentWho,
-    if_match: IfMatch = None,
-) -> Response:
-    """Change some attributes of a person."""
-    body = await _body(request)
-    async with _directory(platform, access, who) as directory:
-        present = await directory.user(_id(user_id))
-        check_version(present, if_match)
-        changed = await directory.change_user(_id(user_id), user_in(patched(present, body)))
-    return _resource(changed)
-
-
-@router.delete("/Users/{user_id}", status_code=204)
-async def delete_user(
-    user_id: str, platform: CurrentPlatform, access: Provider, who: CurrentWho, if_match: IfMatch = None
-) -> None:
-    """Take a person out of the tenant; their sessions end at once."""
-    async with _directory(platform, access, who) as directory:
-        check_version(await directory.user(_id(user_id)), if_match)
-        await directory.delete_user(_id(user_id))
-
-
-@router.get("/Groups")
-async def list_groups(
-    asked: Wanted,
-    platform: CurrentPlatform,
-    access: Annotated[Access, Depends(require("scim:write", reads="scim_groups.listed"))],
-    who: CurrentWho,
-) -> Response:
-    """The tenant's groups."""
-    async with _directory(platform, access, who) as directory:
-        return _page(await directory.groups(asked.wanted.equal if asked.wanted else None), asked)
-
-
-@router.post("/Groups")
-async def create_group(
-    request: Request, platform: CurrentPlatform, access: Provider, who: CurrentWho
-) -> Response:
-    """Make a group."""
-    given = group_in(await _body(request))
-    async with _directory(platform, access, who) as directory:
-        made = await directory.create_group(given)
-    return _resource(made, status=201)
-
-
-@router.get("/Groups/{group_id}")
-async def show_group(
-    group_id: str, asked: Wanted, platform: CurrentPlatform, access: Provider, who: CurrentWho
-) -> Response:
-    """One group."""
-    async with _directory(platform, access, who) as directory:
-        return _resource(await directory.group(_id(group_id)), asked)
-
-
-@router.put("/Groups/{group_id}")
-async def replace_group(
-    group_id: str,
-    request: Request,
-    platform: CurrentPlatform,
-    access: Provider,
-    who: CurrentWho,
-    if_match: IfMatch = None,
-) -> Response:
-    """Make a group what is sent."""
-    given = group_in(await _body(request))
-    async with _directory(platform, access, who) as directory:
-        check_version(await directory.group(_id(group_id)), if_match)
-        changed = await directory.change_group(_id(group_id), given)
-    return _resource(changed)
-
-
-@router.patch("/Groups/{group_id}")
-async def patch_group(
-    group_id: str,
-    request: Request,
-    platform: CurrentPlatform,
-    access: Provider,
-    who: CurrentWho,
-    if_match: IfMatch = None,
-) -> Response:
-    """Change some attributes of a group, its members above all."""
-    body = await _body(request)
-    async with _directory(platform, access, who) as directory:
-        present = await directory.group(_id(group_id))
-        check_version(present, if_match)
-        changed = await directory.change_group(
-            _id(group_id), group_in(patched({"members": [], **present}, body))
-        )
-    return _resource(changed)
-
-
-@router.delete("/Groups/{group_id}", status_code=204)
-async def delete_group(
-    group_id: str, platform: CurrentPlatform, access: Provider, who: CurrentWho, if_match: IfMatch = None
-) -> None:
-    """Delete a group."""
-    async with _directory(platform, access, who) as directory:
-        check_version(await directory.group(_id(group_id)), if_match)
-        await directory.delete_group(_id(group_id))
+_serve("/Users", Users, listed="scim_users.listed")
+_serve("/Groups", Groups, listed="scim_groups.listed")
 
 
 @asynccontextmanager
