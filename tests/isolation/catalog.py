@@ -17,6 +17,7 @@ PLATFORM_TABLES = {
     "partners",
     "passkey_challenges",
     "passkeys",
+    "platform_stops",
     "pattern_pool",
     "recovery_codes",
     "refresh_sessions",

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Final
 
 from fettle.fleet.service import HostDirectory
+from fettle.healing.brakes import guard
 from fettle.kernel.bus import ConsumerSpec
 from fettle.kernel.jobs import JobSpec, Schedule
 from fettle.kernel.platform import Platform
@@ -20,6 +21,7 @@ FEATURES: Final = (
     "packs",
     "incidents",
     "healing",
+    "healing.brakes",
     "healing.auditing",
     "healing.escalation",
     "healing.flywheel",
@@ -58,6 +60,7 @@ def equip(platform: Platform) -> None:
     for room in _rooms("tools"):
         room.register(registry)
     platform.parts["hosts"] = HostDirectory(platform)
+    guard.register(platform)
 
 
 def _rooms(name: str) -> Iterator[ModuleType]:

@@ -63,6 +63,13 @@ class HostDirectory:
             root = None
         return HostRecord(host.name, host.platform, host.executor, root)
 
+    async def count(self, tenant_id: UUID) -> int:
+        """Return how many hosts a tenant has declared."""
+        rows = await self._platform.database.fetch_bound(
+            tenant_id, "SELECT count(*) AS hosts FROM hosts WHERE tenant_id = bound.tenant_id"
+        )
+        return int(rows[0]["hosts"])
+
 
 async def declare_host(
     session: AsyncSession,

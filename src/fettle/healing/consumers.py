@@ -7,6 +7,9 @@ from uuid import UUID
 
 from fettle.healing import approvals
 from fettle.healing.attempts import note_attempts, read_attempts
+from fettle.healing.brakes.consumers import note_ended
+from fettle.healing.brakes.leaving import leave_flapping
+from fettle.healing.brakes.standing import brakes_of
 from fettle.healing.deciding import ACTOR, PLAN_REQUESTED, Decision, Situation, decide
 from fettle.healing.gating import signals_needed
 from fettle.healing.muting import keeping
@@ -41,6 +44,7 @@ async def decide_incidents(batch: TenantBatch) -> None:
     standings = await incidents.lock(batch.session, batch.tenant_id, ids)
     triaged = [event for event in _latest(batch.events) if _waits(standings.get(event.stream_id))]
     triaged = await keeping.keep_still(batch, triaged)
+    triaged = await leave_flapping(batch, triaged)
     if not triaged:
         return
     rules, packs = await rule_sets(batch.platform).current(batch.platform, batch.session, batch.tenant_id)
@@ -72,6 +76,7 @@ async def take_outcomes(batch: TenantBatch) -> None:
     if not ended:
         return
     await approvals.withdraw(batch.session, batch.tenant_id, list(ended), (approvals.STEP,))
+    await note_ended(batch, list(ended.values()))
     standings = await incidents.lock(batch.session, batch.tenant_id, list(ended))
     taken = [
         (incident_id, event)
@@ -134,6 +139,7 @@ async def _decisions(
     }
     recorded = await latest_signals(batch.session, batch.tenant_id, names)
     plans = may_plan(packs.policy)
+    brakes = await brakes_of(batch.platform).of(batch.tenant_id)
     decisions = []
     for event, incident in by_event:
         rule = rules.rules.match(incident)
@@ -148,6 +154,7 @@ async def _decisions(
             now=now,
             cause=event.id,
             plans=plans,
+            brakes=brakes,
         )
         decisions.append(decide(situation))
     return decisions

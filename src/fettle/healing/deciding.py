@@ -6,7 +6,24 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from fettle.healing.autonomy import ACT, APPROVE, LEVELS, OBSERVE, SUGGEST, autonomy, refused_tools
+from fettle.healing.autonomy import (
+    ACT,
+    ACTED,
+    ASKED,
+    BLOCKED,
+    BRAKED,
+    LEVELS,
+    RECORDED,
+    REFUSED,
+    SUGGESTED,
+    Standing,
+    autonomy,
+    effect,
+    facts_of,
+    refused_tools,
+)
+from fettle.healing.brakes.standing import Brake, Brakes
+from fettle.healing.brakes.terms import terms_of
 from fettle.healing.conditions import Leaf
 from fettle.healing.gating import ask_gate, signals_needed
 from fettle.healing.plans import Plan, PlanDraft, PlanError
@@ -14,7 +31,7 @@ from fettle.healing.rules import Rule
 from fettle.incidents.service import Transition
 from fettle.incidents.states import State
 from fettle.kernel.ids import new_id
-from fettle.trust.gate import BLOCK, HOLD, GateDecision
+from fettle.trust.gate import HOLD, GateDecision
 
 ACTOR: Final = "system:healing"
 PLANNER: Final = "system:planner"
@@ -25,7 +42,6 @@ PLANNER_PREFIX: Final = "planner:"
 
 BY_HAND_PREFIX: Final = "by-hand:"
 PLAN_REQUESTED: Final = "plan.requested"
-_DEFAULT_EXPIRY_SECONDS: Final = 86_400
 _SUGGESTION_EXPIRY_SECONDS: Final = 7 * 86_400
 
 
@@ -44,7 +60,12 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True)
 class NewApproval:
-    """A plan that waits for a person."""
+    """A plan that waits for a person.
+
+    Attributes:
+        people: How many different people must approve it.
+        asked_by: The person who wants it, who is none of them where it takes two.
+    """
 
     id: UUID
     incident_id: UUID
@@ -54,6 +75,8 @@ class NewApproval:
     reason: str
     approvers: tuple[str, ...]
     expires_at: datetime
+    people: int = 1
+    asked_by: str | None = None
 
 
 @dataclass(slots=True)
@@ -79,6 +102,7 @@ class Situation:
         now: The time.
         cause: The event that asks.
         plans: The policy lets the planner look at what no rule matches.
+        brakes: The stop switch and the breakers that stand.
     """
 
     incident: Mapping[str, Any]
@@ -91,6 +115,7 @@ class Situation:
     now: datetime
     cause: UUID
     plans: bool = False
+    brakes: Brakes = field(default_factory=Brakes)
 
     @property
     def incident_id(self) -> UUID:
@@ -182,6 +207,16 @@ def weigh(situation: Situation, rule: Rule, plan: Plan, proposal: Proposal | Non
         level = min(level, proposal.most, key=LEVELS.index)
     needed = signals_needed(situation.trust_signals, situation.incident)
     gate = ask_gate(needed, situation.recorded, situation.policy, situation.now)
+    refused = refused_tools(situation.policy, plan.tools)
+    doubt = proposal.doubt if proposal is not None else ""
+    brake = _brake(situation, plan)
+    standing = Standing(
+        refused=bool(refused),
+        doubtful=bool(doubt),
+        gate=gate.verdict,
+        braked=brake is not None,
+        most=ACT if proposal is None else proposal.most,
+    )
     proposed = _move(
         situation,
         "plan.proposed",
@@ -194,32 +229,36 @@ def weigh(situation: Situation, rule: Rule, plan: Plan, proposal: Proposal | Non
             "plan_hash": plan.hash,
             "explanation": explanation(rule) if proposal is None else proposal.explanation,
             "autonomy": level,
+            "would": {one: effect(one, standing) for one in LEVELS},
             "gate": gate.document(),
             **({} if proposal is None else {"planner": proposal.told}),
         },
         actor=f"rule:{rule.id}" if proposal is None else PLANNER,
     )
-    refused = refused_tools(situation.policy, plan.tools)
-    if refused:
-        detail = f"The policy does not allow {', '.join(refused)}."
-        return _escalate(situation, "tool_not_allowed", detail, before=proposed)
-    if level == OBSERVE:
-        return _escalate(situation, "autonomy_observe", "The policy only observes.", before=proposed)
-    doubt = proposal.doubt if proposal is not None else ""
-    if level == SUGGEST or doubt:
-        reason = "planner_unsure" if doubt else "autonomy_suggest"
-        detail = doubt or "The policy suggests only."
-        decision = _escalate(situation, reason, detail, before=proposed)
+    outcome = effect(level, standing)
+    if outcome == ACTED:
+        return Decision(
+            [proposed, approved(situation.incident_id, plan, rule.id, "policy", cause=situation.cause)]
+        )
+    if outcome == ASKED:
+        held = _gate_words(gate) if gate.verdict == HOLD else "The policy asks for an approval."
+        return _ask(situation, rule, plan, held, proposed)
+    reason, detail = {
+        REFUSED: ("tool_not_allowed", f"The policy does not allow {', '.join(refused)}."),
+        RECORDED: ("autonomy_observe", "The policy only observes."),
+        SUGGESTED: ("planner_unsure", doubt) if doubt else ("autonomy_suggest", "The policy suggests only."),
+        BLOCKED: ("gate_blocked", _gate_words(gate)),
+    }.get(outcome, ("", "") if brake is None else (brake.reason, brake.detail))
+    more = brake.told if brake is not None and outcome == BRAKED else None
+    decision = _escalate(situation, reason, detail, before=proposed, more=more)
+    if outcome == SUGGESTED:
         decision.approval = _approval(situation, rule, plan, SUGGESTION, detail)
-        return decision
-    if gate.verdict == BLOCK:
-        return _escalate(situation, "gate_blocked", _gate_words(gate), before=proposed)
-    if level == APPROVE or gate.verdict == HOLD:
-        reason = _gate_words(gate) if gate.verdict == HOLD else "The policy asks for an approval."
-        return _ask(situation, rule, plan, reason, proposed)
-    return Decision(
-        [proposed, approved(situation.incident_id, plan, rule.id, "policy", cause=situation.cause)]
-    )
+    return decision
+
+
+def _brake(situation: Situation, plan: Plan) -> Brake | None:
+    host = str(situation.incident.get("host") or "").lower()
+    return situation.brakes.on(playbook=plan.playbook_id, host=host, tools=plan.tools, now=situation.now)
 
 
 def approved(
@@ -272,6 +311,7 @@ def _ask(situation: Situation, rule: Rule, plan: Plan, reason: str, proposed: Tr
         "rule_id": rule.id,
         "reason": reason,
         "by": list(approval.approvers),
+        "people": approval.people,
         "expires_at": approval.expires_at,
     }
     return Decision(
@@ -280,10 +320,8 @@ def _ask(situation: Situation, rule: Rule, plan: Plan, reason: str, proposed: Tr
 
 
 def _approval(situation: Situation, rule: Rule, plan: Plan, kind: str, reason: str) -> NewApproval:
-    wanted = situation.policy.get("approvals") or {}
-    seconds = _SUGGESTION_EXPIRY_SECONDS
-    if kind == APPROVAL:
-        seconds = wanted.get("expires_seconds") or _DEFAULT_EXPIRY_SECONDS
+    terms = terms_of(situation.policy, facts_of(situation.incident, rule, plan))
+    seconds = terms.expires_seconds if kind == APPROVAL else _SUGGESTION_EXPIRY_SECONDS
     return NewApproval(
         id=new_id(),
         incident_id=situation.incident_id,
@@ -291,8 +329,9 @@ def _approval(situation: Situation, rule: Rule, plan: Plan, kind: str, reason: s
         rule_id=rule.id,
         plan=plan,
         reason=reason,
-        approvers=tuple(wanted.get("by") or ()),
+        approvers=terms.by,
         expires_at=situation.now + timedelta(seconds=seconds),
+        people=terms.people,
     )
 
 
@@ -311,9 +350,14 @@ def _tired(situation: Situation, rule: Rule) -> Decision | None:
 
 
 def _escalate(
-    situation: Situation, reason: str, detail: str, *, before: Transition | None = None
+    situation: Situation,
+    reason: str,
+    detail: str,
+    *,
+    before: Transition | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Decision:
-    data: dict[str, Any] = {"level": "L3", "reason": reason, "detail": detail}
+    data: dict[str, Any] = {**(more or {}), "level": "L3", "reason": reason, "detail": detail}
     if situation.rule is not None:
         data["rule_id"] = situation.rule.id
     escalated = _move(situation, "incident.escalated", State.ESCALATED, data)

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from fettle.incidents import history, opening
+from fettle.incidents.history import Standing
 from fettle.incidents.intake import Arrival, Known, Outcome, correlate
 from fettle.incidents.merging import destinations
 from fettle.incidents.service import STANDING_COLUMNS, save, standing_of
@@ -49,8 +50,8 @@ async def take_in(batch: TenantBatch) -> None:
     contents.update(await _open(batch, [outcome for outcome in outcomes if outcome.first is not None]))
     new_events: list[NewEvent] = []
     for outcome in outcomes:
-        told = _tell(outcome, contents[outcome.incident_id])
         standing = standings.get(outcome.incident_id)
+        told = _tell(outcome, contents[outcome.incident_id], standing)
         for event in told:
             standing = history.apply(standing, event.type, event.data, event.occurred_at)
         if standing is not None:
@@ -88,7 +89,7 @@ async def _open(batch: TenantBatch, outcomes: list[Outcome]) -> dict[UUID, dict[
     return contents
 
 
-def _tell(outcome: Outcome, content: dict[str, Any]) -> list[NewEvent]:
+def _tell(outcome: Outcome, content: dict[str, Any], before: Standing | None) -> list[NewEvent]:
     """Return the events of an outcome."""
     told: list[NewEvent] = []
     if outcome.first is not None:
@@ -108,7 +109,13 @@ def _tell(outcome: Outcome, content: dict[str, Any]) -> list[NewEvent]:
         arrival = outcome.added[-1] if outcome.added else outcome.first
         assert arrival is not None
         incident = {**content, "severity": outcome.severity}
-        triaged = {"state": State.TRIAGED.value, "severity": outcome.severity, "incident": incident}
+        triaged: dict[str, Any] = {
+            "state": State.TRIAGED.value,
+            "severity": outcome.severity,
+            "incident": incident,
+        }
+        if outcome.reopened and before is not None:
+            triaged["resolved_at"] = before.resolved_at
         told.append(_event(outcome, "incident.triaged", triaged, arrival))
     if outcome.recovered is not None:
         told.extend(_recovery(outcome, outcome.recovered))

@@ -4,8 +4,6 @@ from fettle.packs import schema_terms as terms
 from fettle.packs.schema_policy_flywheel import flywheel
 from fettle.packs.schema_terms import Schema
 
-_NOT_YET = "Kept with the policy; this version does not apply it yet."
-
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -29,10 +27,13 @@ def policy_pack() -> Schema:
             "denied_tools": terms.many(
                 _tool_pattern(), "Tools that may not be called, even if allowed above."
             ),
-            "maintenance_windows": terms.many(_window(), f"Times with other rules. {_NOT_YET}"),
-            "silences": terms.many(_silence(), f"What is suppressed for a while. {_NOT_YET}"),
-            "escalation_contacts": terms.many(_contact(), f"Who is told, in order. {_NOT_YET}"),
+            "maintenance_windows": terms.many(_window(), "Times with other rules."),
+            "silences": terms.many(_silence(), "What is suppressed for a while."),
+            "escalation_contacts": terms.many(_contact(), _CONTACTS),
             "budgets": _budgets(),
+            "blast_radius": _blast_radius(),
+            "flapping": _flapping(),
+            "breakers": _breakers(),
             "planner": _planner(),
             "flywheel": flywheel(),
             "due_within": _due_within(),
@@ -43,34 +44,35 @@ def policy_pack() -> Schema:
     )
 
 
+_CONTACTS = "Who is told of an incident that needs a person and that no escalation policy fits."
+
 _AUTONOMY = (
     "observe: only record; suggest: propose, never act; approve: act once a person approved; act: at once."
 )
 
 
+def _match() -> Schema:
+    return terms.mapping(
+        {
+            "check_types": terms.many(terms.check_type(), "Check types.", least=1),
+            "packs": terms.many(terms.identifier("Pack id"), "Packs that know the check.", least=1),
+            "rules": terms.many(terms.identifier("Rule id"), "Rules.", least=1),
+            "playbooks": terms.many(terms.identifier("Playbook id"), "Playbooks.", least=1),
+            "runbooks": terms.many(terms.identifier("Runbook id"), "Runbooks.", least=1),
+            "severities": terms.many(terms.one_of(terms.SEVERITIES, "Severity."), "Severities.", least=1),
+            "platforms": terms.many(terms.one_of(terms.PLATFORMS, "Platform."), "Platforms.", least=1),
+            "hosts": terms.many(terms.text("Host; * stands for any text.", longest=255), "Hosts.", least=1),
+            "sites": terms.many(terms.text("Site.", longest=255), "Sites.", least=1),
+        },
+        minProperties=1,
+        description="All that are given must fit; within one list, one entry.",
+    )
+
+
 def _override() -> Schema:
     return terms.mapping(
         {
-            "match": terms.mapping(
-                {
-                    "check_types": terms.many(terms.check_type(), "Check types.", least=1),
-                    "rules": terms.many(terms.identifier("Rule id"), "Rules.", least=1),
-                    "playbooks": terms.many(terms.identifier("Playbook id"), "Playbooks.", least=1),
-                    "runbooks": terms.many(terms.identifier("Runbook id"), "Runbooks.", least=1),
-                    "severities": terms.many(
-                        terms.one_of(terms.SEVERITIES, "Severity."), "Severities.", least=1
-                    ),
-                    "platforms": terms.many(
-                        terms.one_of(terms.PLATFORMS, "Platform."), "Platforms.", least=1
-                    ),
-                    "hosts": terms.many(
-                        terms.text("Host; * stands for any text.", longest=255), "Hosts.", least=1
-                    ),
-                    "sites": terms.many(terms.text("Site.", longest=255), "Sites.", least=1),
-                },
-                minProperties=1,
-                description="All that are given must fit; within one list, one entry.",
-            ),
+            "match": _match(),
             "autonomy": terms.one_of(terms.AUTONOMY, _AUTONOMY),
             "reason": terms.text("Why.", longest=300),
         },
@@ -78,11 +80,29 @@ def _override() -> Schema:
     )
 
 
+def _approvers() -> Schema:
+    return {
+        "by": terms.many(terms.one_of(terms.ROLES, "Role."), "Roles of which one decides.", least=1),
+        "people": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 2,
+            "description": "2: two different people must approve, neither of them who asked for it.",
+        },
+        "expires_seconds": terms.seconds("After this an open approval counts as rejected.", least=60),
+    }
+
+
 def _approvals() -> Schema:
     return terms.mapping(
         {
-            "by": terms.many(terms.one_of(terms.ROLES, "Role."), "Roles of which one decides.", least=1),
-            "expires_seconds": terms.seconds("After this an open approval counts as rejected.", least=60),
+            **_approvers(),
+            "cases": terms.many(
+                terms.mapping(
+                    {"match": _match(), **_approvers(), "reason": terms.text("Why.", longest=300)}, ("match",)
+                ),
+                "Other approvers in narrower cases; the first that fits counts, what it leaves out stays as above.",
+            ),
         },
         ("by",),
     )
@@ -154,7 +174,11 @@ def _contact() -> Schema:
     return terms.mapping(
         {
             "name": terms.text("Person or team.", longest=120),
-            "channel": terms.one_of(("console", "email", "webhook"), "How they are told."),
+            "channel": terms.one_of(
+                ("console", "email", "webhook"),
+                "How they are told: email by the installation's mail server; webhook signed with the tenant's secret "
+                "escalation-contacts; console sends nothing, for it stands there.",
+            ),
             "address": terms.text("E-mail address or URL.", longest=500),
             "severities": terms.many(terms.one_of(terms.SEVERITIES, "Severity."), "For which.", least=1),
             "after_seconds": terms.seconds("So long after the escalation.", least=0),
@@ -172,9 +196,80 @@ def _budgets() -> Schema:
         {
             "actions_per_hour": _count("Playbooks that may start in an hour."),
             "actions_per_host_per_hour": _count("The same, for one host."),
-            "disruptive_per_day": _count("Disruptive runbooks in a day."),
+            "disruptive_per_day": _count("Playbooks with a disruptive runbook that may start in a day."),
         },
-        description=f"Limits on what acts. {_NOT_YET}",
+        description="Limits on what acts. What is over one of them is held until there is room again.",
+    )
+
+
+def _share(description: str) -> Schema:
+    return {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": description}
+
+
+def _blast_radius() -> Schema:
+    return terms.mapping(
+        {
+            "hosts_per_hour": {
+                **_count("Hosts that one playbook may act on in an hour."),
+                "minimum": 1,
+            },
+            "share_of_fleet_per_hour": _share(
+                "The same as a share of the declared hosts, at least one; with both, the lesser counts."
+            ),
+            "canary": {
+                "type": "boolean",
+                "description": "A playbook acts on one host first; on others once that one is verified.",
+            },
+        },
+        minProperties=1,
+        description="How far one playbook may reach at once. What is over it is held until there is room again.",
+    )
+
+
+def _flapping() -> Schema:
+    return terms.mapping(
+        {
+            "enabled": {"type": "boolean", "description": "false: nothing is taken as flapping."},
+            "flaps": {
+                "type": "integer",
+                "minimum": 2,
+                "maximum": 20,
+                "description": "So often out of order again within the window goes to a person. Without it 3.",
+            },
+            "window_seconds": terms.seconds("The window. Without it an hour, 3600.", least=60),
+        },
+        description="When a check that comes and goes is left to a person, until one clears it.",
+    )
+
+
+def _breaker(what: str) -> Schema:
+    return terms.mapping(
+        {
+            "failures": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 50,
+                "description": "So many failures within the window open it.",
+            },
+            "window_seconds": terms.seconds("The window.", most=86_400, least=60),
+            "share": _share("And at least this share of what was tried must have failed. Without it 0.5."),
+            "open_seconds": terms.seconds(
+                "So long it stays open; then one run may try.", most=86_400, least=10
+            ),
+        },
+        description=what,
+    )
+
+
+def _breakers() -> Schema:
+    return terms.mapping(
+        {
+            "tool": _breaker("For each tool."),
+            "host": _breaker("For each host."),
+            "playbook": _breaker("For each playbook."),
+            "tenant": _breaker("For all of the tenant."),
+        },
+        description="When healing stops by itself because it fails; without an entry, the built-in limits hold.",
     )
 
 
@@ -189,6 +284,10 @@ def _planner() -> Schema:
             "enabled": {
                 "type": "boolean",
                 "description": "The planner looks at incidents that no rule matches; otherwise a person does.",
+            },
+            "after_rules": {
+                "type": "boolean",
+                "description": "It looks at what a rule's playbook did not heal, too; without it, it does.",
             },
             "autonomy": terms.one_of(
                 terms.AUTONOMY, "The most that a plan of the planner's may do by itself, whatever else holds."
@@ -205,6 +304,10 @@ def _planner() -> Schema:
             "disruptive": {"type": "boolean", "description": "It may choose disruptive runbooks, too."},
             "runbooks": terms.many(pattern, "Runbooks that it may choose; without it, all of the platform."),
             "playbooks": terms.many(pattern, "Playbooks that it may choose; without it, none."),
+            "prose": terms.one_of(
+                ("withheld", "masked"),
+                "Free text stays here (without it, too), or leaves with stand-ins for what may name somebody.",
+            ),
             "calls_per_day": _count("Calls of models in a day, UTC."),
             "tokens_per_day": {
                 "type": "integer",

@@ -41,6 +41,9 @@ class Outcome(StrEnum):
 CANCEL: Final = "$cancel"
 """The ledger's line that says that a person stopped the run: `output` has who, and why."""
 
+BRAKE: Final = "$brake"
+"""The ledger's line that says that a brake stopped it: `output` has who, why, and whether what was done is undone."""
+
 
 @dataclass(slots=True)
 class Record:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from fettle.kernel.clock import rfc3339
 from fettle.kernel.expressions import ExpressionError
 from fettle.tools.ledger import (
+    BRAKE,
     CANCEL,
     Decision,
     Execute,
@@ -91,7 +92,7 @@ class _Unknown:
 
 @dataclass(frozen=True, slots=True)
 class _Stopped:
-    """A person stopped the run before this step."""
+    """A person or a brake stopped the run before this step."""
 
     path: str
 
@@ -175,9 +176,12 @@ class _Walk:
         return _Unknown(path, "the check could not tell whether it helped")
 
     def _stop(self, path: str) -> None:
-        """End a run that a person stopped as its playbook says: steps that declare how are undone."""
-        said = self._ledger[CANCEL].output or {}
+        """End a run that was stopped: steps that declare how are undone, unless nothing may act any more."""
+        said = self._stopped_by() or {}
         reason = f"stopped before {path} by {said.get('by')}: {said.get('reason')}"
+        if said.get("undo") is False:
+            self._finish(Outcome.CANCELLED, f"{reason}; nothing that it did was undone", path)
+            return
         self._roll_back(path, reason, undone=Outcome.CANCELLED, nothing_to_undo=Outcome.CANCELLED)
 
     def _roll_back(
@@ -199,6 +203,11 @@ class _Walk:
                 return
             if isinstance(status, _Unknown):
                 self._finish(Outcome.UNKNOWN, status.reason, status.path)
+                return
+            if isinstance(status, _Stopped):
+                said = self._stopped_by() or {}
+                left = f"undoing it was stopped before {path} by {said.get('by')}: {said.get('reason')}"
+                self._finish(Outcome.CANCELLED, f"{reason}; {left}", failed_path)
                 return
             if isinstance(status, _Failed):
                 failures.append(path)
@@ -355,13 +364,13 @@ class _Walk:
     def _call(self, plan: _Plan, environment: _Environment) -> _Status:
         record = self._ledger.get(plan.path)
         if record is None:
-            if CANCEL in self._ledger and plan.phase is not Phase.ROLLBACK:
+            if self._is_stopped(plan.phase):
                 return _Stopped(plan.path)
             return self._begin_call(plan, environment)
         retryable = record.error is not None and record.error.get("retryable") is True
         if record.state is not State.FAILED or not retryable or record.attempt >= plan.attempts:
             return self._settled(record)
-        if CANCEL in self._ledger and plan.phase is not Phase.ROLLBACK:
+        if self._is_stopped(plan.phase):
             return _Stopped(plan.path)
         delay = min(plan.backoff_seconds * 2 ** (record.attempt - 1), _LONGEST_BACKOFF_SECONDS)
         due = (record.ended_at or self._now) + timedelta(seconds=delay)
@@ -403,7 +412,7 @@ class _Walk:
             case State.UNKNOWN:
                 return _Unknown(record.path, "whether a step took effect is not known; reconcile it by hand")
             case State.FAILED:
-                if CANCEL in self._ledger and (record.error or {}).get("code") == "cancelled":
+                if self._stopped_by() is not None and (record.error or {}).get("code") == "cancelled":
                     return _Stopped(record.path)
                 message = (record.error or {}).get("message", "it failed")
                 return _Failed(record.path, f"step {record.path}: {message}")
@@ -412,7 +421,19 @@ class _Walk:
 
     def _is_stopped_at(self, record: Record | None) -> bool:
         """Say whether a wait that has not begun, or goes on, is not to be waited for any more."""
-        return CANCEL in self._ledger and (record is None or record.state is State.WAITING)
+        return self._stopped_by() is not None and (record is None or record.state is State.WAITING)
+
+    def _is_stopped(self, phase: Phase) -> bool:
+        """Say whether a call is not to be made any more; what undoes is, unless nothing may act."""
+        said = self._stopped_by()
+        return said is not None and (phase is not Phase.ROLLBACK or said.get("undo") is False)
+
+    def _stopped_by(self) -> Mapping[str, Any] | None:
+        """Return who stopped the run, and why; of a brake and a person, the one that lets the least happen."""
+        brake, person = self._ledger.get(BRAKE), self._ledger.get(CANCEL)
+        if brake is not None and (person is None or (brake.output or {}).get("undo") is False):
+            return brake.output or {}
+        return None if person is None else person.output or {}
 
     def _cut_short(self, path: str, title: str, record: Record | None) -> _Status:
         if record is not None:

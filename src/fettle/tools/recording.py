@@ -10,7 +10,7 @@ from fettle.kernel.clock import rfc3339
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
 from fettle.tools.calling import Outcome
-from fettle.tools.ledger import Decision, Execute, Hold, Note, Phase, Record, State
+from fettle.tools.ledger import BRAKE, Decision, Execute, Hold, Note, Phase, Record, State
 from fettle.tools.playbooks import Bundle, Call, Parallel, Playbook, Step, SubPlaybook
 from fettle.tools.progress import ROLLBACK, VERIFY
 from fettle.tools.runs import Run, RunChange, StepRow, Write
@@ -164,6 +164,8 @@ def _note(write: Write, note: Note, now: Moment) -> None:
                   input=None if before is None else before.input)  # fmt: skip
     write.run.ledger[note.path] = line
     write.steps.append(StepRow(line, note.title, note.phase, None, now))
+    if note.path == BRAKE:
+        _tell(write, "run.braked", None, note.output, now)
     if note.state is State.FAILED:
         data = {
             "title": note.title,

@@ -18,7 +18,8 @@ from fettle.kernel.leasing import LeasedWork, keep_listening
 from fettle.kernel.platform import Platform
 from fettle.tools import playbook_reader, recording, runs
 from fettle.tools.calling import Caller, Outcome, lost, perform
-from fettle.tools.ledger import Decision, Execute, Finish, Record, State
+from fettle.tools.guarding import Refusal, guard_of, has_begun
+from fettle.tools.ledger import BRAKE, Decision, Execute, Finish, Note, Phase, Record, State
 from fettle.tools.ledger import Outcome as RunOutcome
 from fettle.tools.playbooks import Bundle, PlaybookError
 from fettle.tools.progress import advance
@@ -107,6 +108,13 @@ class RunExecutor(LeasedWork[Run]):
         """Let a run know that a person stopped it."""
         await runs.stop(self._database, run)
 
+    async def refusal(self, run: Run, bundle: Bundle, calls: list[Execute]) -> Refusal | None:
+        """Ask whether calls may begin; without anybody to ask, they may."""
+        guard = guard_of(self._platform)
+        if guard is None or not calls:
+            return None
+        return await guard.ask(run, bundle, calls, began=has_begun(run, bundle))
+
     async def perform(self, run: Run, execute: Execute) -> Outcome:
         """Call a tool, unless the run may be another's by now; a database that is away is waited for."""
         caller = Caller(run.tenant_id, run.id, run.incident_id, run.incident)
@@ -162,6 +170,7 @@ class _Drive:
         self._bundle = bundle
         self._ended: list[tuple[Execute, Outcome]] = []
         self._pending: dict[asyncio.Task[Outcome], Execute] = {}
+        self._cut_off: set[str] = set()
 
     async def to_the_end(self) -> None:
         try:
@@ -179,6 +188,7 @@ class _Drive:
                 continue
             tool, version = recording.tool_of(self._bundle, path)
             if self._executor.is_idempotent(tool, version):
+                self._cut_off.add(path)
                 self._call_again(record)
             else:
                 self._ended.append((recording.as_execute(record, tool), lost(path)))
@@ -200,7 +210,14 @@ class _Drive:
         decision = advance(self._bundle, self._run.parameters, self._run.incident, self._run.ledger, now)
         if self._executor.is_stopping:
             decision.execute.clear()
-        release_at = self._release_at(decision)
+        refusal = await self._executor.refusal(self._run, self._bundle, decision.execute)
+        if refusal is not None and (lost_calls := self._cut_off_among(decision)):
+            self._ended += lost_calls
+            return True
+        if refusal is not None:
+            decision = _braked(refusal)
+        self._cut_off.difference_update(execute.path for execute in decision.execute)
+        release_at = self._release_at(decision) if refusal is None else refusal.until
         write = recording.record(self._run, self._ended, decision, now, release_at=release_at)
         if not write.is_empty():
             try:
@@ -216,6 +233,12 @@ class _Drive:
         # What is recorded as started is done, even if the process was asked to stop meanwhile.
         await self._do(decision)
         return True
+
+    def _cut_off_among(self, decision: Decision) -> list[tuple[Execute, Outcome]]:
+        """Return calls that were under way when their process ended, and that may not be made again now."""
+        found = [execute for execute in decision.execute if execute.path in self._cut_off]
+        self._cut_off.difference_update(execute.path for execute in found)
+        return [(execute, lost(execute.path)) for execute in found]
 
     def _release_at(self, decision: Decision) -> recording.Moment | None:
         if self._pending or decision.execute or decision.finish is not None:
@@ -245,3 +268,11 @@ class _Drive:
         done, _ = await asyncio.wait(self._pending, timeout=wait_seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             self._ended.append((self._pending.pop(task), task.result()))
+
+
+def _braked(refusal: Refusal) -> Decision:
+    """Return what becomes of a run whose next step may not begin: it waits, or its ledger says who stopped it."""
+    if refusal.until is not None:
+        return Decision()
+    said = {"by": refusal.by, "reason": refusal.detail, "undo": refusal.undo, "brake": refusal.reason}
+    return Decision(notes=[Note(BRAKE, "Stop the run", Phase.ACT, State.SUCCEEDED, said)])

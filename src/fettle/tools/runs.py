@@ -109,6 +109,7 @@ class Run:
         fence: Counts the leases; every write carries it.
         ledger: What was done so far, by path.
         held_until: On the event loop's clock, until when no other process takes it.
+        admitted: The guard let it begin to act.
     """
 
     id: UUID
@@ -126,6 +127,7 @@ class Run:
     started_at: datetime
     ledger: dict[str, Record] = field(default_factory=dict)
     held_until: float = 0.0
+    admitted: bool = False
 
 
 @dataclass(slots=True)

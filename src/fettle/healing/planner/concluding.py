@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fettle.healing import approvals
 from fettle.healing.attempts import read_attempts
 from fettle.healing.autonomy import ACT
+from fettle.healing.brakes.standing import brakes_of
 from fettle.healing.deciding import PLANNER, PLANNER_PREFIX, Decision, Proposal, Situation, weigh
 from fettle.healing.gating import signals_needed
 from fettle.healing.muting.keeping import hold_back
@@ -128,6 +129,7 @@ async def _following(
         attempts=before.get((request.incident_id, rule.id)),
         now=utcnow(),
         cause=request.id,
+        brakes=await brakes_of(platform).of(request.tenant_id),
     )
     proposal = Proposal(
         told=decision.document(),

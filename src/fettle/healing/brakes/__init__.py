@@ -1,0 +1,1 @@
+"""Brakes on what heals by itself: flapping, circuit breakers, limits, the stop switch, and who may approve."""

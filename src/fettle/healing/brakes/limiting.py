@@ -1,0 +1,179 @@
+"""Whether one more playbook may begin to act: budgets, how far a playbook reaches, and the canary; pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import floor
+from typing import Final
+
+from fettle.healing.brakes.limits import ActionLimits
+
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+CANARY_POLL: Final = timedelta(seconds=30)
+"""So soon a run that waits for a canary is looked at again, if nothing wakes it before."""
+
+BUDGET: Final = "budget"
+BLAST_RADIUS: Final = "blast_radius"
+CANARY: Final = "canary"
+
+VERIFIED: Final = "verified"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A run that acts, or would.
+
+    Attributes:
+        definition: The hash of what is run; another one is another playbook to a canary.
+        host: Empty where the incident names none.
+        disruptive: A runbook in it is.
+        outcome: Of a run that has ended.
+        canary: Others wait, or waited, for it.
+    """
+
+    run: object
+    playbook: str
+    definition: str
+    host: str
+    disruptive: bool
+    at: datetime
+    outcome: str | None = None
+    canary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """It may begin.
+
+    Attributes:
+        canary: And others wait for what comes of it.
+    """
+
+    canary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """It may not begin yet.
+
+    Attributes:
+        until: When it is worth asking again; None where the limit lets nothing act at all.
+    """
+
+    reason: str
+    detail: str
+    until: datetime | None
+
+
+def admit(
+    wanted: Action, before: Sequence[Action], limits: ActionLimits, *, fleet: int, now: datetime
+) -> Admitted | Held:
+    """Say whether a run may begin to act.
+
+    Args:
+        wanted: The run.
+        before: What began to act within the last day, this run not among them.
+        limits: Of the policy.
+        fleet: How many hosts the tenant has declared.
+        now: The time.
+    """
+    held = [
+        found
+        for found in (
+            _budget(before, limits.per_hour, HOUR, now, "playbooks may start in an hour"),
+            _of_host(wanted, before, limits, now),
+            _disruptive(wanted, before, limits, now),
+            _radius(wanted, before, limits, fleet, now),
+        )
+        if found is not None
+    ]
+    if held:
+        # It is over all of them, so the one that lasts longest says when to ask again.
+        return max(held, key=_lasts)
+    return _canary(wanted, before, now) if limits.canary else Admitted()
+
+
+def used(before: Iterable[Action], now: datetime) -> Mapping[str, int]:
+    """Return how much of each budget is used now."""
+    actions = list(before)
+    return {
+        "actions_per_hour": sum(action.at > now - HOUR for action in actions),
+        "disruptive_per_day": sum(action.disruptive and action.at > now - DAY for action in actions),
+    }
+
+
+def _lasts(held: Held) -> tuple[bool, float]:
+    return (held.until is None, 0.0 if held.until is None else held.until.timestamp())
+
+
+def _budget(
+    before: Iterable[Action], most: int | None, span: timedelta, now: datetime, what: str
+) -> Held | None:
+    if most is None:
+        return None
+    moments = sorted(action.at for action in before if action.at > now - span)
+    if len(moments) < most:
+        return None
+    until = None if most == 0 else moments[len(moments) - most] + span
+    return Held(BUDGET, f"The policy says that {most} {what}, and so many have.", until)
+
+
+def _of_host(wanted: Action, before: Iterable[Action], limits: ActionLimits, now: datetime) -> Held | None:
+    if not wanted.host:
+        return None
+    same = (action for action in before if action.host == wanted.host)
+    return _budget(same, limits.per_host_per_hour, HOUR, now, f"may start on {wanted.host} in an hour")
+
+
+def _disruptive(wanted: Action, before: Iterable[Action], limits: ActionLimits, now: datetime) -> Held | None:
+    if not wanted.disruptive:
+        return None
+    same = (action for action in before if action.disruptive)
+    return _budget(same, limits.disruptive_per_day, DAY, now, "disruptive playbooks may start in a day")
+
+
+def hosts_allowed(limits: ActionLimits, fleet: int) -> int | None:
+    """Return on how many hosts one playbook may act in an hour, None for any number."""
+    share = limits.share_of_fleet_per_hour
+    of_fleet = None if share is None else max(1, floor(share * fleet))
+    given = [limit for limit in (limits.hosts_per_hour, of_fleet) if limit is not None]
+    return min(given) if given else None
+
+
+def _radius(
+    wanted: Action, before: Iterable[Action], limits: ActionLimits, fleet: int, now: datetime
+) -> Held | None:
+    most = hosts_allowed(limits, fleet)
+    if most is None or not wanted.host:
+        return None
+    last: dict[str, datetime] = {}
+    for action in before:
+        if action.playbook == wanted.playbook and action.host and action.at > now - HOUR:
+            last[action.host] = max(action.at, last.get(action.host, action.at))
+    if wanted.host in last or len(last) < most:
+        return None
+    moments = sorted(last.values())
+    return Held(
+        BLAST_RADIUS,
+        f"{wanted.playbook} may act on {most} host{'' if most == 1 else 's'} in an hour, and has on {len(last)}.",
+        moments[len(moments) - most] + HOUR,
+    )
+
+
+def _canary(wanted: Action, before: Iterable[Action], now: datetime) -> Admitted | Held:
+    """Let one host be first; the rest go once it is verified. What was verified holds for an hour after the last."""
+    same = [
+        action
+        for action in before
+        if (action.playbook, action.definition) == (wanted.playbook, wanted.definition)
+        and action.at > now - DAY
+    ]
+    under_way = [action for action in same if action.canary and action.outcome is None]
+    if under_way:
+        first = under_way[-1]
+        where = first.host or "one incident"
+        detail = f"{wanted.playbook} is tried on {where} first; others wait until that is verified."
+        return Held(CANARY, detail, now + CANARY_POLL)
+    is_proven = any(action.outcome == VERIFIED and action.at > now - HOUR for action in same)
+    return Admitted(canary=not is_proven)

@@ -1,0 +1,174 @@
+"""A tenant with a rule and a playbook of its own, whose tools a test scripts; from report to outcome."""
+
+import pytest
+import pytest_asyncio
+
+from fettle.healing.brakes import guard
+from fettle.healing.brakes.consumers import CONSUMERS as BRAKES
+from fettle.healing.brakes.standing import brakes_of
+from fettle.healing.consumers import CONSUMERS as HEALING
+from fettle.healing.service import create_rule
+from fettle.identity.audit import Who
+from fettle.incidents.accepting import acceptor
+from fettle.incidents.consumers import CONSUMERS as INTAKE
+from fettle.incidents.schemas import ExceptionIn
+from fettle.kernel import events
+from fettle.kernel.bus import TenantBatch
+from fettle.kernel.database import driver
+from fettle.packs.policies import put_policy
+from fettle.packs.service import ensure_shipped
+from fettle.tools.catalogue import registry_of
+from fettle.tools.consumers import CONSUMERS as TOOLS
+from fettle.tools.own_playbooks import create
+from fettle.tools.registry import Tool
+from fettle.tools.runner import RunExecutor
+
+SPECS = [*INTAKE, *HEALING, *BRAKES, *TOOLS]
+POLICY = {"id": "own", "version": "1.0.0", "schema_version": 1, "title": "Own", "autonomy": "act"}
+ANN = Who("user:ann")
+ANYTHING = {"type": "object"}
+PLAYBOOK = """
+id: PB-DEMO
+title: Mend it
+steps:
+  - id: first
+    tool: demo.first
+    rollback: {tool: demo.undo}
+  - id: second
+    tool: demo.second
+verify: {tool: demo.check}
+"""
+RULE = {
+    "id": "L1-DEMO",
+    "conditions": [{"field": "check_type", "operator": "eq", "value": "brake_demo"}],
+    "action": "run_playbook",
+    "playbook_id": "PB-DEMO",
+    "cooldown_seconds": 0,
+    "max_attempts": 20,
+}
+
+
+class Scene:
+    """One tenant at work."""
+
+    def __init__(self, platform, tenant):
+        self.platform = platform
+        self.tenant = tenant
+        self.answers = {}
+        self.calls = []
+        self._read_up_to = dict.fromkeys((spec.group for spec in SPECS), 0)
+
+    async def begin(self, **policy):
+        """Choose a policy, and have the rule and the playbook."""
+        await self.policy(**policy)
+        async with self.session() as session:
+            await create(self.platform, session, self.tenant, PLAYBOOK, actor="user:ann")
+            await create_rule(session, self.tenant, RULE, actor="user:ann")
+        return self
+
+    async def policy(self, **choices):
+        async with self.session() as session:
+            await put_policy(session, self.tenant, {**POLICY, **choices}, actor="user:ann")
+        # Other processes see it within a second; this one does not wait for that.
+        self.platform.parts.pop("packs.cache", None)
+
+    def session(self):
+        return self.platform.database.tenant(self.tenant)
+
+    def forget(self):
+        """See what another process did, as this one does half a second later."""
+        brakes_of(self.platform).forget()
+
+    async def report(self, *exceptions, run=True):
+        wanted = [ExceptionIn.model_validate({"check_type": "brake_demo", **body}) for body in exceptions]
+        await acceptor(self.platform).accept(self.tenant, wanted, actor="system:test")
+        await self.settle(run=run)
+
+    async def settle(self, *, run=True):
+        """Let consumers and runner do all that is due."""
+        while await self._consume() or (run and await self.executor().run_once()):
+            pass
+
+    def executor(self):
+        return RunExecutor(self.platform, registry_of(self.platform))
+
+    async def _consume(self):
+        busy = False
+        for spec in SPECS:
+            async with self.session() as session:
+                found = await self._unread(session, spec)
+                if found:
+                    self._read_up_to[spec.group] = found[-1].position
+                    await spec.handle(TenantBatch(self.platform, session, self.tenant, found))
+                    busy = True
+        return busy
+
+    async def _unread(self, session, spec):
+        connection = await driver(session)
+        rows = await connection.fetch(
+            f"SELECT {events.COLUMNS} FROM events WHERE tenant_id = $1 AND type = ANY($2) AND position > $3 "
+            "ORDER BY position LIMIT $4",
+            self.tenant,
+            list(spec.types),
+            self._read_up_to[spec.group],
+            spec.batch_size,
+        )
+        return [events.from_row(row) for row in rows]
+
+    async def rows(self, query, *arguments):
+        async with self.platform.database.raw_tenant(self.tenant) as connection:
+            return [dict(row) for row in await connection.fetch(query, *arguments)]
+
+    async def states(self):
+        rows = await self.rows("SELECT state FROM incidents ORDER BY number")
+        return [row["state"] for row in rows]
+
+    async def told(self, *types):
+        rows = await self.rows("SELECT type, data FROM events ORDER BY position")
+        return [row for row in rows if row["type"] in types]
+
+    def called(self):
+        return [call.step_id for call in self.calls]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def packs(platform):
+    await ensure_shipped(platform)
+
+
+@pytest.fixture
+def equipped(platform, packs):
+    """A process with the scripted tools and the guard; each scene answers for its tenant."""
+    platform.parts.clear()
+    scenes = {}
+    guard.register(platform)
+    for name in ("demo.first", "demo.second", "demo.undo", "demo.check"):
+        registry_of(platform).register(
+            Tool(name=name, version="1", title=name, description=name, input_schema=ANYTHING,
+                 output_schema=ANYTHING, idempotent=True, call=_call_of(name, scenes))
+        )  # fmt: skip
+    return scenes
+
+
+def _call_of(name, scenes):
+    async def call(given):
+        scene = scenes[given.tenant_id]
+        scene.calls.append(given)
+        answer = scene.answers.get(name)
+        if answer is not None:
+            return await answer(given)
+        return {"result": "pass"} if name == "demo.check" else {}
+
+    return call
+
+
+@pytest.fixture
+def scene(platform, equipped, tenant):
+    equipped[tenant] = Scene(platform, tenant)
+    return equipped[tenant]
+
+
+@pytest.fixture
+def other_scene(platform, equipped, other_tenant):
+    equipped[other_tenant] = Scene(platform, other_tenant)
+    return equipped[other_tenant]
