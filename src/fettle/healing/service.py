@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.rules import Rule, RuleError
-from fettle.kernel import context, events
+from fettle.kernel.authored import Authored
 from fettle.kernel.database import driver
-from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
-from fettle.kernel.events import NewEvent
+from fettle.kernel.errors import Conflict, FieldError, Invalid
 from fettle.kernel.jsonio import dumps_str
 
 MAX_RULES: Final = 20_000
@@ -26,6 +25,7 @@ OWN_FIELDS: Final = (
 )  # fmt: skip
 """What a tenant says of a rule of its own."""
 
+_RULES: Final = Authored("rule", "document", is_json=True)
 _INSERT: Final = """
 INSERT INTO rules (tenant_id, id, version, document, updated_by)
 SELECT $1, $2, 1 + coalesce((SELECT max(version) FROM rule_versions WHERE tenant_id = $1 AND rule_id = $2), 0),
@@ -66,7 +66,7 @@ async def read_own(session: AsyncSession, tenant_id: UUID, rule_id: str) -> Stor
         tenant_id, rule_id,
     )  # fmt: skip
     if row is None:
-        raise NotFound(f"This tenant has no rule {rule_id} of its own.")
+        raise _RULES.missing(rule_id)
     return _stored(row)
 
 
@@ -96,13 +96,13 @@ async def create_rule(
     """
     rule = checked(document, source=source)
     connection = await driver(session)
-    await _count_change(connection, tenant_id)
+    await _RULES.count_change(connection, tenant_id)
     if await connection.fetchval("SELECT count(*) FROM rules WHERE tenant_id = $1", tenant_id) >= MAX_RULES:
         raise Conflict(f"A tenant has at most {MAX_RULES} rules of its own. Delete some first.")
     version = await connection.fetchval(_INSERT, tenant_id, rule.id, dumps_str(rule.document), actor)
     if version is None:
         raise Conflict(f"There is a rule {rule.id} already. Change it with PUT, or choose another id.")
-    await _note(session, tenant_id, rule.id, "rule.created", version, rule.document, actor)
+    await _note(session, tenant_id, rule.id, "created", version, rule.document, actor)
     return int(version)
 
 
@@ -130,15 +130,15 @@ async def change_rule(
             errors=[FieldError("/id", f"must be {rule_id}, as in the address")],
         )
     connection = await driver(session)
-    await _count_change(connection, tenant_id)
+    await _RULES.count_change(connection, tenant_id)
     changed = await connection.fetchval(
         "UPDATE rules SET document = $4::text::jsonb, version = version + 1, updated_at = now(), updated_by = $5 "
         "WHERE tenant_id = $1 AND id = $2 AND version = $3 RETURNING version",
         tenant_id, rule_id, version, dumps_str(rule.document), actor,
     )  # fmt: skip
     if changed is None:
-        await _refuse_stale(session, tenant_id, rule_id, version)
-    await _note(session, tenant_id, rule_id, "rule.changed", changed, rule.document, actor)
+        await _RULES.refuse_stale(connection, tenant_id, rule_id, version)
+    await _note(session, tenant_id, rule_id, "changed", changed, rule.document, actor)
     return int(changed)
 
 
@@ -152,14 +152,9 @@ async def delete_rule(
         Conflict: It has another version by now.
     """
     connection = await driver(session)
-    await _count_change(connection, tenant_id)
-    deleted = await connection.fetchval(
-        "DELETE FROM rules WHERE tenant_id = $1 AND id = $2 AND version = $3 RETURNING version",
-        tenant_id, rule_id, version,
-    )  # fmt: skip
-    if deleted is None:
-        await _refuse_stale(session, tenant_id, rule_id, version)
-    await _note(session, tenant_id, rule_id, "rule.deleted", deleted + 1, None, actor)
+    await _RULES.count_change(connection, tenant_id)
+    deleted = await _RULES.delete(connection, tenant_id, rule_id, version)
+    await _note(session, tenant_id, rule_id, "deleted", deleted, None, actor)
 
 
 async def set_enabled(
@@ -225,12 +220,7 @@ async def history(
 ) -> list[PastRule]:
     """Return the versions of a tenant's rule, newest first, each with the one before it."""
     connection = await driver(session)
-    rows = await connection.fetch(
-        "SELECT * FROM (SELECT version, document, lag(document) OVER (ORDER BY version) AS before, changed_by, "
-        "changed_at FROM rule_versions WHERE tenant_id = $1 AND rule_id = $2) v "
-        "WHERE $3::bigint IS NULL OR version < $3 ORDER BY version DESC LIMIT $4",
-        tenant_id, rule_id, before, limit,
-    )  # fmt: skip
+    rows = await _RULES.history(connection, tenant_id, rule_id, before=before, limit=limit)
     return [PastRule(**dict(row)) for row in rows]
 
 
@@ -243,13 +233,7 @@ async def restore_rule(
         NotFound: The rule never had that version.
         Conflict: It has another version by now.
     """
-    connection = await driver(session)
-    document = await connection.fetchval(
-        "SELECT document FROM rule_versions WHERE tenant_id = $1 AND rule_id = $2 AND version = $3",
-        tenant_id, rule_id, to,
-    )  # fmt: skip
-    if document is None:
-        raise NotFound(f"The rule {rule_id} has no version {to} that could be restored.")
+    document = await _RULES.past(await driver(session), tenant_id, rule_id, to)
     if version is None:
         return await create_rule(session, tenant_id, document, actor=actor)
     return await change_rule(session, tenant_id, rule_id, document, version=version, actor=actor)
@@ -282,7 +266,7 @@ def checked(document: Mapping[str, Any], *, source: str = "tenant") -> Rule:
 
 def rule_stream(tenant_id: UUID, rule_id: str) -> UUID:
     """Return the id of the stream that a rule's events stand in."""
-    return uuid5(tenant_id, f"rule:{rule_id}")
+    return _RULES.stream(tenant_id, rule_id)
 
 
 def _lacks(field: str, action: str) -> Invalid:
@@ -291,46 +275,25 @@ def _lacks(field: str, action: str) -> Invalid:
     )
 
 
-async def _count_change(connection: asyncpg.Connection, tenant_id: UUID) -> None:
-    """Count the change first: the row's lock makes changes of one tenant's rules follow each other."""
-    await connection.execute(
-        "INSERT INTO rule_sets (tenant_id, version) VALUES ($1, 1) "
-        "ON CONFLICT (tenant_id) DO UPDATE SET version = rule_sets.version + 1",
-        tenant_id,
-    )
-
-
-async def _refuse_stale(session: AsyncSession, tenant_id: UUID, rule_id: str, version: int) -> None:
-    current = await read_own(session, tenant_id, rule_id)
-    raise Conflict(
-        f"The rule has version {current.version} by now, not {version}. Read it again and repeat what still applies."
-    )
-
-
 async def _note(
     session: AsyncSession,
     tenant_id: UUID,
     rule_id: str,
-    kind: str,
+    done: str,
     version: int,
     document: Mapping[str, Any] | None,
     actor: str,
 ) -> None:
-    connection = await driver(session)
-    await connection.execute(
-        "INSERT INTO rule_versions (tenant_id, rule_id, version, document, changed_by) "
-        "VALUES ($1, $2, $3, $4::text::jsonb, $5)",
-        tenant_id, rule_id, version, None if document is None else dumps_str(document), actor,
-    )  # fmt: skip
-    event = NewEvent(
-        stream_type="rule",
-        stream_id=rule_stream(tenant_id, rule_id),
-        type=kind,
-        data={"rule_id": rule_id, "version": version, "rule": document},
+    await _RULES.note(
+        session,
+        tenant_id,
+        rule_id,
+        done,
+        version=version,
+        content=None if document is None else dumps_str(document),
+        told={"rule": document},
         actor=actor,
-        request_id=context.request_id.get(),
     )
-    await events.append(session, tenant_id, [event])
 
 
 def _stored(row: asyncpg.Record) -> StoredRule:

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
-import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.kernel import context, events
+from fettle.kernel.authored import Authored
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
-from fettle.kernel.events import NewEvent
 from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
 from fettle.packs.active import ActivePacks
@@ -24,6 +22,7 @@ from fettle.tools.drafts import Surroundings, accepted
 MAX_PLAYBOOKS: Final = 500
 """Most playbooks of a tenant's own."""
 
+_PLAYBOOKS: Final = Authored("playbook", "source", is_json=False)
 _COLUMNS: Final = "id, version, source, document, updated_at, updated_by"
 _INSERT: Final = """
 INSERT INTO playbooks (tenant_id, id, version, source, document, updated_by)
@@ -122,7 +121,7 @@ async def create(
         Conflict: The tenant has one of this id, or too many.
     """
     connection = await driver(session)
-    await _count_change(connection, tenant_id)
+    await _PLAYBOOKS.count_change(connection, tenant_id)
     document = await _checked(platform, session, tenant_id, source)
     if (
         await connection.fetchval("SELECT count(*) FROM playbooks WHERE tenant_id = $1", tenant_id)
@@ -133,7 +132,7 @@ async def create(
     version = await connection.fetchval(_INSERT, tenant_id, name, source, dumps_str(document), actor)
     if version is None:
         raise Conflict(f"There is a playbook {name} already. Change that one, or choose another id.")
-    await _note(session, tenant_id, name, "playbook.created", version, source, actor)
+    await _note(session, tenant_id, name, "created", version, source, actor)
     return await read_own(session, tenant_id, name)
 
 
@@ -155,7 +154,7 @@ async def change(
         Conflict: It has another version by now.
     """
     connection = await driver(session)
-    await _count_change(connection, tenant_id)
+    await _PLAYBOOKS.count_change(connection, tenant_id)
     document = await _checked(platform, session, tenant_id, source)
     if document["id"] != playbook_id:
         raise Invalid(
@@ -166,8 +165,8 @@ async def change(
         _UPDATE, tenant_id, playbook_id, version, source, dumps_str(document), actor
     )
     if changed is None:
-        await _refuse_stale(session, tenant_id, playbook_id, version)
-    await _note(session, tenant_id, playbook_id, "playbook.changed", changed, source, actor)
+        await _PLAYBOOKS.refuse_stale(connection, tenant_id, playbook_id, version)
+    await _note(session, tenant_id, playbook_id, "changed", changed, source, actor)
     return await read_own(session, tenant_id, playbook_id)
 
 
@@ -181,14 +180,9 @@ async def delete(
         Conflict: It has another version by now.
     """
     connection = await driver(session)
-    await _count_change(connection, tenant_id)
-    deleted = await connection.fetchval(
-        "DELETE FROM playbooks WHERE tenant_id = $1 AND id = $2 AND version = $3 RETURNING version",
-        tenant_id, playbook_id, version,
-    )  # fmt: skip
-    if deleted is None:
-        await _refuse_stale(session, tenant_id, playbook_id, version)
-    await _note(session, tenant_id, playbook_id, "playbook.deleted", deleted + 1, None, actor)
+    await _PLAYBOOKS.count_change(connection, tenant_id)
+    deleted = await _PLAYBOOKS.delete(connection, tenant_id, playbook_id, version)
+    await _note(session, tenant_id, playbook_id, "deleted", deleted, None, actor)
 
 
 async def restore(
@@ -217,13 +211,7 @@ async def restore(
         Invalid: It cannot be used any more, such as when it calls what is gone.
         Conflict: It has another version by now.
     """
-    connection = await driver(session)
-    source = await connection.fetchval(
-        "SELECT source FROM playbook_versions WHERE tenant_id = $1 AND playbook_id = $2 AND version = $3",
-        tenant_id, playbook_id, to,
-    )  # fmt: skip
-    if source is None:
-        raise NotFound(f"The playbook {playbook_id} has no version {to} that could be restored.")
+    source = await _PLAYBOOKS.past(await driver(session), tenant_id, playbook_id, to)
     if version is None:
         return await create(platform, session, tenant_id, source, actor=actor)
     return await change(platform, session, tenant_id, playbook_id, source, version=version, actor=actor)
@@ -234,12 +222,7 @@ async def history(
 ) -> list[PastPlaybook]:
     """Return the versions of a playbook, newest first, each with the one before it."""
     connection = await driver(session)
-    rows = await connection.fetch(
-        "SELECT * FROM (SELECT version, source, lag(source) OVER (ORDER BY version) AS before, changed_by, changed_at "
-        "FROM playbook_versions WHERE tenant_id = $1 AND playbook_id = $2) v "
-        "WHERE $3::bigint IS NULL OR version < $3 ORDER BY version DESC LIMIT $4",
-        tenant_id, playbook_id, before, limit,
-    )  # fmt: skip
+    rows = await _PLAYBOOKS.history(connection, tenant_id, playbook_id, before=before, limit=limit)
     return [PastPlaybook(**dict(row)) for row in rows]
 
 
@@ -256,7 +239,7 @@ async def read_own(session: AsyncSession, tenant_id: UUID, playbook_id: str) -> 
         playbook_id,
     )
     if row is None:
-        raise NotFound(f"This tenant has no playbook {playbook_id} of its own.")
+        raise _PLAYBOOKS.missing(playbook_id)
     return OwnPlaybook(**dict(row))
 
 
@@ -271,46 +254,24 @@ async def _checked(platform: Platform, session: AsyncSession, tenant_id: UUID, s
     return accepted(source, surroundings(platform, library))
 
 
-async def _count_change(connection: asyncpg.Connection, tenant_id: UUID) -> None:
-    """Count the change first: the row's lock makes changes of one tenant's playbooks follow each other."""
-    await connection.execute(
-        "INSERT INTO playbook_sets (tenant_id, version) VALUES ($1, 1) "
-        "ON CONFLICT (tenant_id) DO UPDATE SET version = playbook_sets.version + 1",
-        tenant_id,
-    )
-
-
-async def _refuse_stale(session: AsyncSession, tenant_id: UUID, playbook_id: str, version: int) -> None:
-    current = await read_own(session, tenant_id, playbook_id)
-    raise Conflict(
-        f"The playbook has version {current.version} by now, not {version}. "
-        "Read it again and repeat what still applies."
-    )
-
-
 async def _note(
     session: AsyncSession,
     tenant_id: UUID,
     playbook_id: str,
-    kind: str,
+    done: str,
     version: int,
     source: str | None,
     actor: str,
 ) -> None:
-    connection = await driver(session)
-    await connection.execute(
-        "INSERT INTO playbook_versions (tenant_id, playbook_id, version, source, changed_by) "
-        "VALUES ($1, $2, $3, $4, $5)",
-        tenant_id, playbook_id, version, source, actor,
-    )  # fmt: skip
     # What an author writes may hold what an event must not; the event binds it by its hash.
     digest = None if source is None else hashlib.sha256(source.encode()).hexdigest()
-    event = NewEvent(
-        stream_type="playbook",
-        stream_id=uuid5(tenant_id, f"playbook:{playbook_id}"),
-        type=kind,
-        data={"playbook_id": playbook_id, "version": version, "sha256": digest},
+    await _PLAYBOOKS.note(
+        session,
+        tenant_id,
+        playbook_id,
+        done,
+        version=version,
+        content=source,
+        told={"sha256": digest},
         actor=actor,
-        request_id=context.request_id.get(),
     )
-    await events.append(session, tenant_id, [event])
