@@ -9,9 +9,18 @@ from hypothesis import strategies as st
 from fettle.healing.planner.answers import AnswerError, fitted, taken_again
 from fettle.healing.planner.breaker import FAILURES, LONGEST_REST_SECONDS, REST_SECONDS, Circuit
 from fettle.healing.planner.budgets import micros
-from fettle.healing.planner.confidence import Memory, calibration_error, fit_curve, judge, lower_bound
+from fettle.healing.planner.confidence import (
+    LEAST_KNOWN,
+    Memory,
+    calibration_error,
+    corrected,
+    fit_curve,
+    judge,
+    lower_bound,
+    reliability,
+)
 from fettle.healing.planner.endpoints import read_chain
-from fettle.healing.planner.masking import Mask
+from fettle.healing.planner.masking import MASKED, Mask
 from fettle.healing.planner.vectors import embed, gist, similarity
 from fettle.healing.planner.wires import retry_after_seconds
 from fettle.healing.planner.words import Candidate
@@ -34,7 +43,7 @@ names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=3, max_size=20
 def test_what_is_hidden_is_gone_and_comes_back_unchanged(host, around):
     host = f"zz{host}"
     incident = {"host": host, "details": {"lines": [f"{text} {host} {text}" for text in around]}}
-    mask = Mask(REDACTOR, incident)
+    mask = Mask(REDACTOR, incident, prose=MASKED)
     hidden = mask.hide(incident)
     assert host not in repr(hidden)
     assert mask.reveal(hidden) == incident
@@ -42,12 +51,12 @@ def test_what_is_hidden_is_gone_and_comes_back_unchanged(host, around):
 
 @given(values)
 def test_a_mask_takes_any_json(value):
-    mask = Mask(REDACTOR, {"host": "alpha", "details": value})
+    mask = Mask(REDACTOR, {"host": "alpha", "details": value}, prose=MASKED)
     mask.reveal(mask.hide({"details": value}))
 
 
 def test_a_stand_in_is_only_what_this_mask_gave_out():
-    mask = Mask(REDACTOR, {"host": "alpha-1"})
+    mask = Mask(REDACTOR, {"host": "alpha-1"}, prose=MASKED)
     assert mask.hide("<host-1> and alpha-1") == "<literal-1> and <host-1>"
     assert mask.reveal("<literal-1> and <host-1> and <host-2>") == "<host-1> and alpha-1 and <host-2>"
 
@@ -169,6 +178,26 @@ def test_a_calibrating_curve_rises_and_never_makes_the_error_of_all_together_lar
     assert list(curve.true) == sorted(curve.true)
     corrected = [(curve.at(claimed), true) for claimed, true in claims]
     assert all(0 <= claimed <= 1 for claimed, _ in corrected)
+
+
+@given(st.floats(0, 1), st.lists(st.booleans(), min_size=1, max_size=80))
+def test_equal_claims_are_worth_the_share_that_came_true(claimed, truths):
+    curve = fit_curve([(claimed, true) for true in truths])
+    assert curve.at(claimed) == pytest.approx(sum(truths) / len(truths))
+    [(_, share, number)] = reliability([(claimed, true) for true in truths])
+    assert (share, number) == (pytest.approx(curve.at(claimed)), len(truths))
+
+
+@given(st.floats(0, 1), st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60))
+def test_a_claim_is_never_raised(claimed, known):
+    assert corrected(claimed, known) <= claimed + 1e-4
+    assert len(known) >= LEAST_KNOWN or corrected(claimed, known) == claimed
+
+
+def test_half_of_what_was_claimed_halves_the_next_claim():
+    known = [(0.9, number % 2 == 0) for number in range(100)]
+    assert corrected(0.9, known) == pytest.approx(0.5, abs=0.02)
+    assert corrected(0.9, [(0.9, True)] * 100) > 0.89
 
 
 def test_the_calibration_error_is_the_distance_of_claim_and_truth():

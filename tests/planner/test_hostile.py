@@ -9,6 +9,8 @@ import yaml
 from tests.planner.conftest import CLAMAV, CLOSE_FILE, UNKNOWN
 from tests.planner.model_server import KEY, Status, choose
 
+from fettle.healing.planner.masking import PROSE
+
 INJECTIONS = yaml.safe_load(Path(__file__).with_name("injections.yaml").read_text())
 ALLOWED = {"RB-LNX-CLAMAV-001", "RB-LNX-CLOSE-FILE-001"}
 
@@ -55,13 +57,14 @@ def test_there_are_enough_of_them():
     assert len({one["text"] for one in INJECTIONS}) == len(INJECTIONS)
 
 
-async def test_a_model_that_obeys_every_payload_gets_nothing_run_that_was_not_allowed(planning):
+@pytest.mark.parametrize("prose", PROSE)
+async def test_a_model_that_obeys_every_payload_gets_nothing_run_that_was_not_allowed(planning, prose):
     def obey(body):
         number = data_of(body)["incident"]["details"]["number"]
         return OBEDIENT[INJECTIONS[number]["wants"]]
 
     planning.model.will(obey)
-    await planning.allow(runbooks=sorted(ALLOWED))
+    await planning.allow(runbooks=sorted(ALLOWED), prose=prose)
     await planning.report(*(payload(number, one) for number, one in enumerate(INJECTIONS)))
     while await planning.plan():
         pass
@@ -110,6 +113,8 @@ SECRETS = {
     "mail": "jane.roe@alder-clinic.example",
     "mrn": "84416231",
     "card": "4111111111111111",
+    "phone": "(555) 867-5309",
+    "birth": "04/12/1961",
 }
 NAMES = {
     "host": "ws-rosewood-17",
@@ -117,7 +122,11 @@ NAMES = {
     "mac": "00:1b:44:11:3a:b7",
     "user": "jroe4471",
     "person": "Josephine Quillfeather",
+    "bare": "Tobias Wrenfield",
+    "doctor": "Okonkwo",
     "site": "Maple Street Practice",
+    "street": "221 Larkspur Avenue",
+    "abroad": "0171/1234567",
 }
 
 
@@ -129,51 +138,91 @@ def planted():
         "site": NAMES["site"],
         "summary": (
             f"On {NAMES['host'].upper()} ({NAMES['address']}, {NAMES['mac']}) password={SECRETS['password']} "
-            f"for {NAMES['user']} {SECRETS['mail']} failed"
+            f"for {NAMES['user']} {SECRETS['mail']} failed; patient {NAMES['bare']} waits, "
+            f"Dr. {NAMES['doctor']} was told, "
+            f"lives at {NAMES['street']}, DOB {SECRETS['birth']}, phone {SECRETS['phone']} or {NAMES['abroad']}"
         ),
-        "labels": {"note": f"SSN {SECRETS['ssn']}", "owner": NAMES["user"]},
+        "labels": {"note": f"SSN {SECRETS['ssn']}", "owner": NAMES["user"], "who": NAMES["bare"].lower()},
         "details": {
             "user": NAMES["user"],
             "patient": NAMES["person"],
             "password": SECRETS["password"],
             "log": f"Authorization: Bearer {SECRETS['token']} MRN: {SECRETS['mrn']} card {SECRETS['card']}",
             "text": f"Patient: {NAMES['person']}, sits at {NAMES['host']}.corp, ip {NAMES['address']}",
+            "prose": f"{NAMES['person']} called: her mother {NAMES['bare']} cannot print",
+            "list": [f"{NAMES['bare']}, {NAMES['person']}", {"deep": [f"user {NAMES['user']} called"]}],
         },
     }
 
 
+OF_THE_PLANNER = ("plan_requests", "plan_memories", "plan_cache", "planner_usage", "planner_decisions")
+
+
+@pytest.mark.parametrize("prose", PROSE)
 @pytest.mark.parametrize("wire", ["openai", "anthropic"])
-async def test_planted_secrets_are_in_no_prompt_event_log_or_table(planning, planted, wire, caplog, capfd):
+async def test_planted_secrets_are_in_no_prompt_event_log_or_table(
+    planning, planted, wire, prose, caplog, capfd
+):
     caplog.set_level(logging.DEBUG)
     planning.use(getattr(planning.model, wire))
-    planning.model.will(
-        Status(500), choose(CLAMAV, reasoning=f'The secret="{SECRETS["password"]}" of <host-1> is wrong.')
-    )
-    await planning.allow()
+
+    def echo(body):
+        """A model that tells all that it was told."""
+        shown = body["messages"][-1]["content"][:600]
+        return choose(CLAMAV, reasoning=f'The secret="{SECRETS["password"]}" of <host-1> is wrong. {shown}')
+
+    planning.model.will(Status(500), echo)
+    await planning.allow(prose=prose)
     incident = await planning.heal(**planted)
     assert incident["state"] == "healing"
     assert f"of {NAMES['host']} is wrong" in incident["decision"]["planner"]["reasoning"].lower()
+    await planning.complete(incident["id"], "verified", plan_hash=incident["decision"]["plan_hash"])
     assert len(planning.model.prompts) == 2
     written = caplog.text + "".join(capfd.readouterr())
     stored = await everything(planning)
     for secret in (*SECRETS.values(), KEY):
         assert secret not in written
-        assert secret not in stored
+        assert secret not in "\n".join(stored.values())
+    people = [NAMES[name] for name in ("user", "person", "bare", "doctor", "street", "abroad")]
+    said = json.dumps(
+        [event["data"].get("planner") for event in await planning.told(*SAID)], ensure_ascii=False
+    )
+    kept = "\n".join(stored[table] for table in OF_THE_PLANNER)
+    for word in (part.lower() for name in people for part in name.split() if not part.isdecimal()):
+        assert word not in kept.lower()
+        assert word not in said.lower()
     for hidden in (*SECRETS.values(), *NAMES.values()):
-        for prompt in planning.model.prompts:
-            assert hidden.lower() not in prompt.lower()
+        for part in (
+            hidden,
+            *(word for word in hidden.split() if word not in {"Street", "Avenue", "Practice"}),
+        ):
+            for prompt in planning.model.prompts:
+                assert part.lower() not in prompt.lower()
+
+
+async def test_planted_values_are_in_no_error_of_the_planner(planning, planted):
+    planning.model.will(choose(CLOSE_FILE, {"path": planted["summary"]}))
+    await planning.allow(prose="masked")
+    incident = await planning.heal(**planted)
+    assert incident["state"] == "escalated"
+    [event] = await planning.told("incident.escalated")
+    said = json.dumps(event["data"], ensure_ascii=False).lower()
+    assert [value for value in (*SECRETS.values(), *NAMES.values()) if value.lower() in said] == []
+
+
+SAID = ("plan.requested", "plan.proposed", "plan.approved", "incident.escalated")
 
 
 async def everything(planning):
-    """Every row of every table, as text."""
+    """Every row of every table, as text, by table."""
     async with planning.platform.database.raw_system() as connection:
         names = await connection.fetch(
             "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' "
             "AND has_table_privilege(c.oid, 'SELECT')"
         )
-        rows = [
-            row["t"]
+        return {
+            name["relname"]: "\n".join(
+                row["t"] for row in await connection.fetch(f'SELECT t::text AS t FROM "{name["relname"]}" t')
+            )
             for name in names
-            for row in await connection.fetch(f'SELECT t::text AS t FROM "{name["relname"]}" t')
-        ]
-    return "\n".join(rows)
+        }

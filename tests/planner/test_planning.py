@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 from tests.planner.conftest import CLAMAV, CLOSE_FILE, UNKNOWN
 from tests.planner.model_server import RESET, Raw, Slow, Status, choose
+from tests.planner.test_hostile import data_of
 
 from fettle.healing import approvals
 from fettle.healing.approvals import Verdict
@@ -352,3 +353,110 @@ async def test_who_lost_the_lease_writes_nothing(planning):
     assert await conclude(planning.platform, theirs, decision) is True
     assert await conclude(planning.platform, theirs, decision) is False
     assert len(await planning.told("incident.escalated")) == 1
+
+
+FIREWALL = {
+    "check_type": "firewall_status",
+    "host": "ws-9",
+    "platform": "linux",
+    "details": {"enabled": False},
+}
+
+
+async def rules_run(planning, outcome="failed"):
+    """A rule's run that ends."""
+    await planning.report({"details": {"program": "bin/heartbeat"}})
+    incident = await planning.newest()
+    assert incident["level"] == "L1"
+    await planning.complete(
+        incident["id"], outcome, plan_hash=incident["decision"]["plan_hash"], detail="It did not help."
+    )
+    return incident
+
+
+async def test_what_a_rule_did_not_heal_is_planned_without_the_rules_playbook(planning):
+    planning.model.will(choose(CLAMAV))
+    await planning.allow()
+    before = await rules_run(planning)
+    tried = before["decision"]["plan"]["playbook"]["id"]
+    assert (await planning.newest())["state"] == "planning"
+    [request] = await planning.rows("SELECT after FROM plan_requests")
+    assert request["after"]["choice"] == tried
+    await planning.plan()
+    offered = {one["choice"] for one in data_of(planning.model.requests[0])["candidates"]}
+    assert CLAMAV in offered
+    assert tried not in offered
+    incident = await planning.newest()
+    assert (incident["state"], incident["level"]) == ("healing", "L2")
+
+
+async def test_what_neither_heals_goes_to_a_person_with_what_was_tried(planning):
+    planning.model.will(choose(CLAMAV))
+    await planning.allow()
+    await rules_run(planning, "rolled_back")
+    await planning.plan()
+    second = await planning.newest()
+    await planning.complete(second["id"], "failed", plan_hash=second["decision"]["plan_hash"])
+    assert (await planning.newest())["state"] == "escalated"
+    assert await planning.rows("SELECT 1 FROM plan_requests") == []
+    [decision] = await planning.rows("SELECT choice, result FROM planner_decisions")
+    assert (decision["choice"], decision["result"]) == (CLAMAV, "not_healed")
+
+
+async def test_when_no_planner_answers_after_a_rule_a_person_is_told_both(planning):
+    planning.model.will(Status(500))
+    await planning.allow()
+    before = await rules_run(planning)
+    await planning.plan()
+    told = await escalated(planning)
+    assert told["reason"] == "planner_failed"
+    assert before["rule_id"] in told["detail"]
+    assert "It did not help." in told["detail"]
+    assert told["after"]["choice"] == before["decision"]["plan"]["playbook"]["id"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome"),
+    [({}, "unknown"), ({}, "cancelled"), ({"after_rules": False}, "failed"), (None, "failed")],
+)
+async def test_what_may_not_be_tried_again_goes_to_a_person(planning, policy, outcome):
+    if policy is None:
+        await planning.policy(autonomy="act")
+    else:
+        await planning.allow(**policy)
+    await rules_run(planning, outcome)
+    assert (await planning.newest())["state"] == "escalated"
+    assert planning.model.requests == []
+
+
+async def test_each_decision_is_noted_with_its_cost_and_its_result(planning, others):
+    planning.use(planning.model.openai, planner_prices=["qwen3=1/4"])
+    planning.model.will(Status(500), choose(CLAMAV))
+    await planning.allow()
+    incident = await planning.heal()
+    await planning.complete(incident["id"], "verified", plan_hash=incident["decision"]["plan_hash"])
+    [row] = await planning.rows("SELECT * FROM planner_decisions")
+    assert (row["outcome"], row["choice"], row["result"], row["calls"]) == ("chosen", CLAMAV, "healed", 2)
+    assert (row["input_tokens"], row["output_tokens"], row["cost_micros"]) == (900, 50, 1100)
+    [cost] = await planning.rows("SELECT * FROM planner_costs")
+    assert (cost["asked"], cost["answered"], cost["calls"], cost["cost_micros"]) == (1, 1, 2, 1100)
+    for table in ("planner_decisions", "planner_costs"):
+        assert await others.rows(f"SELECT 1 FROM {table}") == []
+
+
+async def test_a_provider_that_was_wrong_before_is_believed_less(planning):
+    planning.model.will(choose(CLAMAV, confidence=0.95))
+    await planning.allow()
+    async with planning.platform.database.raw_tenant(planning.tenant) as connection:
+        await connection.execute(
+            "INSERT INTO planner_decisions (tenant_id, id, incident_id, pattern, outcome, provider, claimed, "
+            "requires_human_review, result) SELECT $1, gen_random_uuid(), gen_random_uuid(), 'v1:x', 'chosen', $2, "
+            "0.95, false, CASE WHEN n % 2 = 0 THEN 'healed' ELSE 'not_healed' END FROM generate_series(1, 60) n",
+            planning.tenant,
+            f"openai:qwen3@127.0.0.1:{planning.model.port}",
+        )
+    incident = await planning.heal()
+    assert incident["state"] == "escalated"
+    told = incident["decision"]["planner"]
+    assert told["claimed_confidence"] == 0.95
+    assert told["confidence"] < 0.6

@@ -16,6 +16,7 @@ from fettle.healing.muting import keeping
 from fettle.healing.planner import requests
 from fettle.healing.planner.candidates import may_plan
 from fettle.healing.planner.memory import learn
+from fettle.healing.planner.second_try import second_tries
 from fettle.healing.planner.worker import run_planner
 from fettle.healing.plans import PlanDraft, PlanError
 from fettle.healing.rule_sets import CompiledRules, rule_sets
@@ -85,8 +86,14 @@ async def take_outcomes(batch: TenantBatch) -> None:
     ]
     if not taken:
         return
-    moves = [_outcome(incident_id, event) for incident_id, event in taken]
+    again = await second_tries(batch, taken)
+    moves = [
+        again[incident_id].move() if incident_id in again else _outcome(incident_id, event)
+        for incident_id, event in taken
+    ]
     await incidents.transition(batch.session, batch.tenant_id, moves)
+    asked_again = [(one.incident_id, one.cause, one.incident, one.after) for one in again.values()]
+    await requests.ask(batch.session, batch.tenant_id, asked_again)
     results = [(incident_id, event.data.get("outcome") == "verified") for incident_id, event in taken]
     await note_attempts(batch.session, batch.tenant_id, results)
     healed = [standings[incident_id].opened_at for incident_id, verified in results if verified]
@@ -114,7 +121,9 @@ async def _ask_planner(batch: TenantBatch, triaged: Iterable[Event], moves: Iter
     """Ask for plans where no rule matched; a model takes seconds, so a worker asks it outside of any batch."""
     asked = {move.incident_id for move in moves if move.type == PLAN_REQUESTED}
     wanted = [
-        (event.stream_id, event.id, event.data["incident"]) for event in triaged if event.stream_id in asked
+        (event.stream_id, event.id, event.data["incident"], None)
+        for event in triaged
+        if event.stream_id in asked
     ]
     await requests.ask(batch.session, batch.tenant_id, wanted)
 

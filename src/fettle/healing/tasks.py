@@ -2,8 +2,14 @@
 
 from fettle.healing.approvals import expire_due
 from fettle.healing.planner.cache import forget_expired
+from fettle.healing.planner.costs import forget_old
 from fettle.kernel.jobs import Schedule
 from fettle.kernel.platform import Platform
+
+
+async def forget_decisions(platform: Platform) -> None:
+    """Delete what is known of the planner's single decisions once it is too old."""
+    await forget_old(platform.database)
 
 
 async def forget_answers(platform: Platform) -> None:
@@ -14,4 +20,5 @@ async def forget_answers(platform: Platform) -> None:
 SCHEDULE = [
     Schedule("healing.expire_approvals", every_seconds=30, run=expire_due),
     Schedule("healing.forget_answers", every_seconds=3_600, run=forget_answers),
+    Schedule("healing.forget_decisions", every_seconds=86_400, run=forget_decisions),
 ]

@@ -43,8 +43,10 @@ MOVES: Final[dict[State, frozenset[State]]] = {
         }
     ),
     State.AWAITING_APPROVAL: frozenset({State.HEALING, State.ESCALATED, State.RESOLVED, State.CLOSED}),
-    State.HEALING: frozenset({State.VERIFYING, State.AWAITING_APPROVAL, State.ESCALATED, State.RESOLVED}),
-    State.VERIFYING: frozenset({State.HEALING, State.RESOLVED, State.ESCALATED}),
+    State.HEALING: frozenset(
+        {State.VERIFYING, State.AWAITING_APPROVAL, State.PLANNING, State.ESCALATED, State.RESOLVED}
+    ),
+    State.VERIFYING: frozenset({State.HEALING, State.PLANNING, State.RESOLVED, State.ESCALATED}),
     State.RESOLVED: frozenset({State.CLOSED, State.OPEN}),
     State.CLOSED: frozenset({State.OPEN}),
     State.ESCALATED: frozenset(

@@ -3,19 +3,20 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
 
-from fettle.healing.planner import budgets
+from fettle.healing.planner import budgets, costs
 from fettle.healing.planner.answers import AnswerError, read_answer
 from fettle.healing.planner.breaker import Breakers
 from fettle.healing.planner.budgets import Budget
 from fettle.healing.planner.cache import cache_key, keep_answer, known_answer
-from fettle.healing.planner.masking import Mask
+from fettle.healing.planner.confidence import corrected
+from fettle.healing.planner.masking import WITHHELD, Mask
 from fettle.healing.planner.prompting import make_prompt
 from fettle.healing.planner.words import (
     SURE,
@@ -90,6 +91,7 @@ class Planner:
         incident: Mapping[str, Any],
         candidates: Sequence[Candidate],
         policy: Mapping[str, Any],
+        vocabulary: Collection[str] = frozenset(),
     ) -> L2Decision:
         """Return what is to be done for an incident; it never raises for want of an answer.
 
@@ -98,12 +100,14 @@ class Planner:
             incident: As it was triaged.
             candidates: What may be chosen.
             policy: The tenant's Policy Pack.
+            vocabulary: Words of the tenant's packs, which a model may see.
         """
         begun = time.monotonic()
         signature = pattern_signature(incident)
         chosen = policy.get("planner") or {}
         sure = max(SURE, float(chosen.get("least_confidence", SURE)))
-        mask = Mask(redactor_of(tenant_id), incident)
+        prose = chosen.get("prose", WITHHELD)
+        mask = Mask(redactor_of(tenant_id), incident, prose=prose, vocabulary=vocabulary)
         if not candidates:
             nothing = Attempt(
                 "planner", "", "no_candidate", "The policy allows nothing for this incident.", 0
@@ -143,7 +147,7 @@ class Planner:
     async def _ask(self, course: _Course, provider: Provider) -> Answer | None:
         begun = time.monotonic()
         spent = Usage()
-        outcome, detail, answer = "", "", None
+        outcome, detail, answer, calls = "", "", None, 0
         for number in range(_TRIES):
             if not await self._breakers.may_ask(provider.name):
                 outcome, detail = (
@@ -151,10 +155,11 @@ class Planner:
                     detail or "It failed too often just now and is left alone.",
                 )
                 break
+            calls += 1
             try:
                 reply = await self._call(course, provider)
                 spent += reply.usage
-                answer = self._read(course, reply)
+                answer = await self._corrected(course, provider, self._read(course, reply))
             except ProviderError as error:
                 spent += error.usage
                 outcome, detail = error.code, error.message
@@ -168,7 +173,9 @@ class Planner:
             outcome, detail = _told(answer, course.sure)
             break
         course.usage += spent
-        course.attempts.append(Attempt(provider.name, provider.model, outcome, detail, _since(begun), spent))
+        course.attempts.append(
+            Attempt(provider.name, provider.model, outcome, detail, _since(begun), spent, calls)
+        )
         return answer
 
     async def _note(self, provider: Provider, error: ProviderError) -> None:
@@ -202,6 +209,14 @@ class Planner:
             await budgets.correct(self._database, question.tenant_id, held, reply.usage)
         return reply
 
+    async def _corrected(self, course: _Course, provider: Provider, answer: Answer) -> Answer:
+        """Return an answer with its confidence as it came true before for this tenant, never a higher one."""
+        if answer.choice is None:
+            return answer
+        known = await costs.claims(self._database, course.question.tenant_id, provider.name)
+        confidence = corrected(answer.confidence, [(one.claimed, one.healed) for one in known])
+        return replace(answer, confidence=confidence, claimed=answer.confidence)
+
     def _read(self, course: _Course, reply: Reply) -> Answer:
         value = reply.value
         if isinstance(value, dict) and "parameters" in value:
@@ -229,6 +244,7 @@ class Planner:
             cached=True,
             attempts=(attempt,),
             sure=sure,
+            claimed=_claimed(answer),
         )
 
     async def _concluded(self, course: _Course, begun: float) -> L2Decision:
@@ -247,6 +263,7 @@ class Planner:
             _since(begun),
             attempts=tuple(course.attempts),
             sure=course.sure,
+            claimed=_claimed(answer),
         )
 
     async def _keep(self, course: _Course, answer: Answer, provider: Provider) -> None:
@@ -264,8 +281,14 @@ class Planner:
         return cache_key(course.question.signature, course.question.candidates, names)
 
     def _told_here(self, course: _Course, answer: Answer) -> Answer:
-        """Return an answer with its words as they may be shown: with names, without secrets."""
-        return replace(answer, reasoning=course.mask.redact(course.mask.reveal(answer.reasoning)))
+        """Return an answer with its words as they may be shown: with machines, without people and secrets."""
+        return replace(answer, reasoning=course.mask.tell(answer.reasoning))
+
+
+def _claimed(answer: Answer | None) -> float:
+    if answer is None:
+        return 0.0
+    return answer.confidence if answer.claimed is None else answer.claimed
 
 
 def _told(answer: Answer, sure: float) -> tuple[str, str]:

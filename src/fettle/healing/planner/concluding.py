@@ -14,6 +14,7 @@ from fettle.healing.gating import signals_needed
 from fettle.healing.muting.keeping import hold_back
 from fettle.healing.planner import requests
 from fettle.healing.planner.candidates import candidates, may_plan
+from fettle.healing.planner.costs import note_decision
 from fettle.healing.planner.requests import PlanRequest
 from fettle.healing.planner.words import RUNBOOK, Candidate, L2Decision
 from fettle.healing.plans import Plan, PlanError, draft, plan_hash
@@ -57,7 +58,10 @@ async def offered(
         packs.policy,
         request.incident,
         disabled=await disabled(session, request.tenant_id),
-        failed={row["rule_id"].removeprefix(PLANNER_PREFIX) for row in rows},
+        failed={
+            *(row["rule_id"].removeprefix(PLANNER_PREFIX) for row in rows),
+            *([str(request.after["choice"])] if request.after is not None else []),
+        },
     )
     return rules, packs, found
 
@@ -70,11 +74,15 @@ async def conclude(platform: Platform, request: PlanRequest, decision: L2Decisio
     async with platform.database.tenant(request.tenant_id) as session:
         if not await requests.finish(session, request):
             return False
+        planned = None
         if await _is_planning(session, request):
             following = await _following(platform, session, request, decision)
             await incidents.transition(session, request.tenant_id, following.transitions)
             if following.approval is not None:
                 await approvals.request(session, request.tenant_id, [following.approval])
+            planned = _planned(following)
+        # Whatever overtook the plan, what it cost is spent.
+        await note_decision(session, request.tenant_id, request.incident_id, decision, planned)
     return True
 
 
@@ -107,7 +115,7 @@ async def _following(
     if not may_plan(packs.policy):
         return _to_person(request, decision, "planner_off", "The policy lets no planner look at it.")
     if chosen is None:
-        return _to_person(request, decision, *_why(decision))
+        return _to_person(request, decision, *_why(decision, _before(request)))
     if chosen.key not in {one.key for one in choices}:
         detail = f"The planner chose {chosen.name}, which is no longer allowed here."
         return _to_person(request, decision, "planner_not_allowed", detail)
@@ -180,19 +188,29 @@ def _broke(decision: L2Decision) -> str:
     ]
 
 
-def _why(decision: L2Decision) -> tuple[str, str]:
+def _planned(following: Decision) -> str | None:
+    return next((move.data["plan_hash"] for move in following.transitions if "plan_hash" in move.data), None)
+
+
+def _before(request: PlanRequest) -> str:
+    if request.after is None:
+        return "No rule matches"
+    return f"{request.after['rule_id']} tried {request.after['choice']} in vain ({request.after['detail']})"
+
+
+def _why(decision: L2Decision, before: str) -> tuple[str, str]:
     tried = _tried(decision)
     if any(one.outcome == "no_candidate" for one in decision.attempts):
-        return "planner_no_candidate", "No rule matches, and the policy allows the planner nothing for it."
+        return "planner_no_candidate", f"{before}, and the policy allows the planner nothing for it."
     if any(one.outcome in {"abstained", "unsure"} for one in decision.attempts):
-        return "planner_abstained", f"No rule matches, and the planner found nothing that fits. {tried}"[
-            :2_000
-        ]
-    return "planner_failed", f"No rule matches, and no planner answered. {tried}"[:2_000]
+        return "planner_abstained", f"{before}, and the planner found nothing that fits. {tried}"[:2_000]
+    return "planner_failed", f"{before}, and no planner answered. {tried}"[:2_000]
 
 
 def _to_person(request: PlanRequest, decision: L2Decision, reason: str, detail: str) -> Decision:
     data = {"level": "L3", "reason": reason, "detail": detail, "planner": decision.document()}
+    if request.after is not None:
+        data["after"] = dict(request.after)
     return Decision(
         [
             Transition(

@@ -4,10 +4,15 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 ALIKE: Final = 0.55
 """Memories less alike than this say nothing."""
+
+LEAST_KNOWN: Final = 30
+"""Outcomes of a provider's choices before its claims are corrected by them."""
 
 _Z: Final = 1.28
 _MOST_COUNTED: Final = 25.0
@@ -120,8 +125,10 @@ def fit_curve(claims: Sequence[tuple[float, bool]]) -> Curve:
     if not claims:
         return PLAIN
     blocks: list[list[float]] = []  # sum of claims, sum of truths, number
-    for claimed, came_true in sorted(claims):
-        blocks.append([claimed, float(came_true), 1.0])
+    # Equal claims are one point; in a row they would look as if truth rose with a claim that does not.
+    for claimed, alike in groupby(sorted(claims), key=itemgetter(0)):
+        came_true = [true for _, true in alike]
+        blocks.append([claimed * len(came_true), float(sum(came_true)), float(len(came_true))])
         while len(blocks) > 1 and blocks[-2][1] / blocks[-2][2] >= blocks[-1][1] / blocks[-1][2]:
             last = blocks.pop()
             blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
@@ -129,16 +136,40 @@ def fit_curve(claims: Sequence[tuple[float, bool]]) -> Curve:
     return Curve(tuple(points), tuple(points.values()))
 
 
-def calibration_error(claims: Sequence[tuple[float, bool]], bins: int = 10) -> float:
-    """Return the expected calibration error: how far claims and truth lie apart, weighted by their number."""
-    error = 0.0
+def corrected(claimed: float, known: Sequence[tuple[float, bool]]) -> float:
+    """Return what a claim is worth by what came true of earlier ones: never more than was claimed.
+
+    A curve over few outcomes says little, so that nothing is changed before there are `LEAST_KNOWN`. One that
+    came true more often than was claimed does not raise a claim: what is sure enough to act stays the provider's
+    to say, and ours to doubt.
+
+    Args:
+        claimed: From 0 to 1.
+        known: Earlier claims and whether they came true.
+    """
+    if len(known) < LEAST_KNOWN:
+        return claimed
+    # Two outcomes that nobody saw, one of each, at either end: no curve says 0 or 1 for certain.
+    ends = [(0.0, False), (0.0, True), (1.0, False), (1.0, True)]
+    return round(min(claimed, fit_curve([*known, *ends]).at(claimed)), 4)
+
+
+def reliability(claims: Sequence[tuple[float, bool]], bins: int = 10) -> list[tuple[float, float, int]]:
+    """Return, for each part of the scale that holds claims, their mean, the share that came true, and their number."""
+    points = []
     for number in range(bins):
         inside = [(claimed, true) for claimed, true in claims if min(bins - 1, int(claimed * bins)) == number]
         if inside:
-            claimed = sum(one for one, _ in inside) / len(inside)
-            share = sum(true for _, true in inside) / len(inside)
-            error += abs(claimed - share) * len(inside) / len(claims)
-    return error
+            mean = sum(claimed for claimed, _ in inside) / len(inside)
+            points.append((mean, sum(true for _, true in inside) / len(inside), len(inside)))
+    return points
+
+
+def calibration_error(claims: Sequence[tuple[float, bool]], bins: int = 10) -> float:
+    """Return the expected calibration error: how far claims and truth lie apart, weighted by their number."""
+    return sum(abs(mean - share) * number for mean, share, number in reliability(claims, bins)) / max(
+        1, len(claims)
+    )
 
 
 def _worth(memories: Sequence[Memory]) -> float:

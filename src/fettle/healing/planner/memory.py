@@ -8,9 +8,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from fettle.healing.deciding import PLANNER_PREFIX
 from fettle.healing.planner.answers import AnswerError, fitted
 from fettle.healing.planner.confidence import Memory
-from fettle.healing.planner.vectors import embed, gist, literal, words
+from fettle.healing.planner.costs import note_results
+from fettle.healing.planner.vectors import embed, gist, literal, sealed, words
 from fettle.healing.planner.words import PLAYBOOK, RUNBOOK, Candidate
 from fettle.healing.signature import pattern_signature
 from fettle.kernel.bus import TenantBatch
@@ -20,7 +22,7 @@ from fettle.kernel.jsonio import dumps_str
 
 _RAN: Final = """
 SELECT i.id, i.decision ->> 'plan_hash' AS plan_hash, i.decision #>> '{plan,playbook,id}' AS playbook,
-       i.decision #> '{plan,parameters}' AS parameters, i.decision #> '{plan,incident}' AS incident
+       i.rule_id, i.decision #> '{plan,parameters}' AS parameters, i.decision #> '{plan,incident}' AS incident
 FROM incidents i WHERE i.tenant_id = $1 AND i.id = ANY($2)
 """
 
@@ -106,6 +108,7 @@ async def learn(batch: TenantBatch) -> None:
         return
     connection = await driver(batch.session)
     rows = await connection.fetch(_RAN, batch.tenant_id, list(ended))
+    await _note_results(batch, rows, ended)
     lessons: dict[tuple[str, str], _Lesson] = {}
     for row in rows:
         event = ended[row["id"]]
@@ -128,7 +131,7 @@ async def alike(
         keys: Of the candidates.
     """
     text = gist(incident)
-    told = words(text)
+    told = words(sealed(text, tenant_id))
     query = " | ".join(sorted(told)[:_MOST_WORDS]) or "nothing"
     async with database.raw_tenant(tenant_id) as connection:
         rows = await connection.fetch(_ALIKE, tenant_id, literal(embed(text)), list(keys), query, _MOST_FOUND)
@@ -148,6 +151,18 @@ async def alike(
         )
         found.append(Remembered(memory, row["origins"]))
     return sorted(found, key=lambda one: -one.memory.likeness)
+
+
+async def _note_results(batch: TenantBatch, rows: Sequence[Any], ended: Mapping[UUID, Event]) -> None:
+    """Note what came of the planner's own choices; rules' runs are none of them."""
+    own = [row for row in rows if str(row["rule_id"] or "").startswith(PLANNER_PREFIX) and row["plan_hash"]]
+    results = [
+        (row["id"], row["plan_hash"], str(ended[row["id"]].data["outcome"]))
+        for row in own
+        if row["plan_hash"] == ended[row["id"]].data.get("plan_hash")
+    ]
+    if results:
+        await note_results(batch.session, batch.tenant_id, results)
 
 
 def _take(lessons: dict[tuple[str, str], _Lesson], row: Any, event: Event) -> None:
@@ -178,7 +193,7 @@ async def _remember(
         tenant_id,
         patterns,
         choices,
-        texts,
+        [sealed(text, tenant_id) for text in texts],
         [literal(embed(text)) if text else None for text in texts],
         [_origins(choice, lesson) for (_, choice), lesson in lessons.items()],
         [lesson.succeeded for lesson in lessons.values()],

@@ -13,11 +13,11 @@ from fettle.kernel.jsonio import dumps_str
 
 # An incident that came back is asked for anew: whoever still plans for what it was loses the lease by that.
 _ASK: Final = """
-INSERT INTO plan_requests AS r (tenant_id, incident_id, id, incident)
-SELECT $1, n.incident_id, n.id, n.incident::jsonb FROM unnest($2::uuid[], $3::uuid[], $4::text[])
-  AS n(incident_id, id, incident)
+INSERT INTO plan_requests AS r (tenant_id, incident_id, id, incident, after)
+SELECT $1, n.incident_id, n.id, n.incident::jsonb, n.after::jsonb
+FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[]) AS n(incident_id, id, incident, after)
 ON CONFLICT (tenant_id, incident_id) DO UPDATE SET id = excluded.id, incident = excluded.incident,
-  fence = r.fence + 1, lease_owner = NULL, due_at = now(), created_at = now()
+  after = excluded.after, fence = r.fence + 1, lease_owner = NULL, due_at = now(), created_at = now()
 """
 
 # Shared out among tenants, so that one tenant's thousand keep no other tenant's one waiting.
@@ -37,7 +37,7 @@ WITH RECURSIVE open_tenants AS (
 )
 UPDATE plan_requests r SET lease_owner = $1, fence = r.fence + 1, due_at = now() + $3::interval
 FROM picked WHERE r.tenant_id = picked.tenant_id AND r.incident_id = picked.incident_id
-RETURNING r.tenant_id, r.incident_id, r.id, r.incident, r.fence
+RETURNING r.tenant_id, r.incident_id, r.id, r.incident, r.fence, r.after
 """
 
 _RENEW: Final = """
@@ -65,6 +65,7 @@ class PlanRequest:
         id: The event that led to it.
         incident: As it was triaged.
         fence: Counts the leases.
+        after: Rule, choice, outcome and detail of a run that did not heal it; None where no rule matched.
     """
 
     tenant_id: UUID
@@ -72,17 +73,20 @@ class PlanRequest:
     id: UUID
     incident: Mapping[str, Any]
     fence: int
+    after: Mapping[str, Any] | None = None
 
 
 async def ask(
-    session: AsyncSession, tenant_id: UUID, wanted: Sequence[tuple[UUID, UUID, Mapping[str, Any]]]
+    session: AsyncSession,
+    tenant_id: UUID,
+    wanted: Sequence[tuple[UUID, UUID, Mapping[str, Any], Mapping[str, Any] | None]],
 ) -> None:
     """Ask for plans in the transaction that decided so.
 
     Args:
         session: With the tenant bound.
         tenant_id: The owner.
-        wanted: Incident, the event that led to it, and the incident as it was triaged.
+        wanted: Incident, the event that led to it, the incident as it was triaged, and what a run tried before.
     """
     if not wanted:
         return
@@ -90,9 +94,10 @@ async def ask(
     await connection.execute(
         _ASK,
         tenant_id,
-        [incident_id for incident_id, _, _ in wanted],
-        [cause for _, cause, _ in wanted],
-        [dumps_str(dict(incident)) for _, _, incident in wanted],
+        [incident_id for incident_id, _, _, _ in wanted],
+        [cause for _, cause, _, _ in wanted],
+        [dumps_str(dict(incident)) for _, _, incident, _ in wanted],
+        [None if after is None else dumps_str(dict(after)) for _, _, _, after in wanted],
     )
     session.info[APPENDED] = True
 

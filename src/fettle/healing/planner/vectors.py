@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
+from uuid import UUID
 
+from fettle.healing.planner.persons import AMBIGUOUS, known_words
 from fettle.healing.signature import template
 
 SIZE: Final = 256
@@ -46,6 +48,22 @@ def words(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text.lower()[:_MOST_CHARACTERS]))
 
 
+def sealed(text: str, tenant_id: UUID) -> str:
+    """Return the words of a text, without their order, for keeping: one that is not known as a number made of it.
+
+    Equal words stay equal within a tenant, so that texts can be compared; nobody reads a name there.
+    """
+    known = known_words()
+    return " ".join(
+        sorted(
+            word
+            if word.isdecimal() or (word in known and word not in AMBIGUOUS)
+            else _number_of(word, tenant_id)
+            for word in words(text)
+        )
+    )
+
+
 def literal(vector: Sequence[float]) -> str:
     """Return a vector as PostgreSQL reads it."""
     return f"[{','.join(f'{value:.6f}' for value in vector)}]"
@@ -76,6 +94,10 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
             yield from _leaves(child, name)
     elif isinstance(value, str | int | float):
         yield name, str(value)
+
+
+def _number_of(word: str, tenant_id: UUID) -> str:
+    return f"x{blake2b(word.encode(), digest_size=6, key=tenant_id.bytes).hexdigest()}"
 
 
 def _pieces(word: str) -> Iterator[str]:

@@ -102,6 +102,7 @@ class Answer:
         choice: The candidate, None where nothing fits.
         parameters: For it, in full.
         origins: The same with each text as the place in the incident that it was taken from.
+        claimed: The confidence as it was given; None where nothing has changed it.
     """
 
     choice: Candidate | None
@@ -109,6 +110,7 @@ class Answer:
     origins: Mapping[str, Any]
     reasoning: str
     confidence: float
+    claimed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Attempt:
     Attributes:
         outcome: `chosen`, `unsure`, `abstained`, or the word of an error.
         detail: In a sentence; never what was sent or received.
+        calls: How often it was asked.
     """
 
     provider: str
@@ -126,6 +129,7 @@ class Attempt:
     detail: str
     latency_ms: int
     usage: Usage = Usage()
+    calls: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return it as events hold it."""
@@ -154,6 +158,7 @@ class L2Decision:
         cached: It was answered before for the same pattern.
         attempts: Whom it asked, in order.
         sure: The confidence from which no person is needed.
+        claimed: The confidence that the provider gave, before what came true of earlier ones was looked at.
     """
 
     answer: Answer | None
@@ -165,6 +170,7 @@ class L2Decision:
     cached: bool = False
     attempts: Sequence[Attempt] = field(default_factory=tuple)
     sure: float = SURE
+    claimed: float = 0.0
 
     @property
     def choice(self) -> Candidate | None:
@@ -190,6 +196,7 @@ class L2Decision:
             "parameters": dict(self.answer.parameters) if self.answer is not None else {},
             "reasoning": self.answer.reasoning if self.answer is not None else "",
             "confidence": round(self.confidence, 4),
+            "claimed_confidence": round(self.claimed, 4),
             "requires_human_review": self.requires_human_review,
             "pattern_signature": self.pattern_signature,
             "provider": self.provider,

@@ -15,6 +15,7 @@ from fettle.healing.planner.concluding import conclude, leave_to_person, offered
 from fettle.healing.planner.endpoints import ANTHROPIC, OPENAI, Endpoint, read_chain
 from fettle.healing.planner.requests import PlanRequest
 from fettle.healing.planner.retrieval import RetrievalPlanner
+from fettle.healing.planner.vocabulary import vocabulary_of
 from fettle.healing.planner.wires import AnthropicCompatible, OpenAICompatible
 from fettle.healing.planner.words import Attempt, L2Decision, Provider
 from fettle.healing.signature import pattern_signature
@@ -131,4 +132,6 @@ class PlannerWorker(LeasedWork[PlanRequest]):
             _, packs, choices = await offered(self._platform, session, request)
         # Of many incidents of one pattern, the first is planned and the others find its answer.
         async with self._patterns[request.tenant_id, signature]:
-            return await self._planner.plan(request.tenant_id, request.incident, choices, packs.policy)
+            return await self._planner.plan(
+                request.tenant_id, request.incident, choices, packs.policy, vocabulary_of(packs)
+            )
