@@ -74,6 +74,7 @@ async def populate(api) -> Alder:
         host_id=host["id"],
     )
     mine.put(**await _escalation(api, member["id"]))
+    mine.put(mute_id=await _mute(api))
     for place in ("one", "two"):
         body = {
             "check_type": "sandbox_process",
@@ -108,6 +109,7 @@ async def populate(api) -> Alder:
     await api.settle()
     mine.put(**await _flywheel(api))
     await _told(api)
+    mine.put(message_id=await _message(api))
     return mine
 
 
@@ -177,6 +179,21 @@ async def _escalation(api, user_id) -> dict[str, str]:
             CANARY,
         )
     return {"schedule_id": schedule["id"], "channel_id": channel["id"], "policy_id": policy["id"]}
+
+
+async def _mute(api) -> str:
+    """Set a silence that mutes nothing, and change it once."""
+    matchers = [{"name": "host", "op": "=", "value": f"{CANARY}-nowhere"}]
+    mute = {"kind": "silence", "title": CANARY, "matchers": matchers, "ends_at": "2099-01-01T00:00:00Z"}
+    made = await command(api, "POST", "/mutes", {"mute": mute})
+    await command(api, "PUT", f"/mutes/{made['id']}", {"mute": mute, "version": 1})
+    return str(made["id"])
+
+
+async def _message(api) -> str:
+    """Return a message that alder's people were told, or were to be told."""
+    answer = await api.client.get("/api/v1/escalation/deliveries", headers=api.alder.headers())
+    return str(answer.json()["items"][0]["id"])
 
 
 async def _told(api) -> None:

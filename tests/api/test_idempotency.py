@@ -119,6 +119,7 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
         **{path: Case(*case, owner=True) for path, case in (await people_once(api, partner)).items()},
         **await of_ones_own(api),
         **await of_escalation(api, alder, incidents[4:]),
+        **await of_muting(api),
         **await of_flywheel(api),
         "/identity-providers": Case(PROVIDER, PROVIDER | {"name": "Other"}, owner=True),
         "/identity-providers/{provider_id}/confirm-domains": Case(owner=True),
@@ -164,6 +165,21 @@ async def of_flywheel(api) -> dict[str, Case]:
             },
         )
         for move, (state, before) in states.items()
+    }
+
+
+async def of_muting(api) -> dict[str, Case]:
+    """Return the cases of what mutes."""
+    mute = {"kind": "silence", "title": "Once", "matchers": [{"name": "host", "op": "=", "value": "nowhere"}],
+            "ends_at": "2099-01-01T00:00:00Z"}  # fmt: skip
+    twice = mute | {"title": "Twice"}
+    ended, undone = [(await command(api, "POST", "/mutes", {"mute": mute}))["id"] for _ in range(2)]
+    await command(api, "PUT", f"/mutes/{undone}", {"mute": twice, "version": 1})
+    return {
+        "/mutes": Case({"mute": mute}, {"mute": twice}),
+        "/mutes/preview": Case({"mute": mute}, {"mute": twice}),
+        "/mutes/{mute_id}/end": Case({"version": 1}, {"version": 2}, {"mute_id": ended}),
+        "/mutes/{mute_id}/undo": Case({"version": 2}, {"version": 3}, {"mute_id": undone}),
     }
 
 

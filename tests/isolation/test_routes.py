@@ -19,6 +19,12 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 OTHER = uuid4()
 ROTA = {"name": "mine now", "time_zone": "UTC", "layers": []}
+MUTE = {
+    "kind": "silence",
+    "title": "mine now",
+    "matchers": [{"name": "host", "op": "=", "value": "nowhere"}],
+    "ends_at": "2099-01-01T00:00:00Z",
+}
 BODIES = {
     ("post", "/api/v1/tenants/{tenant_id}/erase"): {"confirm": "mine-now"},
     ("patch", "/api/v1/api-keys/{key_id}"): {"name": "mine now"},
@@ -63,6 +69,11 @@ BODIES = {
         "version": 1,
     },
     ("put", "/api/v1/escalation/contacts/{user_id}"): {"slack": "U0MINENOW"},
+    ("post", "/api/v1/mutes"): {"mute": MUTE},
+    ("post", "/api/v1/mutes/preview"): {"mute": MUTE},
+    ("put", "/api/v1/mutes/{mute_id}"): {"mute": MUTE, "version": 2},
+    ("post", "/api/v1/mutes/{mute_id}/end"): {"version": 2},
+    ("post", "/api/v1/mutes/{mute_id}/undo"): {"version": 2},
     ("post", "/api/v1/flywheel/promotions/{promotion_id}/promote"): {"reason": "mine now", "version": 1},
     ("post", "/api/v1/flywheel/promotions/{promotion_id}/retire"): {"reason": "mine now", "version": 1},
     ("post", "/api/v1/flywheel/promotions/{promotion_id}/restore"): {"reason": "mine now", "version": 1},

@@ -45,7 +45,7 @@ def list_incidents(
 def show_incident(incident: Incident, as_json: AsJson = False) -> None:
     """Show an incident and its timeline."""
     api = Api.of_profile()
-    found = _find(api, incident)
+    found = find_incident(api, incident)
     found["timeline"] = list(api.pages(f"/incidents/{found['id']}/timeline"))
     steps = ((event["occurred_at"], event["type"], event["metadata"]["actor"]) for event in found["timeline"])
     known = {name: found.get(name) for name in _FACTS if found.get(name) is not None}
@@ -133,11 +133,12 @@ def _line(event: StreamedEvent) -> str:
 
 def _command(incident: str, word: str, reason: str, *, as_json: bool) -> None:
     api = Api.of_profile()
-    answer = api.post(f"/incidents/{_find(api, incident)['id']}/{word}", {"reason": reason})
+    answer = api.post(f"/incidents/{find_incident(api, incident)['id']}/{word}", {"reason": reason})
     show(answer, as_json=as_json, text="accepted")
 
 
-def _find(api: Api, incident: str) -> dict[str, Any]:
+def find_incident(api: Api, incident: str) -> dict[str, Any]:
+    """Return an incident by its number or its id."""
     wanted = incident if not incident.isdigit() else _id_of(api, int(incident))
     try:
         UUID(wanted)

@@ -13,6 +13,8 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "approvals:decide": "Approve or reject a plan that waits for a person.",
         "escalation:read": "See who is on call, escalation policies, channels and the log of messages.",
         "escalation:write": "Change who is on call, escalation policies and channels, and test channels.",
+        "mutes:read": "See silences, maintenance windows, inhibition and dependencies, and what they mute.",
+        "mutes:write": "Set silences, maintenance windows, inhibition and dependencies, and end them.",
         "rules:read": "See rules and ask why one fires.",
         "rules:write": "Create, change, enable and delete rules; promote and retire what grew from what healed.",
         "rules:sync": "Fetch the signed rules, as a site's appliance does.",
@@ -50,6 +52,7 @@ _VIEWER = frozenset(
     {
         "incidents:read",
         "escalation:read",
+        "mutes:read",
         "rules:read",
         "playbooks:read",
         "tools:read",
@@ -65,6 +68,7 @@ _AUDITOR = _VIEWER | {"evidence:read", "audit:read", "users:read", "sign_on:read
 _OPERATOR = _ANALYST | {
     "exceptions:write",
     "approvals:decide",
+    "mutes:write",
     "playbooks:run",
     "events:replay",
     "fleet:write",

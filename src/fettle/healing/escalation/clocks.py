@@ -74,16 +74,14 @@ FROM (
 ) d ORDER BY d.position
 """
 
-# A storm's clock tells of its members as well.
-_RESUME: Final = """
-UPDATE escalations SET due_at = $3, paused = false, paused_why = NULL
-WHERE tenant_id = $1 AND paused AND id = ANY(
-  SELECT coalesce(m.storm_id, m.id) FROM escalations m
-  WHERE m.tenant_id = $1 AND m.incident_id = ANY($2) AND m.state <> 'resolved')
+_STRIKE_NOW: Final = """
+UPDATE escalations SET due_at = CASE WHEN due_at IS NOT NULL THEN least(due_at, $2) END,
+  update_at = CASE WHEN update_at IS NOT NULL THEN least(update_at, $2) END
+WHERE tenant_id = $1 AND paused AND (due_at IS NOT NULL OR update_at IS NOT NULL)
 """
 _SEND_NOW: Final = """
-UPDATE escalation_deliveries SET due_at = $3
-WHERE tenant_id = $1 AND incident_id = ANY($2) AND state = 'queued' AND error_code = 'muted'
+UPDATE escalation_deliveries SET due_at = least(due_at, $2)
+WHERE tenant_id = $1 AND state = 'queued' AND error_code = 'muted'
 """
 
 
@@ -188,12 +186,10 @@ async def hand_over(
     return True
 
 
-async def resume(
-    connection: asyncpg.Connection, tenant_id: UUID, incident_ids: Collection[UUID], now: datetime
-) -> None:
-    """Let clocks go on that stood still because their incidents were muted, from where they were."""
-    await connection.execute(_RESUME, tenant_id, list(incident_ids), now)
-    await connection.execute(_SEND_NOW, tenant_id, list(incident_ids), now)
+async def look_again(connection: asyncpg.Connection, tenant_id: UUID, now: datetime) -> None:
+    """Let clocks and messages that stand still because of what is muted look now whether it still is."""
+    await connection.execute(_STRIKE_NOW, tenant_id, now)
+    await connection.execute(_SEND_NOW, tenant_id, now)
 
 
 async def find_open(

@@ -56,8 +56,9 @@ SELECT storm_id, incident_id FROM escalations
 WHERE tenant_id = $1 AND storm_id = ANY($2) AND state = 'grouped'
 """
 _PAUSE: Final = """
-UPDATE escalations SET paused = true, paused_why = $4::text::jsonb, due_at = CASE WHEN due_at IS NOT NULL THEN $3 END,
-  update_at = CASE WHEN update_at IS NOT NULL THEN greatest(update_at, $3) END
+UPDATE escalations SET paused = true, paused_why = $4::text::jsonb,
+  due_at = CASE WHEN due_at IS NOT NULL THEN $3::timestamptz END,
+  update_at = CASE WHEN update_at IS NOT NULL THEN greatest(update_at, $3::timestamptz) END
 WHERE tenant_id = $1 AND id = $2
 """
 _GO_ON: Final = "UPDATE escalations SET paused = false, paused_why = NULL WHERE tenant_id = $1 AND id = $2"

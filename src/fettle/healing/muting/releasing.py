@@ -86,10 +86,10 @@ async def look_once(platform: Platform, session: AsyncSession, tenant_id: UUID, 
     inhibitor = await inhibitor_of(session, tenant_id, mutes)
     seen = [dict(row) for row in await connection.fetch(_MUTED, tenant_id)]
     over = [row for row in seen if row["state"] != State.SUPPRESSED]
-    await _end(connection, tenant_id, over, now)
+    await _end(connection, tenant_id, over)
     wanted = [(row, _wanted(mutes, inhibitor, row, now)) for row in seen if row["state"] == State.SUPPRESSED]
     free = [row for row, mute in wanted if mute is None][:AT_ONCE]
-    await _release(session, tenant_id, free, now)
+    await _release(session, tenant_id, free)
     otherwise = [(row, mute) for row, mute in wanted if mute is not None and _differs(row, mute)][
         : AT_ONCE - len(free)
     ]
@@ -97,6 +97,7 @@ async def look_once(platform: Platform, session: AsyncSession, tenant_id: UUID, 
     room = AT_ONCE - len(free) - len(otherwise)
     fresh = [] if mutes.is_empty else await _mutable(connection, tenant_id, mutes, inhibitor, now)
     await _mute(session, tenant_id, fresh[:room], now)
+    await clocks.look_again(connection, tenant_id, now)
     held = [mute for _, mute in wanted if mute is not None] + [one.mute for one in fresh]
     again = [ledger.again_at(mute, now) for mute in held]
     following = mutes.next_change(now)
@@ -120,9 +121,7 @@ def _differs(row: Mapping[str, Any], mute: Mute) -> bool:
     return bool((row["reason"], row["muted_by"], row["until"]) != (mute.reason, mute.by, mute.until))
 
 
-async def _release(
-    session: AsyncSession, tenant_id: UUID, rows: Sequence[Mapping[str, Any]], now: datetime
-) -> None:
+async def _release(session: AsyncSession, tenant_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
     """Give incidents back the state that they had; what was not decided yet is decided now."""
     if not rows:
         return
@@ -140,16 +139,12 @@ async def _release(
                 )
             )
     await incidents.transition(session, tenant_id, moves, if_allowed=True)
-    await _end(await driver(session), tenant_id, rows, now)
+    await _end(await driver(session), tenant_id, rows)
 
 
-async def _end(
-    connection: asyncpg.Connection, tenant_id: UUID, rows: Sequence[Mapping[str, Any]], now: datetime
-) -> None:
+async def _end(connection: asyncpg.Connection, tenant_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
-        ids = [row["id"] for row in rows]
-        await ledger.forget(connection, tenant_id, ids)
-        await clocks.resume(connection, tenant_id, ids, now)
+        await ledger.forget(connection, tenant_id, [row["id"] for row in rows])
 
 
 async def _mute_otherwise(
