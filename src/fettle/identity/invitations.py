@@ -1,5 +1,6 @@
 """Invitations into a tenant or a partner: made, mailed anew, revoked; who accepts one is in `accepting`."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -91,116 +92,139 @@ async def list_invitations(
     return await _read(session, place, after=after, limit=limit)
 
 
-async def invite_to_tenant(
-    platform: Platform, access: Access, who: Who, *, email: str, name: str | None, role: str
-) -> Issued:
-    """Ask somebody into the caller's tenant; whether they have an account is not told.
+class Host(ABC):
+    """Somebody who may invite into a place, and what they may there.
 
-    Raises:
-        Invalid: There is no such role.
-        Forbidden: The role can do what the caller cannot.
-        Conflict: They are a member already, or invited already.
-        RateLimited: Too many were invited today.
+    Attributes:
+        place: Where to.
     """
-    place = Place(tenant_id=access.tenant_id)
-    async with platform.database.system() as session:
-        await lock_role(session, access.tenant_id, role)
-        await check_may_give(session, access, role)
+
+    place: Place
+
+    @abstractmethod
+    async def check_may_give(self, session: AsyncSession, role: str) -> None:
+        """Refuse a role that is not there, or that can do what the host cannot.
+
+        Raises:
+            Invalid: There is no such role.
+            Forbidden: It holds more than the host does.
+        """
+
+    @abstractmethod
+    async def check_may_revoke(self, session: AsyncSession, role: str) -> None:
+        """Refuse to touch an invitation to a role that can do what the host cannot.
+
+        Raises:
+            Forbidden: It holds more than the host does.
+        """
+
+    @abstractmethod
+    async def check_is_new(self, session: AsyncSession, email: str) -> None:
+        """Refuse to invite somebody who is there already.
+
+        Raises:
+            NotFound: There is no such place for the host.
+            Conflict: They are.
+        """
+
+
+class OfTenant(Host):
+    """A caller in their tenant."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.place = Place(tenant_id=access.tenant_id)
+
+    async def check_may_give(self, session: AsyncSession, role: str) -> None:
+        """Refuse it by the tenant's roles, which stay what they are until the transaction has ended."""
+        await lock_role(session, self._access.tenant_id, role)
+        await check_may_give(session, self._access, role)
+
+    async def check_may_revoke(self, session: AsyncSession, role: str) -> None:
+        """Refuse it by the tenant's roles; one that is gone stands in nobody's way."""
+        await check_within(session, self._access, role)
+
+    async def check_is_new(self, session: AsyncSession, email: str) -> None:
+        """Refuse a member of the tenant."""
         member = select(User.id).join(Membership, Membership.user_id == User.id)
-        member = member.where(Membership.tenant_id == access.tenant_id, User.email == normal_email(email))
+        member = member.where(Membership.tenant_id == self._access.tenant_id, User.email == email)
         if await session.scalar(member) is not None:
             raise Conflict("They are a member of this tenant already. Change their role instead.")
-        return await _invite(platform, session, place, who, email=email, name=name, role=role)
 
 
-async def invite_to_partner(
-    platform: Platform,
-    caller: Caller,
-    who: Who,
-    partner_id: UUID,
-    *,
-    email: str,
-    name: str | None,
-    role: str,
-) -> Issued:
-    """Ask somebody to work for a partner, with one role in each of its tenants.
+class OfPartner(Host):
+    """A caller at a partner, whose people have one role in each of its tenants.
 
     Raises:
         NotFound: There is no such partner for the caller.
-        Invalid: There is no such role.
-        Forbidden: The caller may not invite, or not to this role.
-        Conflict: They belong to it already, or are invited already.
-        RateLimited: Too many were invited today.
+        Forbidden: The caller may not invite there.
     """
-    check_role(check_at(caller, partner_id, "users:write"), role)
-    place = Place(partner_id=partner_id)
-    async with platform.database.system() as session:
-        if await session.scalar(select(Partner.id).where(Partner.id == partner_id)) is None:
+
+    def __init__(self, caller: Caller, partner_id: UUID) -> None:
+        self._held = check_at(caller, partner_id, "users:write")
+        self._partner_id = partner_id
+        self.place = Place(partner_id=partner_id)
+
+    async def check_may_give(self, session: AsyncSession, role: str) -> None:  # noqa: ARG002 - the roles are built in
+        """Refuse it by the built-in roles, of which alone the people of a partner have one."""
+        check_role(self._held, role)
+
+    async def check_may_revoke(self, session: AsyncSession, role: str) -> None:  # noqa: ARG002 - likewise
+        """Refuse it likewise."""
+        check_role(self._held, role)
+
+    async def check_is_new(self, session: AsyncSession, email: str) -> None:
+        """Refuse one of the partner's people."""
+        if await session.scalar(select(Partner.id).where(Partner.id == self._partner_id)) is None:
             raise NotFound("There is no such partner for this account.")
         member = select(User.id).join(PartnerMember, PartnerMember.user_id == User.id)
-        member = member.where(PartnerMember.partner_id == partner_id, User.email == normal_email(email))
+        member = member.where(PartnerMember.partner_id == self._partner_id, User.email == email)
         if await session.scalar(member) is not None:
             raise Conflict("They belong to this partner already. Change their role instead.")
-        return await _invite(platform, session, place, who, email=email, name=name, role=role)
 
 
-async def resend_to_tenant(platform: Platform, access: Access, who: Who, invitation_id: UUID) -> Issued:
+async def invite(
+    platform: Platform, host: Host, who: Who, *, email: str, name: str | None, role: str
+) -> Issued:
+    """Ask somebody to come; whether they have an account is not told.
+
+    Raises:
+        NotFound: There is no such place for the host.
+        Invalid: There is no such role.
+        Forbidden: The role can do what the host cannot.
+        Conflict: They are there already, or invited already.
+        RateLimited: Too many were invited today.
+    """
+    async with platform.database.system() as session:
+        await host.check_may_give(session, role)
+        await host.check_is_new(session, normal_email(email))
+        return await _invite(platform, session, host.place, who, email=email, name=name, role=role)
+
+
+async def resend(platform: Platform, host: Host, who: Who, invitation_id: UUID) -> Issued:
     """Send a new link in place of those before, good for the whole time again.
 
     Raises:
-        NotFound: The tenant has no such invitation that waits.
-        Forbidden: Its role can do what the caller cannot.
+        NotFound: The place has no such invitation that waits.
+        Forbidden: Its role can do what the host cannot.
         RateLimited: It was sent too often within the hour.
     """
     async with platform.database.system() as session:
-        found = await _pending(session, Place(tenant_id=access.tenant_id), invitation_id)
-        await check_may_give(session, access, found.role)
+        found = await _pending(session, host.place, invitation_id)
+        await host.check_may_give(session, found.role)
         return await _renew(platform, session, found, who)
 
 
-async def resend_to_partner(
-    platform: Platform, caller: Caller, who: Who, partner_id: UUID, invitation_id: UUID
-) -> Issued:
-    """Send a new link in place of those before, as for a tenant.
-
-    Raises:
-        NotFound: The partner has no such invitation that waits.
-        Forbidden: Its role can do what the caller cannot.
-        RateLimited: It was sent too often within the hour.
-    """
-    held = check_at(caller, partner_id, "users:write")
-    async with platform.database.system() as session:
-        found = await _pending(session, Place(partner_id=partner_id), invitation_id)
-        check_role(held, found.role)
-        return await _renew(platform, session, found, who)
-
-
-async def revoke_for_tenant(platform: Platform, access: Access, who: Who, invitation_id: UUID) -> None:
+async def revoke(platform: Platform, host: Host, who: Who, invitation_id: UUID) -> None:
     """Take an invitation back; its links are no longer good.
 
     Raises:
-        NotFound: The tenant has no such invitation that waits.
-        Forbidden: Its role can do what the caller cannot.
+        NotFound: The place has no such invitation that waits.
+        Forbidden: Its role can do what the host cannot.
     """
     async with platform.database.system() as session:
-        found = await _pending(session, Place(tenant_id=access.tenant_id), invitation_id)
-        await check_within(session, access, found.role)
-        await _revoke(session, found, who)
-
-
-async def revoke_for_partner(
-    platform: Platform, caller: Caller, who: Who, partner_id: UUID, invitation_id: UUID
-) -> None:
-    """Take an invitation back, as for a tenant.
-
-    Raises:
-        NotFound: The partner has no such invitation that waits.
-        Forbidden: Its role can do what the caller cannot.
-    """
-    held = check_at(caller, partner_id, "users:write")
-    async with platform.database.system() as session:
-        found = await _pending(session, Place(partner_id=partner_id), invitation_id)
-        check_role(held, found.role)
+        found = await _pending(session, host.place, invitation_id)
+        await host.check_may_revoke(session, found.role)
         await _revoke(session, found, who)
 
 

@@ -43,8 +43,7 @@ async def list_keys(
         after=position[0] if position is not None else None,
         limit=paging.limit + 1,
     )
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[_shown(row) for row in page], next_cursor=cursor)
+    return paging.by_id(rows, _shown)
 
 
 @router.post("/api-keys", status_code=201)

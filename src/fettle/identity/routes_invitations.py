@@ -17,10 +17,11 @@ from fettle.identity.access import (
     require,
     token_of,
 )
+from fettle.identity.audit import Who
 from fettle.identity.authentication import authenticator
-from fettle.identity.invitations import Issued, Place
+from fettle.identity.invitations import Host, Issued, OfPartner, OfTenant, Place
 from fettle.identity.partners import check_at
-from fettle.identity.routes_people import CallerWho, last_id
+from fettle.identity.routes_people import CallerWho
 from fettle.kernel.http.pages import Page, Paging
 from fettle.kernel.http.routes import StrictRoute
 from fettle.kernel.platform import Platform
@@ -40,10 +41,9 @@ async def list_invitations(
 ) -> Page[schemas.InvitationOut]:
     """The invitations into the tenant that wait for an answer, newest first."""
     rows = await invitations.list_invitations(
-        session, Place(tenant_id=access.tenant_id), after=last_id(paging), limit=paging.limit + 1
+        session, Place(tenant_id=access.tenant_id), after=paging.last_id(), limit=paging.limit + 1
     )
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.InvitationOut.model_validate(row) for row in page], next_cursor=cursor)
+    return paging.by_id(rows, schemas.InvitationOut.model_validate)
 
 
 @router.post("/invitations", tags=["users"], status_code=201)
@@ -51,10 +51,7 @@ async def invite(
     body: schemas.InvitationIn, platform: CurrentPlatform, access: MayInvite, who: CurrentWho
 ) -> schemas.InvitationIssued:
     """Ask somebody into the tenant by mail; without a mail server the link is in this answer, once."""
-    issued = await invitations.invite_to_tenant(
-        platform, access, who, email=body.email, name=body.name, role=body.role
-    )
-    return _issued(issued)
+    return await _invite(platform, OfTenant(access), who, body)
 
 
 @router.post("/invitations/{invitation_id}/resend", tags=["users"])
@@ -62,13 +59,13 @@ async def send_again(
     invitation_id: UUID, platform: CurrentPlatform, access: MayInvite, who: CurrentWho
 ) -> schemas.InvitationIssued:
     """Send a new link, good for seven days; those before are no longer good."""
-    return _issued(await invitations.resend_to_tenant(platform, access, who, invitation_id))
+    return _issued(await invitations.resend(platform, OfTenant(access), who, invitation_id))
 
 
 @router.delete("/invitations/{invitation_id}", tags=["users"], status_code=204)
 async def revoke(invitation_id: UUID, platform: CurrentPlatform, access: MayInvite, who: CurrentWho) -> None:
     """Take an invitation back."""
-    await invitations.revoke_for_tenant(platform, access, who, invitation_id)
+    await invitations.revoke(platform, OfTenant(access), who, invitation_id)
 
 
 @router.get("/partners/{partner_id}/invitations", tags=["partners"])
@@ -81,10 +78,9 @@ async def list_partner_invitations(
     await partners.find_partner(platform, caller, partner_id)
     async with platform.database.system() as session:
         rows = await invitations.list_invitations(
-            session, Place(partner_id=partner_id), after=last_id(paging), limit=paging.limit + 1
+            session, Place(partner_id=partner_id), after=paging.last_id(), limit=paging.limit + 1
         )
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.InvitationOut.model_validate(row) for row in page], next_cursor=cursor)
+    return paging.by_id(rows, schemas.InvitationOut.model_validate)
 
 
 @router.post("/partners/{partner_id}/invitations", tags=["partners"], status_code=201)
@@ -97,10 +93,7 @@ async def invite_to_partner(
 ) -> schemas.InvitationIssued:
     """Ask somebody to work for a partner, with one role in each of its tenants."""
     caller.refuse_one_time_password()
-    issued = await invitations.invite_to_partner(
-        platform, caller, who, partner_id, email=body.email, name=body.name, role=body.role
-    )
-    return _issued(issued)
+    return await _invite(platform, OfPartner(caller, partner_id), who, body)
 
 
 @router.post("/partners/{partner_id}/invitations/{invitation_id}/resend", tags=["partners"])
@@ -109,7 +102,7 @@ async def send_partner_invitation_again(
 ) -> schemas.InvitationIssued:
     """Send a new link, good for seven days; those before are no longer good."""
     caller.refuse_one_time_password()
-    return _issued(await invitations.resend_to_partner(platform, caller, who, partner_id, invitation_id))
+    return _issued(await invitations.resend(platform, OfPartner(caller, partner_id), who, invitation_id))
 
 
 @router.delete("/partners/{partner_id}/invitations/{invitation_id}", tags=["partners"], status_code=204)
@@ -118,7 +111,7 @@ async def revoke_partner_invitation(
 ) -> None:
     """Take an invitation back."""
     caller.refuse_one_time_password()
-    await invitations.revoke_for_partner(platform, caller, who, partner_id, invitation_id)
+    await invitations.revoke(platform, OfPartner(caller, partner_id), who, invitation_id)
 
 
 @router.post("/auth/invitations/look", tags=["auth"])
@@ -182,6 +175,13 @@ async def reset_password(body: schemas.PasswordReset, request: Request, platform
 
 async def _limit(platform: Platform, request: Request, what: str, per_minute: int) -> None:
     await limiter_of(platform).take(f"address:{address_of(request)}:{what}", per_minute=per_minute)
+
+
+async def _invite(
+    platform: Platform, host: Host, who: Who, body: schemas.InvitationIn
+) -> schemas.InvitationIssued:
+    issued = await invitations.invite(platform, host, who, email=body.email, name=body.name, role=body.role)
+    return _issued(issued)
 
 
 def _issued(issued: Issued) -> schemas.InvitationIssued:

@@ -18,7 +18,6 @@ from fettle.identity.access import (
     require,
 )
 from fettle.identity.cookies import is_secure, set_refresh_cookie
-from fettle.identity.routes_people import last_id
 from fettle.identity.routes_sign_in import origin_of
 from fettle.identity.schemas import Email
 from fettle.identity.sessions import SignedIn
@@ -43,10 +42,9 @@ async def list_providers(
 ) -> Page[schemas.ProviderOut]:
     """The tenant's identity providers, without their secrets."""
     rows = await identity_providers.list_providers(
-        session, access.tenant_id, after=last_id(paging), limit=paging.limit + 1
+        session, access.tenant_id, after=paging.last_id(), limit=paging.limit + 1
     )
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.ProviderOut.model_validate(row) for row in page], next_cursor=cursor)
+    return paging.by_id(rows, schemas.ProviderOut.model_validate)
 
 
 @router.post("/identity-providers", tags=["identity-providers"], status_code=201)

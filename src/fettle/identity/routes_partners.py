@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fettle.identity import partners, tenants
 from fettle.identity import schemas_people as schemas
 from fettle.identity.access import CurrentPlatform, SignedInCaller
-from fettle.identity.routes_people import CallerWho, last_id
+from fettle.identity.routes_people import CallerWho
 from fettle.kernel.http.pages import Page, Paging
 from fettle.kernel.http.routes import StrictRoute
 
@@ -26,9 +26,8 @@ async def list_tenants(
 ) -> Page[schemas.TenantOut]:
     """The tenants that one may see."""
     caller.refuse_one_time_password()
-    rows = await tenants.list_tenants(platform, caller, after=last_id(paging), limit=paging.limit + 1, q=q)
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.TenantOut.model_validate(row) for row in page], next_cursor=cursor)
+    rows = await tenants.list_tenants(platform, caller, after=paging.last_id(), limit=paging.limit + 1, q=q)
+    return paging.by_id(rows, schemas.TenantOut.model_validate)
 
 
 @router.post("/tenants", tags=["tenants"], status_code=201)
@@ -71,9 +70,8 @@ async def list_partners(
 ) -> Page[schemas.PartnerOut]:
     """The partners that one belongs to; a platform administrator sees all."""
     caller.refuse_one_time_password()
-    rows = await partners.list_partners(platform, caller, after=last_id(paging), limit=paging.limit + 1)
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.PartnerOut.model_validate(row) for row in page], next_cursor=cursor)
+    rows = await partners.list_partners(platform, caller, after=paging.last_id(), limit=paging.limit + 1)
+    return paging.by_id(rows, schemas.PartnerOut.model_validate)
 
 
 @router.post("/partners", tags=["partners"], status_code=201)
@@ -117,10 +115,9 @@ async def list_partner_members(
     """A partner's people, who have one role in each of its tenants."""
     caller.refuse_one_time_password()
     rows = await partners.list_people(
-        platform, caller, partner_id, after=last_id(paging), limit=paging.limit + 1
+        platform, caller, partner_id, after=paging.last_id(), limit=paging.limit + 1
     )
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.PartnerMemberOut.model_validate(row) for row in page], next_cursor=cursor)
+    return paging.by_id(rows, schemas.PartnerMemberOut.model_validate)
 
 
 @router.post("/partners/{partner_id}/members", tags=["partners"], status_code=201)

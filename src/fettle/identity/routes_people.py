@@ -47,12 +47,6 @@ async def caller_as_who(request: Request, caller: SignedInCaller) -> Who:
 CallerWho = Annotated[Who, Depends(caller_as_who)]
 
 
-def last_id(paging: Paging) -> UUID | None:
-    """Return the id that the page before ended with."""
-    position = paging.after(UUID)
-    return position[0] if position is not None else None
-
-
 @router.get("/me", tags=["auth"])
 async def me(
     request: Request, platform: CurrentPlatform, caller: SignedInCaller, token: BearerToken
@@ -153,10 +147,9 @@ async def list_users(
 ) -> Page[schemas.MemberOut]:
     """Who may act in the tenant: its members, and the people of its partner."""
     rows = await members.list_members(
-        session, access.tenant_id, after=last_id(paging), limit=paging.limit + 1, q=q, role=role
+        session, access.tenant_id, after=paging.last_id(), limit=paging.limit + 1, q=q, role=role
     )
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.MemberOut.model_validate(row) for row in page], next_cursor=cursor)
+    return paging.by_id(rows, schemas.MemberOut.model_validate)
 
 
 @router.post("/users", tags=["users"], status_code=201)
@@ -202,9 +195,8 @@ async def list_accounts(
 ) -> Page[schemas.AccountOut]:
     """Every account of the installation, for platform administrators."""
     caller.refuse_one_time_password()
-    rows = await accounts.list_accounts(platform, caller, after=last_id(paging), limit=paging.limit + 1, q=q)
-    page, cursor = paging.cut(rows, lambda row: (row.id,))
-    return Page(items=[schemas.AccountOut.model_validate(row) for row in page], next_cursor=cursor)
+    rows = await accounts.list_accounts(platform, caller, after=paging.last_id(), limit=paging.limit + 1, q=q)
+    return paging.by_id(rows, schemas.AccountOut.model_validate)
 
 
 @router.patch("/accounts/{account_id}", tags=["accounts"])

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import orjson
@@ -23,6 +23,18 @@ _INT64: Final = 2**63
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
+
+
+class HasId(Protocol):
+    """A row with an id."""
+
+    @property
+    def id(self) -> UUID:
+        """The id."""
+        ...
+
+
+Named = TypeVar("Named", bound=HasId)
 
 
 class Page(BaseModel, Generic[Item]):
@@ -68,6 +80,25 @@ class PageParams:
             return rows, None
         page = rows[: self.limit]
         return page, encode_cursor(position(page[-1]))
+
+    def last_id(self) -> UUID | None:
+        """Return the id that the page before ended with, of a list in the order of ids.
+
+        Raises:
+            Invalid: The cursor is not one of ours.
+        """
+        position = self.after(UUID)
+        return None if position is None else position[0]
+
+    def by_id(self, rows: Sequence[Named], shown: Callable[[Named], Item]) -> "Page[Item]":
+        """Return a page of a list in the order of ids.
+
+        Args:
+            rows: At most one more than the limit, as `cut` takes them.
+            shown: What one looks like to the caller.
+        """
+        page, cursor = self.cut(rows, lambda row: (row.id,))
+        return Page(items=[shown(row) for row in page], next_cursor=cursor)
 
 
 async def page_params(
