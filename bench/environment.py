@@ -94,7 +94,7 @@ def process(
     *arguments: str, ready: Callable[[], bool], **variables: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Python module as a process of its own until the block ends."""
-    environ = {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
+    environ = {**os.environ, **variables, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
     child = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, env=environ)
     try:
         deadline = time.monotonic() + 60

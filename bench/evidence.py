@@ -18,8 +18,7 @@ import orjson
 from bench.environment import environment, main, row
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fettle.evidence.canonical import canonical
-from fettle.evidence.chain import GENESIS, Signer, make_checkpoint, seal, verify
+from fettle.evidence.chain import GENESIS, Sealed, Signer, make_checkpoint, seal, verify
 from fettle.evidence.content import bundle_content
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.events import Event
@@ -37,10 +36,17 @@ CREATE TABLE bare_bundles (id uuid PRIMARY KEY, tenant_id uuid NOT NULL, sequenc
   sealed_at timestamptz NOT NULL, UNIQUE (tenant_id, sequence));
 CREATE INDEX ON bare_bundles (tenant_id, incident_id, sequence);
 """
-_INSERT = """
-INSERT INTO {} (id, tenant_id, sequence, incident_id, covers_position, hash, bundle, sealed_at)
+_INSERT_BARE = """
+INSERT INTO bare_bundles (id, tenant_id, sequence, incident_id, covers_position, hash, bundle, sealed_at)
 SELECT n.id, $1, n.sequence, n.incident_id, 1, n.hash, n.bundle, $7
 FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::text[]) AS n(id, sequence, incident_id, hash, bundle)
+"""
+_INSERT = """
+INSERT INTO evidence_bundles (id, tenant_id, sequence, incident_id, covers_position, hash, bundle, sealed_at,
+                              previous_hash, signature, key_id)
+SELECT n.id, $1, n.sequence, n.incident_id, 1, n.hash, n.bundle, $7, n.previous_hash, n.signature, n.key_id
+FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::text[], $8::text[], $9::text[], $10::text[])
+  AS n(id, sequence, incident_id, hash, bundle, previous_hash, signature, key_id)
 """
 
 
@@ -110,7 +116,6 @@ async def _append(signer: Signer, seconds: float) -> dict[str, Any]:
         await owner.execute("GRANT ALL ON bare_bundles TO fettle_app")
         await owner.close()
         made = _sealed(here.tenant_id, contents, GENESIS, 1, signer)
-        texts = [canonical(bundle).decode() for bundle in made]
         async with here.platform.database.raw_app() as connection:
             floors, ours = [], []
             deadline, sequence = time.perf_counter() + seconds, 1
@@ -118,7 +123,7 @@ async def _append(signer: Signer, seconds: float) -> dict[str, Any]:
             while time.perf_counter() < deadline:
                 began = time.perf_counter()
                 async with connection.transaction():
-                    await _insert(connection, "bare_bundles", here.tenant_id, made, texts, sequence)
+                    await connection.execute(_INSERT_BARE, *_values(here.tenant_id, made, sequence))
                 floors.append(time.perf_counter() - began)
                 began = time.perf_counter()
                 head = await _append_batch(connection, here.tenant_id, contents, head, sequence, signer)
@@ -139,9 +144,15 @@ async def _append_batch(
             tenant_id,
             GENESIS,
         )
-        bundles = _sealed(tenant_id, contents, head, sequence, signer)
-        texts = [canonical(bundle).decode() for bundle in bundles]
-        await _insert(connection, "evidence_bundles", tenant_id, bundles, texts, sequence)
+        sealed = _sealed(tenant_id, contents, head, sequence, signer)
+        bundles = [one.bundle for one in sealed]
+        await connection.execute(
+            _INSERT,
+            *_values(tenant_id, sealed, sequence),
+            [bundle["previous"] for bundle in bundles],
+            [bundle["proof"]["signature"] for bundle in bundles],
+            [bundle["proof"]["key_id"] for bundle in bundles],
+        )
         await connection.execute(
             "UPDATE evidence_chains SET size = $2, head = $3 WHERE tenant_id = $1",
             tenant_id, bundles[-1]["sequence"], bundles[-1]["hash"],
@@ -149,24 +160,16 @@ async def _append_batch(
     return str(bundles[-1]["hash"])
 
 
-async def _insert(
-    connection: Any,
-    table: str,
-    tenant_id: UUID,
-    bundles: list[dict[str, Any]],
-    texts: list[str],
-    sequence: int,
-) -> None:
-    await connection.execute(
-        _INSERT.format(table),
+def _values(tenant_id: UUID, sealed: list[Sealed], sequence: int) -> list[Any]:
+    return [
         tenant_id,
-        [new_id() for _ in bundles],
-        [sequence + n for n in range(len(bundles))],
-        [new_id() for _ in bundles],
-        [bundle["hash"] for bundle in bundles],
-        texts,
+        [new_id() for _ in sealed],
+        [sequence + n for n in range(len(sealed))],
+        [new_id() for _ in sealed],
+        [one.bundle["hash"] for one in sealed],
+        [one.text.decode() for one in sealed],
         utcnow(),
-    )
+    ]
 
 
 def _chain(batches: int, signer: Signer, size: int = BATCH) -> list[dict[str, Any]]:
@@ -175,14 +178,12 @@ def _chain(batches: int, signer: Signer, size: int = BATCH) -> list[dict[str, An
     for _ in range(batches):
         head = made[-1]["hash"] if made else GENESIS
         contents = [(str(new_id()), bundle_content(_healed())) for _ in range(size)]
-        made += _sealed(tenant_id, contents, head, len(made) + 1, signer)
+        made += [one.bundle for one in _sealed(tenant_id, contents, head, len(made) + 1, signer)]
     read: list[dict[str, Any]] = orjson.loads(dumps(made))
     return read
 
 
-def _sealed(
-    tenant_id: UUID, contents: Contents, head: str, sequence: int, signer: Signer
-) -> list[dict[str, Any]]:
+def _sealed(tenant_id: UUID, contents: Contents, head: str, sequence: int, signer: Signer) -> list[Sealed]:
     return seal(
         str(tenant_id), contents, previous=head, next_sequence=sequence, sealed_at=rfc3339(utcnow()), signer=signer
     )  # fmt: skip

@@ -47,12 +47,14 @@ WHERE opened_at > now() - $1::interval
 """
 # What was resolved or closed is sealed, every other one; the chain counts up as the tenant's numbers do.
 _BUNDLES = """
-INSERT INTO evidence_bundles (id, tenant_id, sequence, incident_id, covers_position, hash, bundle, sealed_at)
+INSERT INTO evidence_bundles (id, tenant_id, sequence, incident_id, covers_position, hash, bundle, sealed_at,
+                              previous_hash, signature, key_id)
 SELECT gen_random_uuid(), tenant_id, number, id, number, h.hash, jsonb_build_object(
          'hash', h.hash, 'previous', md5(number::text) || md5(fingerprint), 'sequence', number,
          'proof', jsonb_build_object('key_id', 'k-1', 'signature', repeat('s', 86)),
          'incident', jsonb_build_object('id', id, 'title', title, 'host', host),
-         'events', (SELECT jsonb_agg(md5(n::text || fingerprint)) FROM generate_series(1, 12) n))::text, closed_at
+         'events', (SELECT jsonb_agg(md5(n::text || fingerprint)) FROM generate_series(1, 12) n))::text, closed_at,
+       md5(number::text) || md5(fingerprint), repeat('s', 86), 'k-1'
 FROM incidents CROSS JOIN LATERAL (SELECT md5(fingerprint) || md5(id::text) AS hash) h
 WHERE state = 'closed' AND number % 2 = 0 AND opened_at > now() - $1::interval
 """

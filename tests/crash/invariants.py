@@ -68,7 +68,7 @@ class Examination:
             "ORDER BY stream_id, version"
         ):
             histories[row["stream_id"]].append(row)
-        rows = await self._rows(f"SELECT id, fingerprint, {STANDING_COLUMNS} FROM incidents")
+        rows = await self._rows(f"SELECT id, fingerprint, decision, {STANDING_COLUMNS} FROM incidents")
         held = Counter(
             r["incident_id"] for r in await self._rows("SELECT incident_id FROM incident_exceptions")
         )
@@ -79,7 +79,8 @@ class Examination:
         self._expect("streams with gaps", gaps)
         told_otherwise = [
             r["id"] for r in rows
-            if fold((e["type"], e["data"], e["occurred_at"]) for e in histories[r["id"]]) != standing_of(r)
+            if fold((e["type"], e["data"], e["occurred_at"]) for e in histories[r["id"]])
+            != standing_of(r)._replace(decision=r["decision"])
         ]  # fmt: skip
         self._expect("incidents that are not what their stream adds up to", told_otherwise)
         self._expect("miscounted", [r["id"] for r in rows if r["occurrences"] != held[r["id"]]])

@@ -43,7 +43,7 @@ def chain_of(batches=(3, 1, 4), signer=SIGNER, tenant=TENANT, salt=""):
             )
             for n in range(size)
         ]
-        made += seal(
+        sealed = seal(
             tenant,
             contents,
             previous=made[-1]["hash"] if made else GENESIS,
@@ -51,6 +51,7 @@ def chain_of(batches=(3, 1, 4), signer=SIGNER, tenant=TENANT, salt=""):
             sealed_at=AT,
             signer=signer,
         )
+        made += [one.bundle for one in sealed]
     return json.loads(dumps(made))
 
 
@@ -167,13 +168,10 @@ def test_an_older_checkpoint_shows_what_came_after_it_and_a_forged_one_is_refuse
 def test_a_key_hands_over_to_the_next_and_a_stranger_does_not():
     rolled = [*chain_of((2,)), *chain_of((2, 2), signer=OTHER)[2:]]
     rolled = chain_of((2,))
-    rolled += json.loads(
-        dumps(
-            seal(
-                TENANT, [("i", {})], previous=rolled[-1]["hash"], next_sequence=3, sealed_at=AT, signer=OTHER
-            )
-        )
+    [next_one] = seal(
+        TENANT, [("i", {})], previous=rolled[-1]["hash"], next_sequence=3, sealed_at=AT, signer=OTHER
     )
+    rolled.append(json.loads(next_one.text))
     assert verify(rolled, KEYS).failure.fault is Fault.RE_SIGNED
     handed = trusted_keys(KEYS, [make_rollover(OTHER.public_key, AT, SIGNER)])
     assert verify(rolled, handed).ok
@@ -298,6 +296,12 @@ def test_any_flipped_bit_of_a_bundle_in_the_file_is_found(tmp_path_factory, plac
     assert report.failure.position == place
 
 
+@given(st.dictionaries(st.text(), st.text() | st.floats(-1e9, 1e9) | st.integers(-99, 99), max_size=5))
+def test_what_is_stored_is_the_canonical_form_of_the_whole_bundle(content):
+    [one] = seal(TENANT, [("i", content)], previous=GENESIS, next_sequence=1, sealed_at=AT, signer=SIGNER)
+    assert one.text == canonical(one.bundle)
+
+
 def test_a_number_written_in_another_way_is_found_in_the_file(tmp_path):
     path = write(tmp_path / "e.jsonl", CHAIN)
     path.write_bytes(path.read_bytes().replace(b'"n":2,', b'"n":2.0,'))
@@ -305,11 +309,8 @@ def test_a_number_written_in_another_way_is_found_in_the_file(tmp_path):
 
 
 def test_a_number_that_is_none_is_no_null():
-    [sealed] = json.loads(
-        dumps(
-            seal(TENANT, [("i", {"x": None})], previous=GENESIS, next_sequence=1, sealed_at=AT, signer=SIGNER)
-        )
-    )
+    [one] = seal(TENANT, [("i", {"x": None})], previous=GENESIS, next_sequence=1, sealed_at=AT, signer=SIGNER)
+    sealed = json.loads(one.text)
     assert verify([sealed], KEYS).ok
     sealed["content"]["x"] = float("nan")
     assert verify([sealed], KEYS).failure.fault is Fault.MALFORMED

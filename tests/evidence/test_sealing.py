@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 from datetime import timedelta
 
@@ -171,6 +170,6 @@ def test_a_very_long_timeline_is_told_by_its_ends_and_one_hash_of_its_middle():
     assert content["occurrences"] == 5000
     assert len(content["timeline"]) == 2001
     assert content["timeline"][1000]["omitted"] == 3000
-    timeline[2500] = dataclasses.replace(timeline[2500], data={"count": 2})
+    timeline[2500] = timeline[2500]._replace(data={"count": 2})
     assert bundle_content(timeline)["timeline"][1000] != content["timeline"][1000]
     assert len(canonical(content)) < 1_000_000

@@ -1,7 +1,6 @@
 """Old histories replay to the same standing, byte for byte."""
 
 import json
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +18,7 @@ def test_a_golden_history_replays_to_the_standing_that_was_recorded_with_it(path
     standing = history.fold(
         (e["type"], e["data"], datetime.fromisoformat(e["occurred_at"])) for e in recorded["events"]
     )
-    replayed = json.loads(dumps(asdict(standing)))
+    replayed = json.loads(dumps(standing._asdict()))
     assert {name: replayed.pop(name) for name in recorded["standing"]} == recorded["standing"]
     # What a standing has learned to say since then, it does not say of a history that knows nothing of it.
     assert set(replayed.values()) <= {None}

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fettle.evidence import keys
 from fettle.evidence.audit_records import KIND, content_of, line_of
-from fettle.evidence.canonical import canonical
 from fettle.evidence.chain import GENESIS, seal
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.clock import rfc3339, utcnow
@@ -30,8 +29,9 @@ ON CONFLICT (tenant_id) DO UPDATE SET size = evidence_chains.size RETURNING size
 """
 
 _STORE = """
-INSERT INTO evidence_bundles (id, tenant_id, sequence, kind, covers_position, hash, bundle, sealed_at)
-VALUES ($2, $1, $3, 'audit', $4, $5, $6, $7)
+INSERT INTO evidence_bundles (id, tenant_id, sequence, kind, covers_position, hash, bundle, sealed_at,
+                              previous_hash, signature, key_id)
+VALUES ($2, $1, $3, 'audit', $4, $5, $6, $7, $8, $9, $10)
 """
 
 _SEALS = "INSERT INTO audit_seals (tenant_id, record_id, bundle_id) SELECT $1, unnest($2::uuid[]), $3"
@@ -49,7 +49,7 @@ async def seal_audit(batch: TenantBatch) -> None:
     head = await connection.fetchrow(_HEAD, tenant_id, GENESIS)
     assert head is not None
     now, bundle_id = utcnow(), new_id()
-    [bundle] = seal(
+    [(bundle, text)] = seal(
         str(tenant_id),
         [(KIND, content)],
         previous=head["head"],
@@ -58,10 +58,10 @@ async def seal_audit(batch: TenantBatch) -> None:
         signer=key,
     )
     last = batch.events[-1]
-    text = canonical(bundle).decode()
     await connection.execute(
-        _STORE, tenant_id, bundle_id, bundle["sequence"], last.position, bundle["hash"], text, now
-    )
+        _STORE, tenant_id, bundle_id, bundle["sequence"], last.position, bundle["hash"], text.decode(), now,
+        bundle["previous"], bundle["proof"]["signature"], bundle["proof"]["key_id"],
+    )  # fmt: skip
     await connection.execute(_SEALS, tenant_id, [UUID(row["id"]) for row in rows], bundle_id)
     await connection.execute(
         "UPDATE evidence_chains SET size = $2, head = $3 WHERE tenant_id = $1",

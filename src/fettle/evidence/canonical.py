@@ -1,6 +1,7 @@
 """Canonical JSON (RFC 8785) and the hashes that the chain is made of."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -69,13 +70,19 @@ def _canonical_text(text: bytes, value: Any) -> bytes:
     return orjson.dumps(_arranged(value), option=_EXACT)
 
 
-def content_hash(content: Any) -> str:
-    """Return the hash of a bundle's content, in hex.
+def content_hash(text: bytes) -> str:
+    """Return the hash, in hex, of the canonical form of a bundle's content."""
+    return hashlib.sha256(CONTENT_PREFIX + text).hexdigest()
 
-    Raises:
-        NotCanonicalError: The content has no canonical form.
+
+def with_content(members: Mapping[str, Any], text: bytes) -> bytes:
+    """Return the canonical form of a bundle, whose content's canonical form is known already.
+
+    Args:
+        members: All of the bundle but its content: ASCII keys, texts and small integers.
+        text: The canonical form of the content.
     """
-    return _hash_of_content(canonical(content))
+    return orjson.dumps({**members, "content": orjson.Fragment(text)}, option=_SORTED)
 
 
 def content_matches(content: Any, expected: str) -> bool:
@@ -92,9 +99,9 @@ def content_matches(content: Any, expected: str) -> bool:
         text = orjson.dumps(content, option=_SORTED)
     except orjson.JSONEncodeError as error:
         raise NotCanonicalError(str(error)) from None
-    if b"null" not in text and _hash_of_content(text) == expected:
+    if b"null" not in text and content_hash(text) == expected:
         return True
-    return content_hash(content) == expected
+    return content_hash(canonical(content)) == expected
 
 
 def link_hash(link: dict[str, Any]) -> bytes:
@@ -110,10 +117,6 @@ def link_hash(link: dict[str, Any]) -> bytes:
         return hashlib.sha256(BUNDLE_PREFIX + orjson.dumps(link, option=_SORTED)).digest()
     except orjson.JSONEncodeError as error:
         raise NotCanonicalError(str(error)) from None
-
-
-def _hash_of_content(text: bytes) -> str:
-    return hashlib.sha256(CONTENT_PREFIX + text).hexdigest()
 
 
 def _has_no_odd_number(value: Any) -> bool:

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -24,6 +24,7 @@ from fettle.evidence.canonical import (
     content_hash,
     content_matches,
     link_hash,
+    with_content,
 )
 
 FORMAT: Final = "fettle.evidence/1"
@@ -129,6 +130,13 @@ def key_id_of(public_key: bytes) -> str:
     return hashlib.sha256(public_key).hexdigest()[:16]
 
 
+class Sealed(NamedTuple):
+    """A bundle and its canonical form (RFC 8785), which is what is stored and exported."""
+
+    bundle: dict[str, Any]
+    text: bytes
+
+
 def seal(
     tenant_id: str,
     contents: Sequence[tuple[str, Mapping[str, Any]]],
@@ -137,7 +145,7 @@ def seal(
     next_sequence: int,
     sealed_at: str,
     signer: Signer,
-) -> list[dict[str, Any]]:
+) -> list[Sealed]:
     """Seal contents into the next bundles of a chain, with one signature for all.
 
     Args:
@@ -153,7 +161,8 @@ def seal(
     """
     links: list[dict[str, Any]] = []
     hashes: list[bytes] = []
-    for number, (incident_id, content) in enumerate(contents, next_sequence):
+    texts = [canonical(content) for _, content in contents]
+    for number, ((incident_id, _), text) in enumerate(zip(contents, texts, strict=True), next_sequence):
         link = {
             "format": FORMAT,
             "tenant_id": tenant_id,
@@ -161,7 +170,7 @@ def seal(
             "previous": previous,
             "sealed_at": sealed_at,
             "incident_id": incident_id,
-            "content_hash": content_hash(content),
+            "content_hash": content_hash(text),
         }
         hashes.append(link_hash(link))
         previous = hashes[-1].hex()
@@ -169,23 +178,21 @@ def seal(
     leaves = [merkle.leaf_hash(value) for value in hashes]
     top = merkle.root(leaves)
     signature = signer.sign(_batch_message(tenant_id, top, len(leaves)))
-    return [
+    proofs = (
         {
-            **link,
-            "content": dict(content),
-            "hash": value.hex(),
-            "proof": {
-                "key_id": signer.key_id,
-                "index": index,
-                "size": len(leaves),
-                "path": [step.hex() for step in path],
-                "signature": signature,
-            },
+            "key_id": signer.key_id,
+            "index": index,
+            "size": len(leaves),
+            "path": [step.hex() for step in path],
+            "signature": signature,
         }
-        for index, (link, (_, content), value, path) in enumerate(
-            zip(links, contents, hashes, merkle.inclusion_paths(leaves), strict=True)
-        )
-    ]
+        for index, path in enumerate(merkle.inclusion_paths(leaves))
+    )
+    sealed = []
+    for link, (_, content), text, value, proof in zip(links, contents, texts, hashes, proofs, strict=True):
+        members = {**link, "hash": value.hex(), "proof": proof}
+        sealed.append(Sealed({**members, "content": dict(content)}, with_content(members, text)))
+    return sealed
 
 
 def verify(

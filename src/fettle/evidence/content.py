@@ -31,28 +31,32 @@ def bundle_content(timeline: Sequence[Event]) -> dict[str, Any]:
     """
     first = next((event.data for event in timeline if event.type == "incident.opened"), {})
     last = timeline[-1]
-    content: dict[str, Any] = {
-        "incident": {name: first.get(name) for name in _INCIDENT_FIELDS},
-        "outcome": {
-            "state": last.data.get("state"),
-            "resolution": last.data.get("resolution"),
-            "actor": _actor(last),
-        },
-        "occurrences": sum(
-            event.data.get("count", 0) for event in timeline if event.stream_type == "incident"
-        ),
-        "decisions": [_picked(event, _PLAN_FIELDS) for event in timeline if event.type == "plan.proposed"],
-        "gate": [event.data["gate"] for event in timeline if "gate" in event.data],
-        "permissions": [
-            _told(event, without=("plan",)) for event in timeline if event.type in _PERMISSION_TYPES
-        ],
-        "steps": [_told(event) for event in timeline if event.type in _STEP_TYPES and not _is_check(event)],
-        "checks": [_told(event) for event in timeline if event.type in _STEP_TYPES and _is_check(event)],
-        "runs": [_told(event) for event in timeline if event.type == "playbook.completed"],
-        "timeline": _told_timeline(timeline),
-    }
-    plain: dict[str, Any] = plain_form(content)
-    return plain
+    content: dict[str, Any] = plain_form(
+        {
+            "incident": {name: first.get(name) for name in _INCIDENT_FIELDS},
+            "outcome": {
+                "state": last.data.get("state"),
+                "resolution": last.data.get("resolution"),
+                "actor": _actor(last),
+            },
+            "occurrences": sum(
+                event.data.get("count", 0) for event in timeline if event.stream_type == "incident"
+            ),
+            "decisions": [
+                _picked(event, _PLAN_FIELDS) for event in timeline if event.type == "plan.proposed"
+            ],
+            "gate": [event.data["gate"] for event in timeline if "gate" in event.data],
+            "permissions": [
+                _told(event, without=("plan",)) for event in timeline if event.type in _PERMISSION_TYPES
+            ],
+            "steps": [
+                _told(event) for event in timeline if event.type in _STEP_TYPES and not _is_check(event)
+            ],
+            "checks": [_told(event) for event in timeline if event.type in _STEP_TYPES and _is_check(event)],
+            "runs": [_told(event) for event in timeline if event.type == "playbook.completed"],
+        }
+    )
+    return {**content, "timeline": _told_timeline(timeline)}
 
 
 def _told_timeline(timeline: Sequence[Event]) -> list[dict[str, Any]]:
@@ -68,13 +72,14 @@ def _told_timeline(timeline: Sequence[Event]) -> list[dict[str, Any]]:
 
 
 def _entry(event: Event) -> dict[str, Any]:
+    envelope = event.envelope()
     return {
-        "id": str(event.id),
-        "stream": f"{event.stream_type}/{event.stream_id}",
+        "id": envelope["id"],
+        "stream": f"{event.stream_type}/{envelope['stream']['id']}",
         "version": event.version,
         "type": event.type,
-        "at": rfc3339(event.occurred_at),
-        "hash": event_hash(event),
+        "at": envelope["occurred_at"],
+        "hash": _envelope_hash(envelope),
     }
 
 
@@ -84,12 +89,15 @@ def event_hash(event: Event) -> str:
     Raises:
         NotCanonicalError: It has no canonical form.
     """
-    envelope = event.envelope()
-    del envelope["position"]
+    return _envelope_hash(event.envelope())
+
+
+def _envelope_hash(envelope: dict[str, Any]) -> str:
+    told = {name: value for name, value in envelope.items() if name != "position"}
     try:
-        form = canonical_of_parsed(envelope)
+        form = canonical_of_parsed(told)
     except NotCanonicalError:
-        form = canonical(i_json(envelope))
+        form = canonical(i_json(told))
     return hashlib.sha256(form).hexdigest()
 
 

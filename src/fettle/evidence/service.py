@@ -10,7 +10,6 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.evidence import keys
-from fettle.evidence.canonical import canonical
 from fettle.evidence.chain import GENESIS, make_checkpoint, seal
 from fettle.evidence.content import bundle_content
 from fettle.evidence.export import ExportHeader
@@ -33,10 +32,13 @@ ON CONFLICT (tenant_id) DO UPDATE SET size = evidence_chains.size RETURNING size
 """
 
 _STORE = """
-INSERT INTO evidence_bundles (id, tenant_id, sequence, incident_id, covers_position, hash, bundle, sealed_at)
-SELECT n.id, $1, n.sequence, n.incident_id, n.covers_position, n.hash, n.bundle, $8
-FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[])
-  AS n(id, sequence, incident_id, covers_position, hash, bundle)
+INSERT INTO evidence_bundles (id, tenant_id, sequence, incident_id, covers_position, hash, bundle, previous_hash,
+                              signature, key_id, sealed_at)
+SELECT n.id, $1, n.sequence, n.incident_id, n.covers_position, n.hash, n.bundle, n.previous_hash, n.signature,
+       n.key_id, $11
+FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[],
+            $10::text[])
+  AS n(id, sequence, incident_id, covers_position, hash, bundle, previous_hash, signature, key_id)
 """
 
 _BUNDLES = """
@@ -80,7 +82,7 @@ async def seal_incidents(
     head = await connection.fetchrow(_HEAD, tenant_id, GENESIS)
     assert head is not None
     now = utcnow()
-    bundles = seal(
+    sealed = seal(
         str(tenant_id),
         [(str(incident_id), bundle_content(timeline)) for incident_id, timeline in due.items()],
         previous=head["head"],
@@ -88,6 +90,7 @@ async def seal_incidents(
         sealed_at=rfc3339(now),
         signer=key,
     )
+    bundles = [one.bundle for one in sealed]
     ids = [new_id() for _ in bundles]
     await connection.execute(
         _STORE,
@@ -97,7 +100,10 @@ async def seal_incidents(
         list(due),
         [timeline[-1].position for timeline in due.values()],
         [bundle["hash"] for bundle in bundles],
-        [canonical(bundle).decode() for bundle in bundles],
+        [one.text.decode() for one in sealed],
+        [bundle["previous"] for bundle in bundles],
+        [bundle["proof"]["signature"] for bundle in bundles],
+        [bundle["proof"]["key_id"] for bundle in bundles],
         now,
     )
     await connection.execute(
@@ -175,15 +181,17 @@ async def _timelines(
     session: AsyncSession, tenant_id: UUID, causes: Mapping[UUID, Event]
 ) -> dict[UUID, list[Event]]:
     found: dict[UUID, list[Event]] = defaultdict(list)
+    # A page holds many events of each incident, and to read an id of its text each time would be slow.
+    ending = {str(incident_id): (incident_id, cause.position) for incident_id, cause in causes.items()}
     after = 0
     while True:
         page = await events.read_correlated(
             session, tenant_id, list(causes), after_position=after, limit=_PAGE
         )
         for event in page:
-            owner = event.correlation_id
-            if owner is not None and owner in causes and event.position <= causes[owner].position:
-                found[owner].append(event)
+            incident_id, end = ending[event.metadata["correlation_id"]]
+            if event.position <= end:
+                found[incident_id].append(event)
         if len(page) < _PAGE:
             return found
         after = page[-1].position

@@ -47,18 +47,31 @@ async def take_in(batch: TenantBatch) -> None:
     known = {row["fingerprint"]: Known(row["id"], State(row["state"]), row["severity"]) for row in rows}
     outcomes, went_to = correlate(arrivals, known)
     contents = {row["id"]: _content_of_row(dict(row)) for row in rows}
-    contents.update(await _open(batch, [outcome for outcome in outcomes if outcome.first is not None]))
+    opened = await _number(batch, [outcome for outcome in outcomes if outcome.first is not None])
+    contents.update(opened)
     new_events: list[NewEvent] = []
+    begun: dict[UUID, Standing] = {}
     for outcome in outcomes:
         standing = standings.get(outcome.incident_id)
         told = _tell(outcome, contents[outcome.incident_id], standing)
         for event in told:
             standing = history.apply(standing, event.type, event.data, event.occurred_at)
+            begun.setdefault(outcome.incident_id, standing)
         if standing is not None:
             standings[outcome.incident_id] = standing
         new_events.extend(told)
+    # What is over already is written as it began, and then changed: two that open the same must meet.
+    written = {key: begun[key] if standings[key].state is State.CLOSED else standings[key] for key in opened}
+    # Where another lane opened one of them at this moment, the batch is undone and sees it the next time.
+    if opened:
+        rows_of = [(content, written[incident_id]) for incident_id, content in opened.items()]
+        await opening.insert(connection, batch.tenant_id, rows_of)
     changed = {event.stream_id for event in new_events}
-    await save(batch.session, batch.tenant_id, {key: standings[key] for key in changed})
+    await save(
+        batch.session,
+        batch.tenant_id,
+        {key: standings[key] for key in changed if written.get(key) is not standings[key]},
+    )
     await connection.execute(_NOTE, batch.tenant_id, list(went_to), list(went_to.values()))
     await events.append(batch.session, batch.tenant_id, new_events)
 
@@ -73,7 +86,8 @@ def _arrival(body: dict[str, Any], packs: Any, event: Event) -> Arrival:
     )
 
 
-async def _open(batch: TenantBatch, outcomes: list[Outcome]) -> dict[UUID, dict[str, Any]]:
+async def _number(batch: TenantBatch, outcomes: list[Outcome]) -> dict[UUID, dict[str, Any]]:
+    """Return what the incidents that are to be opened are, each with its number."""
     if not outcomes:
         return {}
     connection = await driver(batch.session)
@@ -84,8 +98,6 @@ async def _open(batch: TenantBatch, outcomes: list[Outcome]) -> dict[UUID, dict[
         contents[outcome.incident_id] = opening.content_of(
             outcome.incident_id, number, outcome.fingerprint, outcome.first.body, outcome.first.received_at
         )
-    # Where another lane opened one of them at this moment, the batch is undone and sees it the next time.
-    await opening.insert(connection, batch.tenant_id, list(contents.values()), [1] * len(contents))
     return contents
 
 

@@ -240,11 +240,11 @@ def write_query(wanted: FilterIn) -> str:
 
 
 def _says(words: str) -> Condition:
-    """Look for words, or for an incident's number; ``#7`` is the number alone."""
+    """Look for words, for a rule by its id, or for an incident's number; ``#7`` is the number alone."""
     found = "search @@ websearch_to_tsquery('simple', {})"
     number = _NUMBER.fullmatch(words)
     if number is None:
-        return Condition(found, (words,))
+        return Condition(f"({found} OR lower(rule_id) = {{}})", (words, words.strip().lower()))
     if words.startswith("#"):
         return Condition("number = {}", (int(number[1]),))
     return Condition(f"(number = {{}} OR {found})", (int(number[1]), words))
@@ -254,7 +254,7 @@ def _labelled(label: str) -> list[Condition]:
     name, _, value = label.partition("=")
     found = [Condition("labels ->> {} = {}", (name, value))]
     if _WORD.search(value):
-        # Every word of a label's value is in the index of words, which is faster to look in.
+        # The words of each label's value are at hand, and cheaper to look at than the labels themselves.
         found.append(Condition("search @@ plainto_tsquery('simple', {})", (value,)))
     return found
 

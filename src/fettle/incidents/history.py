@@ -1,9 +1,8 @@
 """An incident as the sum of its events; pure, so that an old history replays to the same state."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fettle.incidents.states import State
 
@@ -14,13 +13,12 @@ _CARRIED: Final = ("level", "rule_id", "run_id", "bundle_id", "resolution")
 """What an event may say of the incident by a key of the same name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What an incident's events add up to.
+class Standing(NamedTuple):
+    """What an incident's events add up to; a tuple, since each event makes a new one.
 
     Attributes:
         version: Events applied so far.
-        decision: The last plan that was proposed: level, rule, why, hash.
+        decision: The last plan that was proposed: level, rule, why, hash; None where it was not looked at.
         assignee: The person who has it in hand.
         merged_into: The incident that it became a part of.
     """
@@ -68,19 +66,18 @@ def apply(standing: Standing | None, kind: str, data: Mapping[str, Any], occurre
         )
     state = State(data["state"]) if "state" in data else standing.state
     carried: dict[str, Any] = {name: str(data[name]) for name in _CARRIED if data.get(name) is not None}
-    changed = replace(
-        standing,
+    changed = standing._replace(
         version=standing.version + 1,
         state=state,
         severity=data.get("severity", standing.severity),
         **carried,
     )
     if kind in {"incident.occurrence_added", "incident.reopened"}:
-        changed = replace(
-            changed, occurrences=standing.occurrences + data.get("count", 0), last_seen_at=occurred_at
+        changed = changed._replace(
+            occurrences=standing.occurrences + data.get("count", 0), last_seen_at=occurred_at
         )
     if kind == "plan.proposed":
-        changed = replace(changed, decision=dict(data))
+        changed = changed._replace(decision=dict(data))
     if kind in _WORKED:
         changed = _WORKED[kind](changed, data)
     return _settle(standing, changed, occurred_at)
@@ -103,11 +100,11 @@ def _settle(before: Standing, after: Standing, moment: datetime) -> Standing:
     if after.state == before.state:
         return after
     if after.state is State.RESOLVED:
-        return replace(after, resolved_at=moment, closed_at=None)
+        return after._replace(resolved_at=moment, closed_at=None)
     if after.state is State.CLOSED:
-        return replace(after, closed_at=moment)
+        return after._replace(closed_at=moment)
     if before.state in {State.RESOLVED, State.CLOSED}:
-        return replace(after, resolved_at=None, closed_at=None, resolution=None)
+        return after._replace(resolved_at=None, closed_at=None, resolution=None)
     return after
 
 
@@ -117,14 +114,14 @@ def _with_others(standing: Standing, data: Mapping[str, Any]) -> Standing:
     latest = (
         standing.last_seen_at if seen is None else max(standing.last_seen_at, datetime.fromisoformat(seen))
     )
-    return replace(standing, occurrences=standing.occurrences + data.get("count", 0), last_seen_at=latest)
+    return standing._replace(occurrences=standing.occurrences + data.get("count", 0), last_seen_at=latest)
 
 
 _WORKED: Final[Mapping[str, Callable[[Standing, Mapping[str, Any]], Standing]]] = {
-    "incident.assigned": lambda standing, data: replace(standing, assignee=str(data["assignee"])),
-    "incident.unassigned": lambda standing, _: replace(standing, assignee=None),
-    "incident.merged": lambda standing, data: replace(standing, merged_into=str(data["merged_into"])),
-    "incident.unmerged": lambda standing, _: replace(standing, merged_into=None),
+    "incident.assigned": lambda standing, data: standing._replace(assignee=str(data["assignee"])),
+    "incident.unassigned": lambda standing, _: standing._replace(assignee=None),
+    "incident.merged": lambda standing, data: standing._replace(merged_into=str(data["merged_into"])),
+    "incident.unmerged": lambda standing, _: standing._replace(merged_into=None),
     "incident.merge_received": _with_others,
     "incident.merge_undone": _with_others,
     "incident.split": _with_others,

@@ -20,16 +20,17 @@ from fettle.kernel.jsonio import dumps_str
 
 STANDING_COLUMNS = (
     "state, severity, occurrences, opened_at, last_seen_at, version, level, rule_id, run_id, bundle_id, resolution, "
-    "resolved_at, closed_at, decision, assignee, merged_into"
+    "resolved_at, closed_at, assignee, merged_into"
 )
+"""All of a standing but its decision, which is long, and which no move of an incident looks at."""
 
 _UPDATE = """
 UPDATE incidents AS i SET state = n.state, severity = n.severity, occurrences = n.occurrences,
   last_seen_at = n.last_seen_at, version = n.version, level = n.level, rule_id = n.rule_id, run_id = n.run_id,
   bundle_id = n.bundle_id, resolution = n.resolution, resolved_at = n.resolved_at, closed_at = n.closed_at,
-  decision = n.decision, assignee = n.assignee, merged_into = n.merged_into
+  decision = coalesce(n.decision::jsonb, i.decision), assignee = n.assignee, merged_into = n.merged_into
 FROM unnest($2::uuid[], $3::text[], $4::text[], $5::int[], $6::timestamptz[], $7::int[], $8::text[], $9::text[],
-            $10::uuid[], $11::uuid[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::text[]::jsonb[],
+            $10::uuid[], $11::uuid[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::text[],
             $16::uuid[], $17::uuid[])
   AS n(id, state, severity, occurrences, last_seen_at, version, level, rule_id, run_id, bundle_id, resolution,
        resolved_at, closed_at, decision, assignee, merged_into)
@@ -129,7 +130,7 @@ async def lock(session: AsyncSession, tenant_id: UUID, incident_ids: Sequence[UU
 
 
 async def save(session: AsyncSession, tenant_id: UUID, standings: Mapping[UUID, Standing]) -> None:
-    """Write standings back; the rows are locked by the caller."""
+    """Write standings back; the rows are locked by the caller. Without a decision the stored one stays."""
     if not standings:
         return
     connection = await driver(session)
@@ -157,7 +158,7 @@ async def save(session: AsyncSession, tenant_id: UUID, standings: Mapping[UUID, 
 
 
 def standing_of(row: asyncpg.Record) -> Standing:
-    """Make a standing of a row of `STANDING_COLUMNS`."""
+    """Make a standing of a row of `STANDING_COLUMNS`; its decision stays in the database."""
     return Standing(
         state=State(row["state"]),
         severity=row["severity"],
@@ -172,7 +173,6 @@ def standing_of(row: asyncpg.Record) -> Standing:
         resolution=row["resolution"],
         resolved_at=row["resolved_at"],
         closed_at=row["closed_at"],
-        decision=row["decision"],
         assignee=_text(row["assignee"]),
         merged_into=_text(row["merged_into"]),
     )

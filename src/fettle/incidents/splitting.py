@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.incidents import opening, queries
+from fettle.incidents import history, opening, queries
 from fettle.incidents.commands import By, standing_at
 from fettle.incidents.history import SEVERITIES, Standing, worse
 from fettle.incidents.merging import parts_of
@@ -113,7 +113,8 @@ async def split(
     fingerprint = f"{row.fingerprint}~{new_incident_id.hex[-12:]}"
     content = opening.content_of(new_incident_id, number, fingerprint, bodies[0], moment)
     content |= {"severity": _worst(bodies), "title": title or content["title"]}
-    await opening.insert(connection, tenant_id, [content], [len(chosen)])
+    begun = history.apply(None, "incident.opened", content | {"count": len(chosen)}, moment)
+    await opening.insert(connection, tenant_id, [(content, begun)])
     moved = [exception["id"] for exception in chosen]
     await _open(session, tenant_id, by, content, moved, (incident_id, row.number), reason, moment)
     await connection.execute(

@@ -214,8 +214,9 @@ class Consumer:
 
     async def _step_detour(self, tenant_id: UUID) -> bool:
         detour = self._detours.open[tenant_id]
-        async with self._platform.database.raw_system() as connection:
-            batch, reached = await detour.read(connection, self._spec.types, self._spec.batch_size)
+        batch, reached = await detour.read(
+            self._platform.database, self._tail, self._spec.types, self._spec.batch_size
+        )
         handled = await self._handle(batch, reached, detour)
         if handled and detour.is_over(detour.positions):
             self._detours.end(tenant_id)

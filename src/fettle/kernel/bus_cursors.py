@@ -6,7 +6,7 @@ with the lanes the detour ends. A stream's events are always on one side of that
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events as store
 from fettle.kernel.bus_leases import LaneLeases, LeaseLostError
-from fettle.kernel.database import DriverConnection, bind_tenant, driver
+from fettle.kernel.bus_tail import Tail
+from fettle.kernel.database import Database, DriverConnection, bind_tenant, driver
 from fettle.kernel.events import Event
 
 _MOVE = """
@@ -109,15 +110,18 @@ class Detour:
         return all(targets[lane] >= at for lane, at in self._leases.positions.items())
 
     async def read(
-        self, connection: DriverConnection, types: Iterable[str], limit: int
+        self, database: Database, tail: Tail, types: Collection[str], limit: int
     ) -> tuple[list[Event], int]:
         """Return the next events, at most up to where the lanes are, and the position that this reaches."""
         upper = min(self._leases.positions.values())
         low = min(self.positions.values())
-        rows = await connection.fetch(
-            _READ, self.tenant_id, low, upper, list(types), list(self.positions), limit
-        )
-        batch = [store.from_row(row) for row in rows]
+        batch = tail.read(types, self.positions, low, limit, only=self.tenant_id, up_to=upper)
+        if batch is None:
+            async with database.raw_system() as connection:
+                rows = await connection.fetch(
+                    _READ, self.tenant_id, low, upper, list(types), list(self.positions), limit
+                )
+            batch = [store.from_row(row) for row in rows]
         reached = batch[-1].position if len(batch) == limit else upper
         return [event for event in batch if event.position > self.positions[event.lane]], reached
 

@@ -10,7 +10,7 @@ from fettle.kernel.database import Database
 from fettle.kernel.events import Event
 from fettle.kernel.horizon import Horizon
 
-_KEPT = 2_000
+_KEPT = 6_000
 
 _READ = (
     f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 AND type = ANY($3) "  # noqa: S608 - a constant
@@ -89,7 +89,9 @@ class Tail:
         low: int,
         limit: int,
         *,
+        only: UUID | None = None,
         without: Collection[UUID] = (),
+        up_to: int | None = None,
     ) -> list[Event] | None:
         """Return the first events after a position, None where that is further back than is remembered.
 
@@ -98,14 +100,19 @@ class Tail:
             lanes: The lanes that are wanted.
             low: The position.
             limit: Most events.
+            only: The tenant whose events are wanted; None for all.
             without: Tenants whose events are left out.
+            up_to: The last position that is wanted; None for all that there are.
         """
         if low < self._begin:
             return None
         found: list[Event] = []
-        for index in range(bisect_right(self._recent, low, key=_position), len(self._recent)):
+        end = len(self._recent) if up_to is None else bisect_right(self._recent, up_to, key=_position)
+        for index in range(bisect_right(self._recent, low, key=_position), end):
             event = self._recent[index]
-            if event.type in types and event.lane in lanes and event.tenant_id not in without:
+            if event.type not in types or event.tenant_id in without or only not in {None, event.tenant_id}:
+                continue
+            if event.lane in lanes:
                 found.append(event)
                 if len(found) == limit:
                     break

@@ -27,7 +27,7 @@ class Horizon:
     Positions are taken before their transactions commit, so one can be visible while a lower one is
     still on its way. A reader stops before such a hole. When it first sees one, it takes a transaction
     id itself: whoever may still fill the hole has a lower one, because a transaction takes its id before
-    its positions (``next_event_position``). Once the oldest transaction still open (``pg_snapshot_xmin``)
+    its positions (the default of ``events.position``). Once the oldest transaction still open (``pg_snapshot_xmin``)
     is not lower than that id and the hole is still there, its transaction was rolled back. The snapshot's
     ``xmax`` would not do for the mark: it is one past the highest *completed* id.
 
