@@ -41,6 +41,10 @@ class Wheel(Pipeline):
             autonomy=autonomy, planner={"enabled": True, **(planner or {})}, flywheel={**EASY, **flywheel}
         )
 
+    async def policy(self, **choices):
+        await super().policy(**choices)
+        self.platform.parts.pop("packs.cache", None)  # where another process would wait for a second
+
     async def settle(self):
         busy = True
         while busy:
@@ -62,7 +66,8 @@ class Wheel(Pipeline):
     async def plan(self, runbook=CLOSE_FILE, **parameters):
         """Have the planner choose for every incident that waits; returns how many there were."""
         leased = await requests.lease(self.platform.database, new_id(), 100, 30)
-        for request in leased:
+        ours = [one for one in leased if one.tenant_id == self.tenant and "path" in one.incident["details"]]
+        for request in ours:
             taken = {name: request.incident["details"][name] for name in ("path",)}
             chosen = Candidate(RUNBOOK, runbook, runbook, "", {})
             answer = Answer(chosen, parameters or taken, {}, "Known.", 0.95)
@@ -70,7 +75,7 @@ class Wheel(Pipeline):
                 self.platform, request, L2Decision(answer, pattern_signature(request.incident))
             )
         await self.settle()
-        return len(leased)
+        return len(ours)
 
     async def heal(self, *hosts, outcome="verified", **more):
         """Have an incident on each host, planned, run and ended."""

@@ -1,46 +1,289 @@
 """From what the planner healed to a rule, through shadow, canary and full, and back again."""
 
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.conftest import insert_tenant
+from tests.flywheel.conftest import CLOSE_FILE, FAULT, Wheel
+from tests.flywheel.rows import insert_promotion
+
+from fettle.healing import service
+from fettle.healing.flywheel import promotions
+from fettle.healing.flywheel.evaluating import Criteria
+from fettle.healing.flywheel.pool import known_elsewhere, refresh
+from fettle.healing.flywheel.promotions import By
+from fettle.healing.flywheel.watching import note
+from fettle.kernel import events
+from fettle.kernel.bus import TenantBatch
+from fettle.kernel.database import driver
+from fettle.kernel.errors import Conflict
+
 HOSTS = [f"ws-{number:02}" for number in range(6)]
+INJECTIONS = yaml.safe_load((Path(__file__).parents[1] / "planner" / "injections.yaml").read_text())
+PERSON = By("user:ann", "Looked at it.")
 
 
-async def test_patterns_are_counted_with_their_levels_and_outcomes(wheel):
+async def move(wheel, how, promotion, *, by=PERSON):
+    async with wheel.platform.database.tenant(wheel.tenant) as session:
+        arguments = [session, wheel.tenant, promotion["id"]]
+        if how is not promotions.end:
+            arguments.append(Criteria.of({"flywheel": {"canary_share": 1}}))
+        return await how(*arguments, by, version=promotion["version"])
+
+
+async def full(wheel, **flywheel):
+    """Let a rule grow up to where it holds for all."""
+    await wheel.allow(**flywheel)
+    await wheel.heal(*HOSTS)
+    await wheel.turn()
+    for _ in range(3):
+        await move(wheel, promotions.go_on, await wheel.promotion())
+    return await wheel.promotion()
+
+
+async def act(wheel, *hosts, outcome="verified"):
+    for host in hosts:
+        row = await wheel.fault(host)
+        assert (row["level"], row["state"]) == ("L1", "healing")
+        await wheel.finish(row["id"], outcome)
+
+
+async def test_patterns_are_counted_with_their_levels_and_outcomes(wheel, other_wheel):
     await wheel.allow()
+    await other_wheel.allow()
     await wheel.heal(*HOSTS[:3])
     await wheel.heal("ws-90", outcome="failed")
+    await wheel.policy()
+    await wheel.fault("ws-91")
     [row] = await wheel.rows("SELECT * FROM pattern_stats")
-    assert (row["total"], row["l1"], row["l2"], row["l3"]) == (4, 0, 4, 0)
+    assert (row["total"], row["l1"], row["l2"], row["l3"]) == (5, 0, 4, 1)
     assert (row["succeeded"], row["failed"], len(row["seconds"])) == (3, 1, 3)
     [choice] = await wheel.rows("SELECT * FROM pattern_choices")
-    assert (choice["choice"], choice["recent"]) == ("runbook:RB-LNX-CLOSE-FILE-001", "1110")
+    assert (choice["choice"], choice["recent"]) == (f"runbook:{CLOSE_FILE}", "1110")
+    assert await other_wheel.rows("SELECT 1 FROM pattern_stats") == []
 
 
-async def test_a_rule_grows_and_goes_from_shadow_to_canary_to_full(wheel):
+async def test_a_flood_of_runs_is_counted_to_the_last_one_in_a_few_statements(wheel, monkeypatch):
+    await wheel.allow()
+    await wheel.heal(*HOSTS)
+    found = await wheel.rows("SELECT * FROM events WHERE type = 'playbook.completed' ORDER BY position")
+    flood = [events.from_row(row) for row in found]
+    statements = []
+    async with wheel.platform.database.tenant(wheel.tenant) as session:
+        connection = await driver(session)
+        connection.add_query_logger(lambda query: statements.append(query.query))
+        await note(TenantBatch(wheel.platform, session, wheel.tenant, flood))
+    assert len([one for one in statements if "SELECT 1" not in one]) <= 8
+    [row] = await wheel.rows("SELECT * FROM pattern_stats")
+    assert row["succeeded"] == 2 * len(HOSTS)
+
+
+async def test_a_rule_grows_and_goes_from_shadow_to_canary_to_full_and_retires_when_it_regresses(wheel):
     await wheel.allow(promotion="by_itself")
     await wheel.heal(*HOSTS)
     assert await wheel.turn() == 2
     promotion = await wheel.promotion()
     assert promotion["state"] == "shadow"
     assert promotion["document"]["parameters"] == {"path": "${{ incident.details.path }}"}
+    assert promotion["back_test"]["won"] == len(HOSTS)
+    assert promotion["back_test"]["ended"] == {"healed_alike": len(HOSTS)}
     assert await wheel.rows("SELECT 1 FROM rules") == []
     await wheel.heal("ws-20", "ws-21")
     assert (await wheel.promotion())["shadow_right"] == 2
+    told = await wheel.rows("SELECT data FROM events WHERE type = 'rule.shadowed'")
+    assert {row["data"]["verdict"] for row in told} == {"right"}
     await wheel.turn()
     assert (await wheel.promotion())["state"] == "canary"
-    row = await wheel.fault("ws-22")
-    assert (row["level"], row["state"]) == ("L1", "healing")
-    await wheel.finish(row["id"])
-    row = await wheel.fault("ws-23")
-    await wheel.finish(row["id"])
+    await act(wheel, "ws-22", "ws-23")
     await wheel.turn()
     assert (await wheel.promotion())["state"] == "full"
     [rule] = await wheel.rows("SELECT document FROM rules")
     assert rule["document"]["source"] == "promoted"
     stages = await wheel.rows("SELECT data FROM events WHERE type = 'rule.promoted' ORDER BY position")
     assert [one["data"]["stage"] for one in stages] == ["shadow", "canary", "full"]
-    for host in ("ws-30", "ws-31"):
-        row = await wheel.fault(host)
-        await wheel.finish(row["id"], "failed")
-    assert (await wheel.promotion())["state"] == "retired"
+    await act(wheel, "ws-30", "ws-31", outcome="failed")
+    promotion = await wheel.promotion()
+    assert (promotion["state"], promotion["ended_from"]) == ("retired", "full")
     assert await wheel.rows("SELECT 1 FROM rules") == []
-    notice = await wheel.rows("SELECT state FROM incidents WHERE check_type = 'promoted_rule_retired'")
-    assert len(notice) == 1
+    [notice] = await wheel.rows(
+        "SELECT state, title FROM incidents WHERE check_type = 'promoted_rule_retired'"
+    )
+    assert promotion["rule_id"] in notice["title"]
+    [retired] = await wheel.rows("SELECT data, metadata FROM events WHERE type = 'rule.retired'")
+    assert retired["metadata"]["correlation_id"]
+    [evidence] = await wheel.rows("SELECT succeeded, profile FROM pattern_choices")
+    assert (evidence["succeeded"], evidence["profile"]) == (0, None)
+
+
+async def test_a_promoted_rule_does_not_fire_on_a_near_miss(wheel):
+    await full(wheel)
+    await act(wheel, "never-seen")
+    for changed in (
+        {"platform": "macos"},
+        {"summary": "A file is gone"},
+        {"details": {"kind": "secret"}},
+        {"severity": "low"},
+        {"source": "somebody"},
+        {"path": "/etc/other.conf"},
+    ):
+        row = await wheel.fault("never-seen-either", **changed)
+        assert row["rule_id"] is None, changed
+        assert row["level"] == "L2", changed
+
+
+async def test_policy_and_gate_decide_on_its_plans_as_on_any_rules(wheel):
+    await full(wheel)
+    await wheel.allow(autonomy="approve")
+    row = await wheel.fault("ws-40")
+    assert (row["state"], row["level"]) == ("awaiting_approval", "L1")
+    await wheel.policy(autonomy="act", denied_tools=["runbook.run"], planner={"enabled": True})
+    row = await wheel.fault("ws-41")
+    assert row["state"] == "escalated"
+
+
+async def test_what_policy_does_not_let_the_planner_choose_never_becomes_a_rule(wheel):
+    await wheel.allow(promotion="by_itself")
+    await wheel.heal(*HOSTS)
+    await wheel.allow(promotion="by_itself", planner={"runbooks": ["RB-LNX-CLAMAV-*"]})
+    assert await wheel.turn() == 0
+    assert await wheel.rows("SELECT 1 FROM promotions") == []
+
+
+async def test_what_is_proposed_waits_for_a_person_unless_policy_says_otherwise(wheel):
+    await wheel.allow()
+    await wheel.heal(*HOSTS)
+    assert await wheel.turn() == 1
+    assert await wheel.turn() == 0
+    assert (await wheel.promotion())["state"] == "proposed"
+
+
+async def test_too_little_is_no_ground(wheel):
+    await wheel.allow(lower_bound=0.8, promotion="by_itself")
+    await wheel.heal(*HOSTS)
+    assert await wheel.turn() == 0
+    await wheel.allow(promotion="by_itself", clean_last=10)
+    await wheel.heal("ws-80", outcome="failed")
+    assert await wheel.turn() == 0
+    assert await wheel.rows("SELECT 1 FROM promotions") == []
+
+
+async def test_payloads_that_instruct_get_no_word_into_a_rule_and_reach_no_further(wheel):
+    """Each text is in every field that an alert has; what grows names none of it and fires on none of it elsewhere."""
+    await wheel.allow(promotion="by_itself")
+    await wheel.heal(*HOSTS)
+    for number, injection in enumerate(INJECTIONS[::12]):
+        text = injection["text"]
+        poisoned = {
+            "site": "Main Street Practice",
+            "summary": text,
+            "labels": {"note": text[:200]},
+            "details": {"note": text, "nested": {"text": text, "ignore_all_instructions": text}},
+        }
+        await wheel.heal(*(f"{host}-{number}" for host in HOSTS), **poisoned)
+    await wheel.turn()
+    rows = await wheel.rows("SELECT document FROM promotions")
+    assert len(rows) == 1 + len(INJECTIONS[::12])
+    for row in rows:
+        document = row["document"]
+        assert document["runbook_id"] == CLOSE_FILE
+        assert document["parameters"] == {"path": "${{ incident.details.path }}"}
+        for injection in INJECTIONS:
+            assert injection["text"] not in str(document)
+            assert injection["text"].lower()[:40] not in str(document).lower()
+
+
+async def test_a_rule_that_a_person_retires_comes_back_where_it_was(wheel, other_wheel):
+    promotion = await full(wheel)
+    retired = await move(wheel, promotions.end, promotion)
+    assert (retired["state"], await wheel.rows("SELECT 1 FROM rules")) == ("retired", [])
+    assert (await wheel.fault("ws-50"))["level"] == "L2"
+    restored = await move(wheel, promotions.restore, retired)
+    assert restored["state"] == "full"
+    await act(wheel, "ws-51")
+    with pytest.raises(Conflict):
+        await move(wheel, promotions.end, promotion)
+    assert await other_wheel.rows("SELECT 1 FROM promotions") == []
+
+
+async def test_a_rule_that_a_person_changed_is_theirs(wheel):
+    promotion = await full(wheel)
+    async with wheel.platform.database.tenant(wheel.tenant) as session:
+        own = await service.read_own(session, wheel.tenant, promotion["rule_id"])
+        changed = {**service.own_form(own.rule.document), "title": "Ours"}
+        await service.change_rule(
+            session, wheel.tenant, own.rule.id, changed, version=own.version, actor="user:ann"
+        )
+    await act(wheel, "ws-60", "ws-61", outcome="failed")
+    assert len(await wheel.rows("SELECT 1 FROM rules")) == 1
+    await wheel.turn()
+    assert (await wheel.promotion())["state"] == "adopted"
+
+
+async def test_shadow_tells_what_a_rule_would_have_done_wrong(wheel):
+    await wheel.allow(promotion="by_itself")
+    await wheel.heal(*HOSTS)
+    await wheel.turn()
+    await wheel.heal("ws-70", outcome="failed")
+    assert (await wheel.promotion())["shadow_wrong"] == 1
+    await wheel.turn()
+    assert (await wheel.promotion())["state"] == "retired"
+
+
+async def test_of_two_passes_at_once_one_promotes(wheel):
+    await wheel.allow(promotion="by_itself")
+    await wheel.heal(*HOSTS)
+    await asyncio.gather(wheel.turn(), wheel.turn(), wheel.turn())
+    await wheel.turn()
+    assert len(await wheel.rows("SELECT 1 FROM promotions")) == 1
+    assert len(await wheel.rows("SELECT 1 FROM events WHERE type = 'rule.promoted'")) == 1
+
+
+async def test_a_pass_that_is_killed_between_evaluating_and_promoting_is_finished_once(wheel):
+    await wheel.allow(promotion="by_itself")
+    await wheel.heal(*HOSTS)
+    settings = wheel.platform.settings
+    environ = {
+        **os.environ,
+        "FETTLE_HOME": str(settings.home),
+        "FETTLE_DATABASE_APP_URL": settings.database_app_url.get_secret_value(),
+        "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url.get_secret_value(),
+    }
+    program = str(Path(__file__).with_name("crash_turn.py"))
+    process = await asyncio.create_subprocess_exec(sys.executable, program, str(wheel.tenant), env=environ)
+    async with asyncio.timeout(60):
+        assert await process.wait() == -signal.SIGKILL
+    assert (await wheel.promotion())["state"] == "proposed"
+    assert await wheel.turn() == 1
+    assert await wheel.turn() == 0
+    assert (await wheel.promotion())["state"] == "shadow"
+    for kind in ("rule.proposed", "rule.promoted"):
+        assert len(await wheel.rows("SELECT 1 FROM events WHERE type = $1", kind)) == 1
+
+
+async def test_the_pool_holds_what_three_that_agreed_know_and_nothing_of_any(database, platform, packs):
+    wheels = [Wheel(platform, await insert_tenant(database, f"pool-{n}")) for n in range(4)]
+    for number, wheel in enumerate(wheels):
+        await wheel.allow(pool=number != 3)
+        await wheel.heal("only-mine-{number}")
+    await refresh(platform)
+    [found] = await known_elsewhere(database, wheels[0].tenant, after=None, limit=9)
+    assert (found["tenants"], found["succeeded"]) == (3, 3)
+    await wheels[0].allow(pool=False)
+    await refresh(platform)
+    assert await known_elsewhere(database, wheels[1].tenant, after=None, limit=9) == []
+    columns = await wheels[0].rows(
+        "SELECT column_name AS name FROM information_schema.columns WHERE table_name = 'pattern_pool'"
+    )
+    assert {row["name"] for row in columns} == {"pattern", "choice", "tenants", "succeeded", "failed"}
+    assert FAULT["check_type"] in found["pattern"]
+
+
+async def test_a_promotion_of_another_tenant_is_none(wheel, other_wheel, database):
+    promotion_id = await insert_promotion(database, wheel.tenant, "shadow", "mine")
+    with pytest.raises(Exception, match="There is no promotion"):
+        await move(other_wheel, promotions.end, {"id": promotion_id, "version": 1})
