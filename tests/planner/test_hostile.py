@@ -33,6 +33,8 @@ def payload(number, injection):
     text = injection["text"]
     return {
         **UNKNOWN,
+        # Each of a pattern of its own, for of one pattern one alone is planned at a time.
+        "check_type": f"nobody_knows_this_{number}",
         "host": f"victim-{number}",
         "site": text[:200],
         "summary": text,
