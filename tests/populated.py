@@ -1,11 +1,12 @@
 """A tenant with one of everything: reported, decided, approved, run, resolved and sealed."""
 
 from dataclasses import dataclass, field
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from tests.flywheel.rows import insert_promotion
 from tests.signed_in import own_things
 
+from fettle.incidents.hooks.standing import bound_to, box
 from fettle.kernel.ids import new_id
 
 CANARY = f"canary-{uuid4().hex}"
@@ -74,6 +75,7 @@ async def populate(api) -> Alder:
         host_id=host["id"],
     )
     mine.put(**await _escalation(api, member["id"]))
+    mine.put(**await _source(api))
     mine.put(mute_id=await _mute(api))
     for place in ("one", "two"):
         body = {
@@ -194,6 +196,34 @@ async def _message(api) -> str:
     """Return a message that alder's people were told, or were to be told."""
     answer = await api.client.get("/api/v1/escalation/deliveries", headers=api.alder.headers())
     return str(answer.json()["items"][0]["id"])
+
+
+async def _source(api) -> dict[str, str]:
+    """Have a source with a mapping of its own, something received, and a topic that wishes to send."""
+    source = await command(api, "POST", "/hook-sources", {"name": CANARY, "kind": "json"})
+    path = f"/hook-sources/{source['id']}/mapping"
+    own = {"set": {"check_type": "own", "summary": CANARY}}
+    await command(api, "PUT", path, {"mapping": own, "mapping_version": 0})
+    proof = {"Authorization": f"Bearer {source['secret']}", "Webhook-Id": CANARY}
+    sent = await api.client.post(
+        f"/api/v1/hooks/{source['id']}",
+        headers=proof | {"Idempotency-Key": CANARY},
+        json={"title": CANARY, "state": "ok"},
+    )
+    assert sent.status_code == 202, sent.text
+    wish = new_id()
+    address = f"https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token={CANARY}"
+    async with api.platform.database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO hook_subscriptions (id, tenant_id, source_id, topic, sealed_address) "
+            "VALUES ($1, $2, $3, $4, $5)",
+            wish,
+            api.alder.id,
+            UUID(source["id"]),
+            CANARY,
+            box(api.platform).encrypt(address.encode(), bound_to(UUID(source["id"]))),
+        )
+    return {"source_id": source["id"], "subscription_id": str(wish), "token": f"ftl_src_{'A' * 43}"}
 
 
 async def _told(api) -> None:

@@ -31,8 +31,13 @@ NOTICE = {
     "status": "firing",
     "alerts": [{"status": "firing", "labels": {"alertname": "X"}, "fingerprint": "f1"}],
 }
-SIGNED_BY_SENDER = {"/hooks/escalation/{channel_id}/slack", "/hooks/escalation/{channel_id}/pagerduty"}
-"""Their senders know no such key; a replay is told by what they sign (tests/escalation)."""
+SIGNED_BY_SENDER = {
+    "/hooks/escalation/{channel_id}/slack",
+    "/hooks/escalation/{channel_id}/pagerduty",
+    "/hooks/{source_id}",
+    "/hooks/{source_id}/{token}",
+}
+"""Their senders know no such key; a replay is told by what they sign (tests/escalation, tests/hooks)."""
 
 CASE = {"id": "L1-ONCE", "conditions": [{"field": "host", "operator": "eq", "value": "never"}],
         "action": "escalate", "reason": "tried"}  # fmt: skip
@@ -119,6 +124,7 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
         **{path: Case(*case, owner=True) for path, case in (await people_once(api, partner)).items()},
         **await of_ones_own(api),
         **await of_escalation(api, alder, incidents[4:]),
+        **of_sources(),
         **await of_muting(api),
         **await of_flywheel(api),
         "/identity-providers": Case(PROVIDER, PROVIDER | {"name": "Other"}, owner=True),
@@ -180,6 +186,21 @@ async def of_muting(api) -> dict[str, Case]:
         "/mutes/preview": Case({"mute": mute}, {"mute": twice}),
         "/mutes/{mute_id}/end": Case({"version": 1}, {"version": 2}, {"mute_id": ended}),
         "/mutes/{mute_id}/undo": Case({"version": 2}, {"version": 3}, {"mute_id": undone}),
+    }
+
+
+def of_sources() -> dict[str, Case]:
+    """Return the cases of the sources of webhooks."""
+    made, path = {"name": "Once", "kind": "json"}, "/hook-sources/{source_id}"
+    own = {"mapping": {"set": {"check_type": "once"}}}
+    return {
+        "/hook-sources": Case(made, made | {"name": "Twice"}),
+        f"{path}/secret": Case({"overlap_hours": 1}, {"overlap_hours": 2}),
+        f"{path}/test": Case({}, {"payload": {"title": "x"}}),
+        f"{path}/mapping/preview": Case(own, {"mapping": None}),
+        f"{path}/mapping/undo": Case({"mapping_version": 1}, {"mapping_version": 2}),
+        f"{path}/subscriptions/{{subscription_id}}/confirm": Case(),
+        f"{path}/subscriptions/{{subscription_id}}/reject": Case(),
     }
 
 

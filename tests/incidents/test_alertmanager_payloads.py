@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fettle.incidents.alertmanager import MAX_ALERTS, Notification, exceptions_of
+from fettle.incidents.hooks.alertmanager import MAX_ALERTS, Notification, exceptions_of
 from fettle.incidents.schemas import ExceptionIn
 
 HOOK = "/api/v1/hooks/alertmanager"

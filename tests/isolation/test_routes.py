@@ -77,6 +77,14 @@ BODIES = {
     ("post", "/api/v1/flywheel/promotions/{promotion_id}/promote"): {"reason": "mine now", "version": 1},
     ("post", "/api/v1/flywheel/promotions/{promotion_id}/retire"): {"reason": "mine now", "version": 1},
     ("post", "/api/v1/flywheel/promotions/{promotion_id}/restore"): {"reason": "mine now", "version": 1},
+    ("post", "/api/v1/hooks/{source_id}"): {"title": "mine now"},
+    ("post", "/api/v1/hooks/{source_id}/{token}"): {"title": "mine now"},
+    ("patch", "/api/v1/hook-sources/{source_id}"): {"name": "mine now", "version": 1},
+    ("post", "/api/v1/hook-sources/{source_id}/secret"): {"overlap_hours": 0},
+    ("post", "/api/v1/hook-sources/{source_id}/test"): {},
+    ("put", "/api/v1/hook-sources/{source_id}/mapping"): {"mapping": None, "mapping_version": 1},
+    ("post", "/api/v1/hook-sources/{source_id}/mapping/undo"): {"mapping_version": 1},
+    ("post", "/api/v1/hook-sources/{source_id}/mapping/preview"): {"mapping": None},
     ("patch", "/api/v1/rules/{rule_id}"): {"enabled": False, "version": 1},
     ("post", "/api/v1/rules/{rule_id}/restore"): {"to": 1, "version": 1},
     ("put", "/api/v1/rules/{rule_id}"): {**RULE, "title": "mine now", "version": 1},
@@ -127,7 +135,7 @@ async def rows_of(api, tenant) -> dict[str, str]:
             rows = await connection.fetch(
                 f"SELECT t::text FROM {table} t WHERE {column} = $1 ORDER BY 1", tenant
             )
-            if table != "api_keys":
+            if table not in {"api_keys", "hook_figures"}:
                 digests[table] = hashlib.sha256("\n".join(row[0] for row in rows).encode()).hexdigest()
     return digests
 

@@ -18,6 +18,7 @@ from fettle.central.stream_hub import live_hub
 from fettle.central.streams import socket_router
 from fettle.identity.authentication import authenticator
 from fettle.identity.routes_sign_in import token_keys
+from fettle.incidents.hooks.waiting import waiting_of
 from fettle.incidents.ingest import IngestApp
 from fettle.kernel import jsonio, metrics
 from fettle.kernel.http.problems import problem_handlers
@@ -49,7 +50,9 @@ def create_api(platform: Platform) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         live_hub(platform).start()
+        waiting_of(platform).start()
         yield
+        await waiting_of(platform).close()
         await live_hub(platform).close()
         await authenticator(platform).close()
 

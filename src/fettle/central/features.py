@@ -20,6 +20,7 @@ FEATURES: Final = (
     "identity",
     "packs",
     "incidents",
+    "incidents.hooks",
     "healing",
     "healing.brakes",
     "healing.auditing",

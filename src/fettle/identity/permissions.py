@@ -15,6 +15,8 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "escalation:write": "Change who is on call, escalation policies and channels, and test channels.",
         "mutes:read": "See silences, maintenance windows, inhibition and dependencies, and what they mute.",
         "mutes:write": "Set silences, maintenance windows, inhibition and dependencies, and end them.",
+        "sources:read": "See the sources of webhooks, and what was received, redacted.",
+        "sources:write": "Set up sources, change their mappings and secrets, let topics send.",
         "rules:read": "See rules and ask why one fires.",
         "rules:write": "Create, change, enable and delete rules; promote and retire what grew from what healed.",
         "rules:sync": "Fetch the signed rules, as a site's appliance does.",
@@ -63,8 +65,10 @@ _VIEWER = frozenset(
         "fleet:read",
     }
 )
-_ANALYST = _VIEWER | {"evidence:read", "incidents:write"}
-_AUDITOR = _VIEWER | {"evidence:read", "audit:read", "users:read", "sign_on:read", "keys:read"}
+_ANALYST = _VIEWER | {"evidence:read", "incidents:write", "sources:read"}
+_AUDITOR = _VIEWER | {
+    *("evidence:read", "audit:read", "users:read", "sign_on:read", "keys:read", "sources:read"),
+}
 _OPERATOR = _ANALYST | {
     "exceptions:write",
     "approvals:decide",
@@ -78,6 +82,7 @@ _TENANT_ADMIN = (
     | _AUDITOR
     | {
         "escalation:write",
+        "sources:write",
         "rules:write",
         "rules:sync",
         "playbooks:write",

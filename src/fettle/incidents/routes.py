@@ -1,4 +1,4 @@
-"""HTTP of exceptions, webhooks and incidents."""
+"""HTTP of exceptions and incidents."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -12,7 +12,6 @@ from pydantic import AwareDatetime
 from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
 from fettle.incidents import queries, reading, routes_many, routes_work
 from fettle.incidents.accepting import HREF, acceptor
-from fettle.incidents.alertmanager import Notification, exceptions_of
 from fettle.incidents.commands import By, standing_at
 from fettle.incidents.filtering import Assignee, FilterIn, IncidentFilter, Sort, filter_of
 from fettle.incidents.routes_overview import router as overview_router
@@ -129,22 +128,6 @@ async def show_exception(exception_id: UUID, access: Reader, session: TenantSess
         exception=stored[0].data["exception"],
         incident_id=incident_id,
     )
-
-
-@router.post("/hooks/alertmanager", status_code=202, tags=["webhooks"])
-async def accept_alertmanager(
-    body: Notification,
-    request: Request,
-    platform: CurrentPlatform,
-    access: Sender,
-    idempotency_key: IdempotencyKey,
-) -> AcceptedBatch:
-    """Accept a notification of Prometheus Alertmanager (webhook version 4).
-
-    Give Alertmanager an API key with the scope `exceptions:write` as `http_config.authorization`.
-    """
-    ids = await _accept(request, platform, access, exceptions_of(body), idempotency_key)
-    return AcceptedBatch(items=[Accepted(id=value, href=f"{HREF}{value}") for value in ids])
 
 
 @router.get("/incidents", tags=["incidents"], response_model=IncidentPage)

@@ -125,6 +125,12 @@ class Settings(BaseSettings):
     request_timeout_seconds: float = Field(
         30.0, gt=0, le=600, description="Longest that one request may take."
     )
+    hooks_spool_bytes: int = Field(
+        64_000_000,
+        ge=1_000_000,
+        le=10_000_000_000,
+        description="What webhooks may take on this machine's disk while the database is away.",
+    )
     rate_limit_per_minute: int = Field(
         600_000, ge=1, description="Requests per minute and tenant, before 429 is answered."
     )

@@ -29,14 +29,11 @@ from fettle.packs.schema_terms import SEVERITIES
 MAX_ITEMS: Final = 1_000
 """Most items of one payload; a sender with more sends them in several."""
 
-FIELDS: Final = (
-    *("check_type", "host", "site", "platform", "source", "summary", "severity", "occurred_at"),
-    *("dedup_key", "status", "details", "labels"),
-)
-"""What a mapping may set: the fields of an exception."""
+MAX_STEPS: Final = 1_000_000
+"""Most operations for all items of a payload together."""
 
 _STEPS: Final = 20_000
-_STEPS_OF_ALL: Final = 1_000_000
+_LEAST_STEPS: Final = 1_000
 _NAME: Final = 200
 _TEXT: Final = 4_000
 _KEY: Final = 500
@@ -114,23 +111,26 @@ class SourceMapping:
             with _at(f"/set/{field}"):
                 self._set[field] = compile_template(value, known)
 
-    def read(self, payload: Any, headers: Mapping[str, str], *, source: str) -> Reading:
+    def read(
+        self, payload: Any, headers: Mapping[str, str], *, source: str, steps: int = MAX_STEPS
+    ) -> Reading:
         """Return the exceptions that a payload tells of.
 
         Args:
             payload: Parsed JSON.
             headers: Of the request, names in lower case, without secrets.
             source: What the exceptions' ``source`` is where the mapping does not set it.
+            steps: Operations allowed for all items together.
 
         Raises:
             MappingError: The payload does not fit, or there is too much in it.
         """
         environment: dict[str, Any] = {"payload": payload, "headers": dict(headers)}
         items = self._items(environment)
-        steps = max(1_000, min(_STEPS, _STEPS_OF_ALL // max(1, len(items))))
+        of_item = max(_LEAST_STEPS, min(_STEPS, steps // max(1, len(items))))
         found: list[dict[str, Any]] = []
         for number, item in enumerate(items):
-            mapped = self._one({**environment, "item": item}, number, steps)
+            mapped = self._one({**environment, "item": item}, number, of_item)
             if mapped is not None:
                 mapped.setdefault("source", source[:_NAME])
                 found.append(mapped)

@@ -1,0 +1,100 @@
+"""Reads an e-mail (RFC 5322) as plain data; pure, and an error only where it is no e-mail at all."""
+
+import email
+import email.policy
+from email.message import EmailMessage
+from email.utils import getaddresses, parseaddr
+from html.parser import HTMLParser
+from typing import Any, Final
+
+from fettle.kernel.errors import Malformed
+from fettle.packs.sources import clean
+
+_LONGEST_TEXT: Final = 20_000
+_LONGEST_FIELD: Final = 1_000
+_MOST_PARTS: Final = 50
+_MOST_ADDRESSES: Final = 50
+
+
+def read_mail(body: bytes) -> dict[str, Any]:
+    """Return what an e-mail says: who, to whom, when, about what, its text, and what is attached by name.
+
+    Raises:
+        Malformed: There is not one header of an e-mail in it.
+    """
+    try:
+        mail = _read(email.message_from_bytes(body, policy=email.policy.default))
+    except Exception:  # noqa: BLE001 - the reader of mail raises whatever it likes about what strangers write
+        raise Malformed(
+            "The message cannot be read as an e-mail. Send it as it came, as message/rfc822."
+        ) from None
+    if mail is None:
+        raise Malformed("This is no e-mail. Send the whole message as message/rfc822, headers first.")
+    return mail
+
+
+def _read(message: EmailMessage) -> dict[str, Any] | None:
+    if not any(name in message for name in ("from", "to", "subject", "date", "message-id")):
+        return None
+    return {
+        "from": parseaddr(_header(message, "from") or "")[1].lower() or None,
+        "from_name": parseaddr(_header(message, "from") or "")[0] or None,
+        "to": [address.lower() for _, address in getaddresses([_header(message, "to") or ""])][
+            :_MOST_ADDRESSES
+        ],
+        "subject": _header(message, "subject"),
+        "date": _header(message, "date"),
+        "message_id": _header(message, "message-id"),
+        "text": _text(message),
+        "attachments": [
+            {"name": clean(part.get_filename() or "")[:200], "type": part.get_content_type()}
+            for part in list(message.iter_attachments())[:_MOST_PARTS]
+        ]
+        if message.is_multipart()
+        else [],
+    }
+
+
+def _header(message: EmailMessage, name: str) -> str | None:
+    value = message.get(name)
+    return " ".join(clean(str(value)).split())[:_LONGEST_FIELD] or None if value is not None else None
+
+
+def _text(message: EmailMessage) -> str:
+    part = message.get_body(preferencelist=("plain", "html"))
+    if part is None:
+        return ""
+    content = part.get_payload(decode=True)
+    raw = content if isinstance(content, bytes) else b""
+    try:
+        text = raw.decode(part.get_content_charset() or "utf-8", "replace")
+    except LookupError:
+        text = raw.decode("utf-8", "replace")
+    if part.get_content_type() == "text/html":
+        text = _words(text)
+    return clean(text).strip()[:_LONGEST_TEXT]
+
+
+class _Words(HTMLParser):
+    """Keeps the words of a page and leaves its markup, scripts and styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the base's
+        self._hidden += tag in {"script", "style"}
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in {"script", "style"} and self._hidden > 0
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.words.append(data)
+
+
+def _words(text: str) -> str:
+    parser = _Words()
+    parser.feed(text)
+    return "\n".join(line.strip() for line in "".join(parser.words).splitlines() if line.strip())

@@ -1,0 +1,140 @@
+"""What was proved while the database was away: it waits on this machine's disk, sealed, and is taken in order."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from fettle.incidents.hooks.deliveries import Delivery, refuse, take
+from fettle.incidents.hooks.spool import Spool
+from fettle.incidents.hooks.standing import box, sources_of
+from fettle.kernel import context
+from fettle.kernel.database import is_unreachable
+from fettle.kernel.errors import Problem, Unavailable
+from fettle.kernel.platform import Platform
+from fettle.kernel.secrets import SecretUnreadable
+
+_PART: Final = "hooks.waiting"
+_SEALED_FOR: Final = b"hooks.spool"
+_LOOK_SECONDS: Final = 1.0
+_AT_ONCE: Final = 200
+
+log = structlog.get_logger("fettle.hooks")
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether an error means that the database does not answer."""
+    return isinstance(error, Unavailable | TimeoutError) or is_unreachable(error)
+
+
+class Waiting:
+    """The deliveries that wait on this machine, and the task that takes them in.
+
+    Args:
+        platform: The process's parts.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        settings = platform.settings
+        self._spool = Spool(settings.home / "spool" / "hooks", most_bytes=settings.hooks_spool_bytes)
+        self._task: asyncio.Task[None] | None = None
+
+    def has_some(self) -> bool:
+        """Say whether something waits, behind which whatever comes now has to wait, too."""
+        return self._spool.is_waiting()
+
+    async def add(self, delivery: Delivery) -> None:
+        """Let a delivery wait; returns when it is on the disk.
+
+        Raises:
+            Unavailable: There is no room.
+        """
+        await self._spool.add(box(self._platform).encrypt(delivery.record(), _SEALED_FOR))
+
+    def start(self) -> None:
+        """Take in what waits from now on, whenever the database answers."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop; what still waits is taken in by the next process."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def take_in(self) -> int:
+        """Take in what waits now, unless another process does; returns how much that was.
+
+        Raises:
+            OSError, asyncpg.PostgresError: The database went away; the rest goes on waiting.
+        """
+        done = 0
+        with self._spool.reading() as is_ours:
+            while is_ours and (records := await asyncio.to_thread(self._spool.read, _AT_ONCE)):
+                by_source: defaultdict[UUID | None, list[Delivery]] = defaultdict(list)
+                for _, record in records:
+                    delivery = self._opened(record)
+                    if delivery is not None:
+                        by_source[delivery.source_id].append(delivery)
+                # In order within a source; sources do not wait for each other.
+                await asyncio.gather(*(self._take_each(deliveries) for deliveries in by_source.values()))
+                await asyncio.to_thread(self._spool.taken, records[-1][0])
+                done += len(records)
+        return done
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if self.has_some():
+                    taken = await self.take_in()
+                    if taken:
+                        log.info("deliveries that had waited were taken in", deliveries=taken)
+            except Exception as error:
+                if not is_away(error):
+                    log.exception("deliveries go on waiting", error=type(error).__name__)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _take_each(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            await self._take(delivery)
+
+    async def _take(self, delivery: Delivery) -> None:
+        source = await sources_of(self._platform).find(delivery.source_id)
+        if source is None:
+            log.warning("a delivery waited for a source that is gone", source_id=str(delivery.source_id))
+            return
+        token = context.tenant_id.set(str(delivery.tenant_id))
+        try:
+            await take(self._platform, source, delivery)
+        except Problem as problem:
+            if is_away(problem):
+                raise
+            log.info("a delivery that had waited was refused", source_id=str(source.id), reason=problem.slug)
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.exception("a delivery that had waited could not be taken", source_id=str(source.id))
+            await refuse(self._platform, source, delivery, "It had waited, and could not be taken in then.")
+        finally:
+            context.tenant_id.reset(token)
+
+    def _opened(self, record: bytes) -> Delivery | None:
+        try:
+            return Delivery.of_record(box(self._platform).decrypt(record, _SEALED_FOR))
+        except SecretUnreadable as error:
+            log.error("a delivery that waited cannot be opened", reason=str(error))  # noqa: TRY400 - the reason is all
+            return None
+
+
+def waiting_of(platform: Platform) -> Waiting:
+    """Return what waits on this machine, as this process knows it."""
+    found = platform.parts.get(_PART)
+    if not isinstance(found, Waiting):
+        found = platform.parts[_PART] = Waiting(platform)
+    return found
