@@ -185,7 +185,7 @@ async def test_every_sibling_is_closed_to_a_key_without_any_right_to_it(api):
         answer = await api.client.request(method, path, headers=api.alder.headers("agent"), json={})
         closed = {403} if needed else {403, 404, 422}
         if method == "get" and path in EMPTY_LISTS:
-            assert answer.json()["items"] == [], path
+            assert answer.json() == {"items": [], "next_cursor": None}, path
             continue
         assert answer.status_code in closed, (method, path, answer.status_code, answer.text)
 

@@ -1,15 +1,13 @@
 """What people write and decide, in real Chromium: approvals, rules, playbooks, tools, packs and the policy."""
 
-import asyncio
 import json
 import re
 from uuid import uuid4
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 from tests.cli.running import eventually
-from tests.console.test_console import HOSTILE, assert_accessible, incident_of
+from tests.console.looking import HOSTILE, assert_accessible, incident_of, row
 from tests.packs.content import small_pack
 
 from fettle.cli.packs import pack_archive
@@ -30,10 +28,6 @@ async def policy(desk):
     """A policy of its own for each test, so that none stands on what another left."""
     answer = await desk.api.put("/policy", json={"policy": ACT})
     assert answer.status_code == 202, answer.text
-
-
-def row(desk, text):
-    return desk.page.get_by_role("row").filter(has_text=text)
 
 
 async def waiting(desk, **exception):
@@ -319,31 +313,3 @@ async def test_a_policy_is_changed_in_a_form_previewed_saved_and_restored(desk):
     await page.get_by_role("tab", name="History").click()
     await page.get_by_text("What it changed").first.click()
     await expect(row(desk, "/autonomy").first).to_contain_text("observe")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_screens_fit_every_width_and_are_accessible_in_both_schemes(desk, scheme):
-    page = desk.page
-    await page.emulate_media(color_scheme=scheme)
-    for path, heading in (
-        ("approvals", "Approvals"),
-        ("rules/L1-DEMO-PROCESS-001", None),
-        ("rules/L1-DEMO-PROCESS-001?as=yaml", None),
-        ("playbooks", "Playbooks"),
-        ("tools", "Tools"),
-        ("packs/compliance-it", None),
-        ("policy", "Policy"),
-    ):
-        await desk.open(path)
-        await expect(
-            page.get_by_role("heading", level=1, name=heading) if heading else page.get_by_role("tablist")
-        ).to_be_visible()
-        for width in (390, 1024, 1440):
-            await page.set_viewport_size({"width": width, "height": 900})
-            # Tables are laid out anew a moment after the window has changed.
-            async with asyncio.timeout(15):
-                while await page.evaluate(
-                    "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-                ):
-                    await asyncio.sleep(0.05)
-        await assert_accessible(page)

@@ -6,37 +6,10 @@ import subprocess
 from uuid import uuid4
 
 import httpx
-import pytest
 from playwright.async_api import expect
 from tests.cli.running import PATIENCE_SECONDS, eventually
 from tests.console.conftest import CONSOLE, PASSWORD, SLUG
-
-HOSTILE = '<img src=x onerror="window.taken=1"><script>window.taken=1</script>{{7*7}}${window.taken=1}'
-
-
-def row(desk, text):
-    return desk.page.get_by_role("row").filter(has_text=text)
-
-
-async def incident_of(desk, exception_id):
-    """Return the id of the incident that an exception went to."""
-
-    async def told():
-        return (await desk.api.get(f"/exceptions/{exception_id}")).json()["incident_id"]
-
-    return await eventually(told)
-
-
-async def assert_accessible(page):
-    """Let axe look at the page; nothing that it finds may be serious."""
-    await page.evaluate((CONSOLE / "node_modules" / "axe-core" / "axe.min.js").read_text())
-    found = await page.evaluate("axe.run().then(result => result.violations)")
-    serious = [
-        (page.url, rule["id"], [node["html"][:200] for node in rule["nodes"]][:3])
-        for rule in found
-        if rule["impact"] in {"serious", "critical"}
-    ]
-    assert serious == []
+from tests.console.looking import assert_accessible, incident_of, row
 
 
 async def test_a_one_time_password_opens_nothing_but_the_choice_of_another(owner):
@@ -246,18 +219,6 @@ async def test_exports_come_as_files(desk):
         assert "In the export" in (await file.path()).read_text()
 
 
-@pytest.mark.parametrize("field", ["summary", "host", "site", "source", "labels", "details"])
-async def test_what_a_sender_says_is_shown_and_never_run(desk, field):
-    said = {"check_type": "console_hostile", "host": f"host-{uuid4()}", "summary": f"Hostile {field}"}
-    said |= {field: {"a": HOSTILE, HOSTILE[:100]: "b"} if field in {"labels", "details"} else HOSTILE}
-    incident_id = await incident_of(desk, await desk.report(**said))
-    await desk.open("incidents?check_type=console_hostile")
-    await expect(desk.page.locator(f"a[data-id='{incident_id}']")).to_be_visible()
-    await desk.open(f"incidents/{incident_id}")
-    await expect(desk.page.get_by_text("onerror").first).to_be_visible()
-    assert await desk.page.evaluate("window.taken") is None
-
-
 async def test_the_console_says_when_it_is_cut_off_and_catches_up(desk, context):
     page = desk.page
     host = f"host-{uuid4()}"
@@ -348,34 +309,6 @@ async def test_a_plan_that_waits_is_approved_once_with_a_reason(desk):
     await expect(decided.get_by_role("button", name="Reject")).to_have_count(0)
     await desk.page.goto(f"{desk.url}/t/demo/approvals?state=rejected")
     await expect(decided.first).to_contain_text("Not on this machine")
-
-
-@pytest.mark.parametrize("width", [1440, 1024, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_screen_is_accessible_and_fits(desk, width, scheme):
-    page = desk.page
-    await page.set_viewport_size({"width": width, "height": 844})
-    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    exception = await desk.report(check_type="console_access", host="host-a", summary="Looked at by axe")
-    incident_id = await incident_of(desk, exception)
-    screens = [
-        "overview",
-        "incidents",
-        f"incidents/{incident_id}",
-        "approvals",
-        "rules",
-        "evidence",
-        "settings/keys",
-    ]
-    for screen in screens:
-        await desk.open(screen)
-        await expect(page.locator("main h1")).to_be_visible()
-        await expect(page.get_by_label("Loading")).to_have_count(0)
-        await assert_accessible(page)
-        wider = await page.evaluate(
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        )
-        assert (screen, wider) == (screen, False)
 
 
 async def test_the_page_may_load_nothing_from_elsewhere_and_run_no_inline_script(desk):

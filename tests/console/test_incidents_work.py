@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from playwright.async_api import expect
-from tests.console.test_console import HOSTILE, assert_accessible, incident_of, row
+from tests.console.looking import HOSTILE, assert_accessible, incident_of, row
 
 PAUSE_SECONDS = 0.05
 
@@ -188,6 +188,37 @@ async def test_a_conversation_with_hostile_words_is_shown_and_never_run(desk, ch
     await expect(page.get_by_text("Comment deleted")).to_be_visible()
     assert await page.evaluate("window.taken") is None
     await assert_accessible(page)
+
+
+async def test_somebody_is_named_in_a_comment_by_keyboard(desk, check_type):
+    page = desk.page
+    incident = await opened(desk, check_type)
+    name = f"Ines {uuid4().hex[:6]}"
+    person = {"email": f"{uuid4().hex[:8]}@example.org", "name": name, "role": "operator"}
+    made = (await desk.api.post("/users", json=person)).json()
+    await desk.open(f"incidents/{incident['id']}")
+    field = page.get_by_role("textbox", name="Write a comment")
+    await field.click()
+    await page.keyboard.type(f"ann@example.org knows, or @{name[:8]}")
+    named = page.get_by_role("option", name=name)
+    await expect(named).to_have_attribute("aria-selected", "true")
+    await assert_accessible(page)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("option")).to_have_count(0)
+    await field.fill("")
+    await page.keyboard.type("Ask @ines")
+    await expect(named).to_be_visible()
+    while await named.get_attribute("aria-selected") != "true":
+        await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await expect(field).to_have_value(f"Ask @{name} ")
+    await page.keyboard.type("about it")
+    await page.keyboard.press("Control+Enter")
+    comment = page.get_by_role("list", name="Comments on this incident").get_by_role("listitem")
+    await expect(comment).to_contain_text(f"Ask @{name} about it")
+    await expect(comment).to_contain_text(f"to {name}")
+    (kept,) = (await desk.api.get(f"/incidents/{incident['id']}/comments")).json()["items"]
+    assert kept["mentions"] == [made["id"]]
 
 
 async def test_incidents_are_linked_merged_and_taken_apart(desk, check_type):

@@ -1,56 +1,28 @@
 """The way in and the settings in real Chromium: invitation, second factors, passkeys, sessions, people, roles, keys."""
 
 import re
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
 import pyotp
-import pytest
-import pytest_asyncio
 from playwright.async_api import expect
-from tests.console.conftest import PASSWORD, SLUG, TENANT
-from tests.console.test_console import assert_accessible
-from tests.console.test_shell import assert_fits
+from tests.console.conftest import PASSWORD, SLUG, TENANT, sign_in
+from tests.console.looking import assert_accessible, assert_good_in_every_view
 
 from fettle.kernel.clock import utcnow
 
 NEW_PASSWORD = "quite another set of words"
 
 
-@pytest_asyncio.fixture
-async def stranger(owner, browser):
-    """A browser in which nobody is signed in, at the name to which passkeys can belong."""
-    context = await browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    page = await context.new_page()
-    page.at = owner.url.replace("127.0.0.1", "localhost")
-    yield page
-    await context.close()
-
-
-async def sign_in(page, email, password):
-    await page.get_by_label("E-mail").fill(email)
-    await page.get_by_role("textbox", name="Password").fill(password)
-    await page.get_by_role("button", name="Sign in").click()
-
-
-async def invite(desk, email, role="tenant_admin"):
-    """Invite somebody and return the path of the link that was shown."""
-    made = await desk.api.post("/invitations", json={"email": email, "role": role})
-    assert made.status_code == 201, made.text
-    parts = urlsplit(made.json()["link"])
-    return f"{parts.path}#{parts.fragment}"
-
-
 async def join(desk, stranger, email, role="tenant_admin"):
     """Make an account by an invitation and sign in with it, all in the console."""
-    await stranger.goto(stranger.at + await invite(desk, email, role))
+    await stranger.goto(await desk.link_of_invitation(email, role))
     await stranger.get_by_label("Your name").fill("Ann Example")
     await stranger.get_by_label("New password", exact=False).first.fill(PASSWORD)
     await stranger.get_by_label("once more").fill(PASSWORD)
     await stranger.get_by_role("button", name="Accept the invitation").click()
     await expect(stranger.get_by_role("heading", name=f"You belong to {TENANT}")).to_be_visible()
-    await stranger.goto(f"{stranger.at}/t/{SLUG}/settings/security")
+    await stranger.goto(f"/t/{SLUG}/settings/security")
     await sign_in(stranger, email, PASSWORD)
     await expect(stranger.get_by_role("heading", name="Security", exact=True)).to_be_visible()
 
@@ -94,7 +66,7 @@ async def test_an_invitation_becomes_an_account_whose_second_factor_is_asked_for
     await sign_out(stranger)
     await sign_in(stranger, email, PASSWORD)
     await expect(stranger.get_by_role("heading", name="Second step")).to_be_visible()
-    await assert_accessible(stranger)
+    await assert_good_in_every_view(stranger)  # the last of them is as narrow as a telephone
     await stranger.get_by_label("Code of the app").fill("000000")
     await expect(stranger.get_by_role("alert")).to_contain_text("That was not right")
     await stranger.get_by_role("button", name="Use a recovery code instead").click()
@@ -145,7 +117,7 @@ async def test_a_session_that_is_ended_elsewhere_comes_back_to_the_same_page(des
         await stranger.reload()
         ended = stranger.get_by_role("button", name=re.compile("End the session of"))
         await expect(ended.first).to_be_visible()
-        await stranger.goto(f"{stranger.at}/t/{SLUG}/audit?action=session.started")
+        await stranger.goto(f"/t/{SLUG}/audit?action=session.started")
         await expect(stranger.get_by_role("heading", name="Audit")).to_be_visible()
         assert (await other.post("/me/sessions/end-others")).json()["ended"] >= 1
     await expect(stranger.get_by_role("heading", name="Sign in")).to_be_visible(timeout=40_000)
@@ -168,8 +140,10 @@ async def test_a_tenant_that_asks_for_a_second_factor_offers_to_set_one_up(desk,
     set_to = await desk.api.put(f"/tenants/{cedar['id']}/security", json=policy, headers=there)
     assert set_to.status_code == 200, set_to.text
     first = made.json()["one_time_password"]
-    await stranger.goto(f"{stranger.at}/t/{cedar['slug']}/overview")
+    await stranger.goto(f"/t/{cedar['slug']}/overview")
     await sign_in(stranger, email, first)
+    await expect(stranger.get_by_label("One-time password")).to_be_visible()
+    await assert_good_in_every_view(stranger)
     await stranger.get_by_label("One-time password").fill(first)
     await stranger.get_by_label("New password", exact=False).first.fill(NEW_PASSWORD)
     await stranger.get_by_label("once more").fill(NEW_PASSWORD)
@@ -290,45 +264,15 @@ async def test_faults_stand_at_the_field_and_say_what_to_do(desk):
     await assert_accessible(page)
 
 
-async def test_pages_before_the_sign_in_are_accessible(stranger):
-    for scheme in ("light", "dark"):
-        await stranger.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        for path in ("/", "/forgot-password", "/reset-password#token=gone", "/invitation#token=gone"):
-            await stranger.goto("about:blank")
-            await stranger.goto(stranger.at + path)
-            await expect(stranger.get_by_role("heading").first).to_be_visible()
-            await expect(stranger.get_by_label("Loading")).to_have_count(0)
-            await assert_accessible(stranger)
-            assert "gone" not in stranger.url
-    await stranger.goto(f"{stranger.at}/forgot-password")
+async def test_pages_before_the_sign_in_are_accessible_and_fit(stranger):
+    for path in ("/", "/forgot-password", "/reset-password#token=gone", "/invitation#token=gone"):
+        await stranger.goto("about:blank")
+        await stranger.goto(path)
+        await expect(stranger.get_by_role("heading").first).to_be_visible()
+        await expect(stranger.get_by_label("Loading")).to_have_count(0)
+        await assert_good_in_every_view(stranger)
+        assert "gone" not in stranger.url
+    await stranger.goto("/forgot-password")
     await stranger.get_by_label("E-mail").fill("nobody@example.org")
     await stranger.get_by_role("button", name="Send the link").click()
     await expect(stranger.get_by_text("If there is an account for nobody@example.org")).to_be_visible()
-
-
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(1440, "light"), (1024, "dark"), (390, "light"), (390, "dark")]
-)
-async def test_the_settings_are_accessible_and_fit(desk, width, scheme):
-    page = desk.page
-    await page.set_viewport_size({"width": width, "height": 844})
-    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    await desk.open("settings")
-    await page.wait_for_url("**/settings/profile")
-    for part in (
-        "profile",
-        "security",
-        "appearance",
-        "users",
-        "roles",
-        "keys",
-        "sign-on",
-        "provisioning",
-        "tenants",
-        "data",
-    ):
-        await desk.open(f"settings/{part}")
-        await expect(page.locator("main h1")).to_be_visible()
-        await expect(page.get_by_label("Loading")).to_have_count(0)
-        await assert_accessible(page)
-        await assert_fits(page)

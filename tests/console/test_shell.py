@@ -3,11 +3,10 @@
 import re
 
 import asyncpg
-import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 from tests.console.conftest import SLUG
-from tests.console.test_console import assert_accessible, incident_of
+from tests.console.looking import assert_accessible, incident_of
 
 from fettle.central.embedded import postgres_url, socket_folder
 from fettle.kernel.ids import new_id
@@ -20,12 +19,6 @@ OTHER_SLUG = "birch-dental"
 async def other_tenant(owner):
     """A second tenant of the owner's."""
     await owner.make_tenant(OTHER_TENANT, OTHER_SLUG)
-
-
-async def assert_fits(page):
-    """Nothing may stick out of the page at its side."""
-    wider = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-    assert (page.url, wider) == (page.url, False)
 
 
 async def test_the_palette_reaches_screens_incidents_tenants_and_actions_by_keyboard(desk, other_tenant):
@@ -229,18 +222,3 @@ async def test_a_dead_letter_is_given_back_after_a_confirmation(desk, running_pl
     await assert_accessible(page)
     await dialog.get_by_role("button", name="Give back").click()
     await expect(page.get_by_text("No event is lost on the way")).to_be_visible()
-
-
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(1440, "light"), (1024, "dark"), (390, "light"), (390, "dark")]
-)
-async def test_the_screens_about_the_platform_are_accessible_and_fit(desk, width, scheme):
-    page = desk.page
-    await page.set_viewport_size({"width": width, "height": 844})
-    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    for screen in ("audit", "events", "events?view=dead-letters", "events?view=readers", "health"):
-        await desk.open(screen)
-        await expect(page.locator("main h1")).to_be_visible()
-        await expect(page.get_by_label("Loading")).to_have_count(0)
-        await assert_accessible(page)
-        await assert_fits(page)

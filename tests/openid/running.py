@@ -40,10 +40,11 @@ class OpenIdProvider:
 
 
 @asynccontextmanager
-async def openid_provider(**client) -> AsyncIterator[OpenIdProvider]:
-    """Run a provider that knows us as a client."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+async def openid_provider(*, port: int | None = None, **client) -> AsyncIterator[OpenIdProvider]:
+    """Run a provider that knows us as a client, at a port that is free where none is said."""
+    if port is None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
     ours = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uris": [CALLBACK], **client}
     said = json.dumps({"port": port, "clients": [{k: v for k, v in ours.items() if v is not None}]})
     process = await asyncio.create_subprocess_exec(

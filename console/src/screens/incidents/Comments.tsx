@@ -1,13 +1,15 @@
 // What people say on an incident; each may edit and delete what is their own.
-import { Button, Group, Modal, Textarea } from "@mantine/core";
+import { Button, Group, Modal } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { request } from "../../api/client";
-import { commentsQuery, type Comment } from "../../api/incidentWork";
+import { commentsQuery, type Comment, type Person } from "../../api/incidentWork";
 import { incidentKey } from "../../api/queries";
+import { namedIn } from "../../lib/mentions";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { Ago, Lines, Trouble } from "../../ui/parts";
+import { MentionTextarea } from "./MentionTextarea";
 import { usePeople } from "./people";
 import classes from "./work.module.css";
 
@@ -67,7 +69,7 @@ function CommentView({ comment, incidentId }: { comment: Comment; incidentId: st
       {editing && (
         <Editor
           label={t.work.comments.edit} send={t.work.comments.save} begin={comment.body} pending={edit.isPending} error={edit.error}
-          onSend={(body) => edit.mutate(body)} onCancel={() => setEditing(false)}
+          onSend={({ body }) => edit.mutate(body)} onCancel={() => setEditing(false)}
         />
       )}
       <Modal opened={deleting} onClose={() => setDeleting(false)} title={t.work.comments.deleteTitle} closeButtonProps={{ "aria-label": t.common.close }}>
@@ -87,30 +89,38 @@ function Write({ incidentId }: { incidentId: string }) {
   const [written, setWritten] = useState(0);
   const add = useSend(
     incidentId,
-    (body: string) => request<Comment>(`incidents/${incidentId}/comments`, { method: "POST", tenantId: tenant.id, body: { body } }),
+    (said: Said) => request<Comment>(`incidents/${incidentId}/comments`, { method: "POST", tenantId: tenant.id, body: said }),
     () => setWritten((before) => before + 1),
   );
   return (
     <div className="no-print">
-      <Editor key={written} label={t.work.comments.write} send={t.work.comments.send} begin="" pending={add.isPending} error={add.error} onSend={(body) => add.mutate(body)} />
+      <Editor key={written} label={t.work.comments.write} send={t.work.comments.send} begin="" naming pending={add.isPending} error={add.error} onSend={(said) => add.mutate(said)} />
     </div>
   );
+}
+
+interface Said {
+  body: string;
+  mentions: string[];
 }
 
 interface EditorProps {
   label: string;
   send: string;
   begin: string;
+  /** Whether people may be named. */
+  naming?: boolean;
   pending: boolean;
   error: Error | null;
-  onSend: (body: string) => void;
+  onSend: (said: Said) => void;
   onCancel?: () => void;
 }
 
-function Editor({ label, send, begin, pending, error, onSend, onCancel }: EditorProps) {
+function Editor({ label, send, begin, naming = false, pending, error, onSend, onCancel }: EditorProps) {
   const [body, setBody] = useState(begin);
+  const [chosen, setChosen] = useState<Person[]>([]);
   const submit = () => {
-    if (body.trim() !== "" && !pending) onSend(body.trim());
+    if (body.trim() !== "" && !pending) onSend({ body: body.trim(), mentions: namedIn(body, chosen) });
   };
   return (
     <form
@@ -119,12 +129,9 @@ function Editor({ label, send, begin, pending, error, onSend, onCancel }: Editor
         submit();
       }}
     >
-      <Textarea
-        label={label} description={t.work.comments.help} autosize minRows={2} maxRows={14} maxLength={10_000} value={body}
-        onChange={(event) => setBody(event.currentTarget.value)}
-        onKeyDown={(event) => {
-          if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
-        }}
+      <MentionTextarea
+        label={label} description={naming ? t.work.comments.helpNaming : t.work.comments.help} value={body} naming={naming}
+        onText={setBody} onName={(person) => setChosen((before) => [...before, person])} onSubmit={submit}
       />
       {error !== null && <Trouble error={error} />}
       <Group justify="flex-end" gap="xs" mt="xs">
