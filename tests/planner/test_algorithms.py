@@ -153,7 +153,7 @@ def test_confidence_grows_with_successes_and_falls_with_failures_doubt_and_dista
     assert sure(memory(succeeded=8, failed=4)) < sure(memory(succeeded=8))
     assert sure(memory(), memory("b")) < sure(memory())
     assert sure(memory(likeness=0.7)) < sure(memory())
-    assert judge([memory(likeness=0.5)]) == []
+    assert judge([memory(likeness=0.25)]) == []
 
 
 @given(

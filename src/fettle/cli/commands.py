@@ -16,6 +16,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "rules": ("fettle.cli.rules:app", "List, show, explain and try L1 rules."),
     "flywheel": ("fettle.cli.flywheel:app", "Show what healed before, and promote the rules that grow from it."),
     "mutes": ("fettle.cli.mutes:app", "Set silences and windows, and say why nobody was told."),
+    "oncall": ("fettle.cli.oncall:app", "Say who is on call, whom a policy would tell, and what was told."),
+    "planner": ("fettle.cli.planner:app", "Try the planner's providers on incidents of which the answer is known."),
     "packs": ("fettle.cli.packs:app", "Validate, test, compare, install and activate packs."),
     "evidence": ("fettle.cli.evidence:app", "Export evidence and verify it offline."),
     "events": ("fettle.cli.events:app", "Follow events, see lag, replay dead letters."),

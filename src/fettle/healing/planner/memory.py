@@ -12,7 +12,7 @@ from fettle.healing.deciding import PLANNER_PREFIX
 from fettle.healing.planner.answers import AnswerError, fitted
 from fettle.healing.planner.confidence import Memory
 from fettle.healing.planner.costs import note_results
-from fettle.healing.planner.vectors import embed, gist, literal, sealed, words
+from fettle.healing.planner.vectors import embed, gist, likeness, literal, sealed, words
 from fettle.healing.planner.words import PLAYBOOK, RUNBOOK, Candidate
 from fettle.healing.signature import pattern_signature
 from fettle.kernel.bus import TenantBatch
@@ -68,7 +68,6 @@ _MOST_FOUND: Final = 24
 _MOST_WORDS: Final = 40
 _SUCCEEDED: Final = "verified"
 _FAILED: Final = frozenset({"failed", "rolled_back"})
-_VECTOR_SHARE: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +137,8 @@ async def alike(
     found = []
     for row in rows:
         other = words(row["gist"])
-        overlap = len(told & other) / max(1, len(told | other))
-        likeness = _VECTOR_SHARE * (1 - float(row["distance"])) + (1 - _VECTOR_SHARE) * overlap
-        if row["pattern"] == signature:
-            likeness = 1.0
         memory = Memory(
-            max(0.0, min(1.0, likeness)),
+            1.0 if row["pattern"] == signature else likeness(1 - float(row["distance"]), told, other),
             row["choice"],
             row["succeeded"],
             row["failed"],

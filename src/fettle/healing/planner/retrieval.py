@@ -1,17 +1,18 @@
 """The planner that is always there: it looks at what healed the likes of an incident, without key or network."""
 
+from abc import ABC, abstractmethod
+
 from fettle.healing.planner.answers import taken_again
-from fettle.healing.planner.confidence import PLAIN, Curve, judge
+from fettle.healing.planner.confidence import CALIBRATED, Curve, judge
 from fettle.healing.planner.memory import Remembered, alike
 from fettle.healing.planner.words import Prompt, Question, Reply, Usage
 from fettle.kernel.database import Database
 
 
-class RetrievalPlanner:
-    """Chooses what healed the tenant's own incidents like this one; abstains where it has seen none.
+class Recalling(ABC):
+    """Chooses what healed incidents like this one, as far as it can be recalled; abstains where there were none.
 
     Args:
-        database: Where the memories are.
         curve: Calibrates its confidence.
     """
 
@@ -19,8 +20,7 @@ class RetrievalPlanner:
     model = "retrieval-1"
     is_charged = False
 
-    def __init__(self, database: Database, curve: Curve = PLAIN) -> None:
-        self._database = database
+    def __init__(self, curve: Curve = CALIBRATED) -> None:
         self._curve = curve
 
     def most_cost(self, _prompt: Prompt) -> Usage:
@@ -29,10 +29,7 @@ class RetrievalPlanner:
 
     async def ask(self, question: Question) -> Reply:
         """Answer from memory."""
-        usable = {one.key: one for one in question.candidates}
-        found = await alike(
-            self._database, question.tenant_id, question.incident, question.signature, list(usable)
-        )
+        found = await self._recall(question)
         for verdict in judge([one.memory for one in found], curve=self._curve):
             parameters = self._parameters(question, verdict.key, found)
             if parameters is None:
@@ -46,6 +43,10 @@ class RetrievalPlanner:
             None, {}, "No incident like this one was healed before by anything that is allowed here.", 0.0
         )
 
+    @abstractmethod
+    async def _recall(self, question: Question) -> list[Remembered]:
+        """Return what is remembered of incidents like that of a question, the likest first."""
+
     def _parameters(self, question: Question, key: str, found: list[Remembered]) -> dict[str, object] | None:
         candidate = next(one for one in question.candidates if one.key == key)
         for one in found:
@@ -54,6 +55,23 @@ class RetrievalPlanner:
                 if given is not None:
                     return given
         return None
+
+
+class RetrievalPlanner(Recalling):
+    """Recalls from the tenant's own memories.
+
+    Args:
+        database: Where they are.
+        curve: Calibrates its confidence.
+    """
+
+    def __init__(self, database: Database, curve: Curve = CALIBRATED) -> None:
+        super().__init__(curve)
+        self._database = database
+
+    async def _recall(self, question: Question) -> list[Remembered]:
+        keys = [one.key for one in question.candidates]
+        return await alike(self._database, question.tenant_id, question.incident, question.signature, keys)
 
 
 def _reply(choice: str | None, parameters: dict[str, object], reasoning: str, confidence: float) -> Reply:

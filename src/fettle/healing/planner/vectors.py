@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -18,6 +18,7 @@ _MOST_CHARACTERS: Final = 4_000
 _MOST_LEAVES: Final = 60
 _PIECE: Final = 3
 _PIECE_WEIGHT: Final = 0.3
+_VECTOR_SHARE: Final = 0.8
 _HIGH_BIT: Final = 0x8000
 _PARTICULARS: Final = ("host", "hostname", "site", "user", "username")
 
@@ -46,6 +47,12 @@ def similarity(one: Sequence[float], other: Sequence[float]) -> float:
 def words(text: str) -> frozenset[str]:
     """Return the words of a text."""
     return frozenset(_WORD.findall(text.lower()[:_MOST_CHARACTERS]))
+
+
+def likeness(cosine: float, one: Collection[str], other: Collection[str]) -> float:
+    """Return how alike two texts are, from 0 to 1, by their vectors' cosine and the words that they share."""
+    overlap = len(set(one) & set(other)) / max(1, len(set(one) | set(other)))
+    return max(0.0, min(1.0, _VECTOR_SHARE * cosine + (1 - _VECTOR_SHARE) * overlap))
 
 
 def sealed(text: str, tenant_id: UUID) -> str:

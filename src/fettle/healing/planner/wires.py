@@ -7,10 +7,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from uuid import UUID
 
-from fettle.healing.planner.endpoints import Endpoint
+from fettle.healing.planner.endpoints import ANTHROPIC, OPENAI, Endpoint
 from fettle.healing.planner.words import Prompt, ProviderError, Question, Reply, Usage
 from fettle.kernel import jsonio
 from fettle.kernel.errors import Problem
+from fettle.kernel.settings import Settings
 from fettle.tools.egress import Egress, EgressFailed, EgressRefused, Outgoing
 
 MOST_OUTPUT_TOKENS: Final = 1_000
@@ -203,3 +204,20 @@ def retry_after_seconds(value: str | None) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return min(_LONGEST_WAIT_SECONDS, max(0.0, (moment - datetime.now(UTC)).total_seconds()))
+
+
+def egress_to_models(settings: Settings) -> Egress:
+    """Return the way out to models, which lets through the endpoints that an operator listed, and no others.
+
+    They are listed apart, so that no playbook reaches a model and no model's list is a tool's.
+    """
+    return Egress(settings.model_copy(update={"egress_allow": settings.planner_allow}))
+
+
+def provider_of(entry: Endpoint, egress: Egress, settings: Settings) -> HttpProvider | None:
+    """Return the provider behind an endpoint, None for an entry of the chain that is none."""
+    if entry.kind == OPENAI:
+        return OpenAICompatible(entry, egress, settings.planner_timeout_seconds)
+    if entry.kind == ANTHROPIC:
+        return AnthropicCompatible(entry, egress, settings.planner_timeout_seconds)
+    return None

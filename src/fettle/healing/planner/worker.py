@@ -12,17 +12,16 @@ from fettle.healing.planner import requests
 from fettle.healing.planner.breaker import breakers_of
 from fettle.healing.planner.chain import Planner
 from fettle.healing.planner.concluding import conclude, leave_to_person, offered
-from fettle.healing.planner.endpoints import ANTHROPIC, OPENAI, Endpoint, read_chain
+from fettle.healing.planner.endpoints import read_chain
 from fettle.healing.planner.requests import PlanRequest
 from fettle.healing.planner.retrieval import RetrievalPlanner
 from fettle.healing.planner.vocabulary import vocabulary_of
-from fettle.healing.planner.wires import AnthropicCompatible, OpenAICompatible
-from fettle.healing.planner.words import Attempt, L2Decision, Provider
+from fettle.healing.planner.wires import egress_to_models, provider_of
+from fettle.healing.planner.words import Attempt, L2Decision
 from fettle.healing.signature import pattern_signature
 from fettle.kernel.database import is_contended, is_unreachable
 from fettle.kernel.leasing import LeasedWork, keep_listening
 from fettle.kernel.platform import Platform
-from fettle.tools.egress import Egress
 
 CAPACITY: Final = 16
 MOST_LEASES: Final = 5
@@ -45,23 +44,17 @@ def make_planner(platform: Platform) -> Planner:
         SettingsError: It cannot be read.
     """
     settings = platform.settings
-    # The planner's endpoints are listed apart, so that no playbook reaches a model and no model's list a tool's.
-    egress = Egress(settings.model_copy(update={"egress_allow": settings.planner_allow}))
-    providers = [_provider(platform, entry, egress) for entry in read_chain(settings)]
+    egress = egress_to_models(settings)
+    providers = [
+        provider_of(entry, egress, settings) or RetrievalPlanner(platform.database)
+        for entry in read_chain(settings)
+    ]
     return Planner(
         platform.database,
         providers,
         breakers_of(platform),
         timeout_seconds=settings.planner_timeout_seconds,
     )
-
-
-def _provider(platform: Platform, entry: Endpoint, egress: Egress) -> Provider:
-    if entry.kind == OPENAI:
-        return OpenAICompatible(entry, egress, platform.settings.planner_timeout_seconds)
-    if entry.kind == ANTHROPIC:
-        return AnthropicCompatible(entry, egress, platform.settings.planner_timeout_seconds)
-    return RetrievalPlanner(platform.database)
 
 
 class PlannerWorker(LeasedWork[PlanRequest]):
