@@ -71,6 +71,13 @@ const rule = createRoute({
   component: lazyRouteComponent(() => import("./screens/rules/RulePage"), "RulePage"),
 });
 
+const flywheel = createRoute({
+  getParentRoute: () => tenant,
+  path: "flywheel",
+  validateSearch: textsOf("tab", "q", "state", "id"),
+  component: lazyRouteComponent(() => import("./screens/flywheel/Flywheel"), "Flywheel"),
+});
+
 const playbooks = createRoute({
   getParentRoute: () => tenant,
   path: "playbooks",
@@ -261,7 +268,7 @@ const data = createRoute({
 
 const routeTree = root.addChildren([
   home,
-  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, newRule, rule, playbooks, newPlaybook, playbook,
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, newRule, rule, flywheel, playbooks, newPlaybook, playbook,
     tools, tool, packs, pack, policy, evidence, audit, events, health, onCall, schedule, escalationPolicies, channels, messages, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 

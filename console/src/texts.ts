@@ -4,6 +4,7 @@ import { authoringTexts } from "./texts/authoring";
 import { commonTexts } from "./texts/common";
 import { escalationTexts } from "./texts/escalation";
 import { evidenceTexts } from "./texts/evidence";
+import { flywheelTexts } from "./texts/flywheel";
 import { incidentsTexts } from "./texts/incidents";
 import { incidentWorkTexts } from "./texts/incidentWork";
 import { overviewTexts } from "./texts/overview";
@@ -20,6 +21,7 @@ export const t = {
   ...commonTexts,
   ...escalationTexts,
   ...evidenceTexts,
+  ...flywheelTexts,
   ...incidentsTexts,
   ...incidentWorkTexts,
   ...overviewTexts,
