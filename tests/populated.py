@@ -180,7 +180,19 @@ async def _escalation(api, user_id) -> dict[str, str]:
             channel["id"],
             CANARY,
         )
-    return {"schedule_id": schedule["id"], "channel_id": channel["id"], "policy_id": policy["id"]}
+        await connection.execute(
+            "INSERT INTO overdue_items (id, tenant_id, kind, state, subject_id, is_for_person, due_at, moved_at, "
+            "incident_id) VALUES ($1, $2, 'run', 'running', $1, false, now(), now(), $1)",
+            new_id(),
+            api.alder.id,
+        )
+    feed = await command(api, "POST", "/escalation/feeds", {"name": CANARY}, api.owner(api.alder))
+    return {
+        "schedule_id": schedule["id"],
+        "channel_id": channel["id"],
+        "policy_id": policy["id"],
+        "feed_id": feed["id"],
+    }
 
 
 async def _mute(api) -> str:

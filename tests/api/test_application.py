@@ -25,6 +25,7 @@ PUBLIC = {
     "/api/v1/auth/password/reset",
     "/api/v1/auth/refresh",
     "/api/v1/auth/logout",
+    "/api/v1/calendars/{token}/on-call.ics",
     "/api/v1/hooks/{source_id}",
     "/api/v1/hooks/{source_id}/{token}",
     "/api/v1/hooks/escalation/{channel_id}/pagerduty",

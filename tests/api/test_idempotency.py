@@ -149,9 +149,12 @@ async def of_escalation(api, alder, incidents) -> dict[str, Case]:
         "/escalation/schedules/preview": Case(rota, rota | {"name": "Twice"}),
         "/escalation/schedules/{schedule_id}/calendar": Case(calendar, calendar | {"version": 2}),
         "/escalation/policies": Case(told, told | {"name": "Twice"}),
+        "/escalation/policies/try": Case({"severity": "high"}, {"severity": "low"}),
+        "/escalation/feeds": Case({"name": "Once"}, {"name": "Twice"}, owner=True),
         "/escalation/channels": Case(mail, mail | {"name": "Twice"}),
         "/escalation/channels/{channel_id}/test": Case(),
         "/incidents/{incident_id}/acknowledge": Case({}, {"take": False}, taken),
+        "/incidents/{incident_id}/unacknowledge": Case(values=taken),
         "/incidents/{incident_id}/hand-over": Case(to, to | {"reason": "tried otherwise"}, given),
     }
 

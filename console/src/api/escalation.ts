@@ -160,7 +160,7 @@ export interface Feed {
 }
 
 export interface NewFeed extends Feed {
-  path: string;
+  link: string;
 }
 
 export const DELIVERY_STATES = ["queued", "sending", "delivered", "failed", "skipped"] as const;

@@ -32,7 +32,8 @@ OPEN: Final = frozenset(
 """The only paths below ``/api`` that nobody in particular may ask; compared whole, never by prefix."""
 
 _OPEN_OF_ONE: Final = re.compile(
-    r"/api/v1/(?:auth/oidc/[0-9a-fA-F-]{36}/start|hooks/escalation/[0-9a-fA-F-]{36}/(?:slack|pagerduty)"
+    r"/api/v1/(?:calendars/ftl_cal_[A-Za-z0-9_-]{43}/on-call\.ics|auth/oidc/[0-9a-fA-F-]{36}/start"
+    r"|hooks/escalation/[0-9a-fA-F-]{36}/(?:slack|pagerduty)"
     r"|hooks/[0-9a-fA-F-]{36}(?:/ftl_src_[A-Za-z0-9_-]{43})?)"
 )
 """Such paths that name something, compared whole, too; what channels and sources send proves itself."""

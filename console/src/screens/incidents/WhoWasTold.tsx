@@ -83,13 +83,13 @@ function Actions({ incident, clock }: { incident: IncidentDetail; clock: Escalat
   const people = usePeople();
   const may = useMay("incidents:write");
   const [handing, setHanding] = useState(false);
-  const send = (command: string, body: object) => request(`incidents/${incident.id}/${command}`, { method: "POST", tenantId: tenant.id, body });
+  const send = (command: string, body?: object) => request(`incidents/${incident.id}/${command}`, { method: "POST", tenantId: tenant.id, body });
   const refresh = async () => {
     refreshIncident(client, tenant.id, incident.id);
     await client.invalidateQueries({ queryKey: incidentEscalationQuery(tenant.id, incident.id).queryKey });
   };
   const back = async () => {
-    await send("unacknowledge", {});
+    await send("unacknowledge");
     if (incident.assignee === null) await send("unassign", {});
     else if (incident.assignee !== people.me) await send("assign", { assignee: incident.assignee });
     await refresh();
@@ -98,7 +98,7 @@ function Actions({ incident, clock }: { incident: IncidentDetail; clock: Escalat
     mutationFn: (isTaken: boolean) => send("acknowledge", { take: isTaken }),
     onSuccess: async (_answer, isTaken) => {
       await refresh();
-      tellWithUndo(isTaken ? t.told.taken : t.told.acknowledged, isTaken ? back : () => send("unacknowledge", {}).then(refresh));
+      tellWithUndo(isTaken ? t.told.taken : t.told.acknowledged, isTaken ? back : () => send("unacknowledge").then(refresh));
     },
   });
   if (!may || OVER.has(incident.state)) return null;

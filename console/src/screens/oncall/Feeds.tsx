@@ -55,7 +55,7 @@ function MakeFeed({ onClose }: { onClose: () => void }) {
       <Modal opened onClose={onClose} title={t.onCall.addFeed} size="lg" closeOnClickOutside={false} closeOnEscape={false} withCloseButton={false}>
         <Stack gap="sm">
           <Notice title={t.onCall.feedMade}>{t.onCall.feedMadeText}</Notice>
-          <Command>{`${window.location.origin}${make.data.path}`}</Command>
+          <Command>{`${window.location.origin}${make.data.link}`}</Command>
           <Group justify="flex-end"><Button onClick={onClose} data-autofocus>{t.onCall.feedKept}</Button></Group>
         </Stack>
       </Modal>

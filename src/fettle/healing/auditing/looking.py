@@ -38,7 +38,7 @@ _FACTS: Final = """
 SELECT p.id, p.state, p.assignee, coalesce(moved.occurred_at, p.opened_at) AS since, own.check_type,
        approval.id IS NOT NULL AS asks, run.id IS NOT NULL AS runs, plan.id IS NOT NULL AS plans,
        muted.until AS muted_until, clock.id AS clock_id, clock.state AS clock_state, clock.opened_at AS clock_since,
-       clock.acknowledged_at, least(clock.due_at, clock.update_at) AS clock_due, clock.paused,
+       clock.acknowledged_at, least(clock.due_at, clock.update_at) AS clock_due,
        leader.state IS NOT NULL AND leader.state <> 'resolved' AS is_led
 FROM page p
 JOIN incidents own ON own.id = p.id
@@ -58,7 +58,7 @@ LEFT JOIN escalations clock ON clock.tenant_id = $1 AND clock.incident_id = p.id
 LEFT JOIN escalations leader ON clock.state = 'grouped' AND leader.tenant_id = $1 AND leader.id = clock.storm_id
 """
 _CLOCKS: Final = """
-SELECT id, incident_id, state, opened_at, acknowledged_at, least(due_at, update_at) AS due, paused,
+SELECT id, incident_id, state, opened_at, acknowledged_at, least(due_at, update_at) AS due,
        state = 'grouped' AND EXISTS (SELECT FROM escalations l WHERE l.tenant_id = $1 AND l.id = e.storm_id
                                      AND l.state <> 'resolved') AS is_led
 FROM escalations e WHERE tenant_id = $1 AND id = ANY($2) AND state <> 'resolved'
@@ -205,8 +205,8 @@ def _clock(
         state=state,
         since=row["acknowledged_at"] or opened_at,
         promised=row["clock_due"],
-        # One that stands still waits for what mutes its incident; one that is grouped for the one that leads.
-        held=row["paused"] or row["is_led"],
+        # One that is grouped waits for the one that leads. One that stands still looks again by its own moment.
+        held=row["is_led"],
     )
     return Seen(_plain(clock_id), incident_id, standing)
 

@@ -1,4 +1,4 @@
-"""What people do on an incident that was escalated: acknowledge it, or hand it over."""
+"""What people do on an incident that was escalated: acknowledge it, take that back, or hand it over."""
 
 from uuid import UUID
 
@@ -36,6 +36,19 @@ async def acknowledge(
         await transition(session, tenant_id, [by.moves(incident_id, "incident.acknowledged", {})])
     if is_taken and by.user_id is not None:
         await assigning.assign(session, tenant_id, by, incident_id, assignee=by.user_id)
+
+
+async def take_back(session: AsyncSession, tenant_id: UUID, by: By, incident_id: UUID) -> None:
+    """Take an acknowledgement back: the clock goes on. Said again, it changes nothing.
+
+    Raises:
+        NotFound: The tenant has no such incident.
+        Conflict: It is over.
+    """
+    await _lock_open(session, tenant_id, incident_id)
+    connection = await driver(session)
+    if await clocks.go_on(connection, tenant_id, incident_id, now=utcnow()):
+        await transition(session, tenant_id, [by.moves(incident_id, "incident.unacknowledged", {})])
 
 
 async def hand_over(

@@ -1,6 +1,6 @@
 """On-call times as iCalendar (RFC 5545): a schedule's preview out, somebody else's calendar in as overrides; no I/O."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -14,6 +14,11 @@ from fettle.healing.escalation.schedules import Span
 
 MOST_EVENTS: Final = 2_000
 LONGEST_RULE: Final = 500
+NOBODY: Final = "nobody"
+"""Stands for a gap where a person would stand."""
+
+_PERSON: Final = "x-fettle-person"
+
 HORIZON: Final = timedelta(days=366)
 """How far ahead what returns is taken in."""
 
@@ -27,7 +32,8 @@ class Shift:
     """One event of a calendar: from when to when somebody is on call.
 
     Attributes:
-        who: An e-mail address of its attendees in lower case, else its summary.
+        who: Whom Fettle put in, by id, or `NOBODY`; else an attendee's e-mail address in lower case, else its
+            summary.
     """
 
     who: str
@@ -35,15 +41,27 @@ class Shift:
     ends: datetime
 
 
-def write(
-    name: str, schedule_id: UUID, spans: Sequence[Span], people: Mapping[UUID, str], now: datetime
-) -> bytes:
-    """Return spans of a schedule as a calendar; gaps stand in it as what they are.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Who is on call when by one schedule.
+
+    Attributes:
+        name: Of the schedule.
+    """
+
+    schedule_id: UUID
+    name: str
+    spans: Sequence[Span]
+
+
+def write(name: str, parts: Iterable[Part], people: Mapping[UUID, str], now: datetime) -> bytes:
+    """Return who is on call when as a calendar; gaps stand in it as what they are.
+
+    Whoever is meant stands in each event by id, too, so that the calendar can be taken in again as it was.
 
     Args:
-        name: Of the schedule.
-        schedule_id: The schedule's.
-        spans: Who is on call when.
+        name: Of the calendar.
+        parts: The schedules.
         people: Names by id.
         now: When it is written.
     """
@@ -51,17 +69,24 @@ def write(
     calendar.add("prodid", "-//Fettle//on call//EN")
     calendar.add("version", "2.0")
     calendar.add("x-wr-calname", name)
-    for span in spans:
-        event = Event()
-        who = "Nobody is on call" if span.person is None else people.get(span.person, "Somebody who left")
-        event.add("uid", f"{span.begins:%Y%m%dT%H%M%SZ}-{schedule_id}@fettle")
-        event.add("dtstamp", now)
-        event.add("dtstart", span.begins)
-        event.add("dtend", span.ends)
-        event.add("summary", f"{who} ({name})")
-        event.add("transp", "TRANSPARENT")
-        calendar.add_component(event)
+    calendar.add("refresh-interval", timedelta(minutes=15), parameters={"value": "DURATION"})
+    for part in parts:
+        for span in part.spans:
+            calendar.add_component(_event(part, span, people, now))
     return bytes(calendar.to_ical())
+
+
+def _event(part: Part, span: Span, people: Mapping[UUID, str], now: datetime) -> Event:
+    event = Event()
+    who = "Nobody is on call" if span.person is None else people.get(span.person, "Somebody who left")
+    event.add("uid", f"{span.begins:%Y%m%dT%H%M%SZ}-{part.schedule_id}@fettle")
+    event.add("dtstamp", now)
+    event.add("dtstart", span.begins)
+    event.add("dtend", span.ends)
+    event.add("summary", f"{who} ({part.name})")
+    event.add("transp", "TRANSPARENT")
+    event.add(_PERSON, NOBODY if span.person is None else str(span.person))
+    return event
 
 
 def read(text: str, zone: ZoneInfo, now: datetime) -> list[Shift]:
@@ -161,6 +186,9 @@ def _local(value: date, zone: ZoneInfo) -> datetime:
 
 
 def _who(event: Any) -> str:
+    own = event.get(_PERSON)
+    if own is not None and not isinstance(own, list):
+        return str(own).strip().lower()
     attendee = event.get("ATTENDEE")
     first = attendee[0] if isinstance(attendee, list) and attendee else attendee
     if first is not None and str(first).lower().startswith("mailto:"):

@@ -13,8 +13,9 @@ from uuid import UUID
 
 import asyncpg
 
+from fettle.healing.escalation.contacts import contacts_id, policy_of_contacts
 from fettle.healing.escalation.documents import policy_of
-from fettle.healing.escalation.policies import Policy, chosen, is_storm, quiet_until
+from fettle.healing.escalation.policies import Policy, chosen, due, is_storm, quiet_until
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps_str
 
@@ -59,6 +60,11 @@ UPDATE escalation_deliveries SET state = CASE WHEN may_have_arrived THEN 'failed
   ended_at = now(), error_code = 'over', error = 'it was over before the message could go'
 WHERE tenant_id = $1 AND escalation_id = ANY($2) AND kind = 'firing' AND state = 'queued'
 """
+_DROP_TAKEN: Final = """
+UPDATE escalation_deliveries SET state = 'skipped', ended_at = now(), error_code = 'over',
+  error = 'it was taken back before the message could go'
+WHERE tenant_id = $1 AND escalation_id = $2 AND kind = 'acknowledged' AND state = 'queued' AND NOT may_have_arrived
+"""
 # Of a lane whose message is on its way it is decided when that has ended.
 _FOLLOW_UP: Final = """
 INSERT INTO escalation_deliveries (id, tenant_id, escalation_id, incident_id, channel_id, channel_kind, recipient,
@@ -101,21 +107,36 @@ class Opening:
 
 
 async def open_all(
-    connection: asyncpg.Connection, tenant_id: UUID, wanted: Sequence[Opening], now: datetime
+    connection: asyncpg.Connection,
+    tenant_id: UUID,
+    wanted: Sequence[Opening],
+    now: datetime,
+    contacts: Sequence[Mapping[str, Any]] = (),
 ) -> int:
-    """Set the clock of incidents going by the tenant's policies; without one that fits, nothing is done.
+    """Set the clock of incidents going by the tenant's policies, else by its contacts; without any, do nothing.
+
+    Args:
+        connection: With the tenant bound.
+        tenant_id: The owner.
+        wanted: The incidents.
+        now: The present.
+        contacts: Whom the Policy Pack names, for incidents that no policy fits.
 
     Returns:
         How many clocks were touched.
     """
     stored = await connection.fetch(_POLICIES, tenant_id)
-    if not stored or not wanted:
+    if not (stored or contacts) or not wanted:
         return 0
     documents: dict[UUID, Mapping[str, Any]] = {row["id"]: row["document"] for row in stored}
     policies = {policy_id: policy_of(document) for policy_id, document in documents.items()}
     by_policy: dict[UUID, list[Opening]] = defaultdict(list)
     for one in wanted:
         policy_id = chosen(policies.items(), severity=one.severity, check_type=one.check_type, site=one.site)
+        if policy_id is None and (document := policy_of_contacts(contacts, one.severity)) is not None:
+            policy_id = contacts_id(one.severity)
+            documents[policy_id] = document
+            policies[policy_id] = policy_of(document)
         if policy_id is not None:
             by_policy[policy_id].append(one)
     touched = 0
@@ -164,6 +185,29 @@ async def stop(
     )  # fmt: skip
     await connection.execute(_DROP_UNSENT, tenant_id, [row["id"]])
     await connection.execute(_FOLLOW_UP, tenant_id, [row["id"]], "acknowledged")
+    return True
+
+
+async def go_on(connection: asyncpg.Connection, tenant_id: UUID, incident_id: UUID, *, now: datetime) -> bool:
+    """Take back that somebody has it in hand: the next step is due after the wait of the one that was told last.
+
+    Returns:
+        Whether there was an acknowledgement to take back.
+    """
+    row = await find_open(connection, tenant_id, incident_id)
+    if row is None or row["state"] != "acknowledged":
+        return False
+    policy = policy_of(row["policy"])
+    is_told = due(policy, row["position"]) is None
+    last = due(policy, max(0, row["position"] - 1))
+    wait = last.wait_seconds if last is not None and row["position"] else 0
+    await connection.execute(
+        "UPDATE escalations SET state = $3, due_at = $4, acknowledged_by = NULL, acknowledged_at = NULL "
+        "WHERE tenant_id = $1 AND id = $2",
+        tenant_id, row["id"], "exhausted" if is_told else "active",
+        None if is_told else now + timedelta(seconds=wait),
+    )  # fmt: skip
+    await connection.execute(_DROP_TAKEN, tenant_id, row["id"])
     return True
 
 
@@ -233,7 +277,7 @@ async def _open_under(
     for opening in openings:
         own, state, storm_id = new_id(), "active", None
         quiet = quiet_until(policy, opening.severity, now)
-        due_at: datetime | None = quiet or now
+        due_at: datetime | None = (quiet or now) + timedelta(seconds=policy.delay_seconds)
         if opening.incident_id not in known and is_storm(storm, opened, now):
             if leader is None:
                 leader = storm_id = own

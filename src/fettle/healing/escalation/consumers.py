@@ -12,6 +12,7 @@ from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.events import Event
+from fettle.packs.service import active_packs
 
 _BEGINS: Final = frozenset({"incident.escalated", "approval.requested"})
 _ENDS: Final = frozenset({"incident.resolved", "incident.closed", "incident.merged"})
@@ -39,7 +40,9 @@ async def follow_incidents(batch: TenantBatch) -> None:
         await clocks.settle(connection, batch.tenant_id, ended)
     if begun:
         openings = await _openings(connection, batch.tenant_id, begun)
-        await clocks.open_all(connection, batch.tenant_id, openings, utcnow())
+        policy = (await active_packs(batch.platform, batch.tenant_id)).policy
+        named = policy.get("escalation_contacts", ())
+        await clocks.open_all(connection, batch.tenant_id, openings, utcnow(), named)
     for incident_id, person in taken.items():
         await clocks.stop(connection, batch.tenant_id, incident_id, by=person, now=utcnow())
 

@@ -9,6 +9,7 @@ import asyncpg
 
 from fettle.healing.escalation.channels import DeliveryFailed
 from fettle.kernel import events
+from fettle.kernel.clock import utcnow
 from fettle.kernel.database import Database, driver
 from fettle.kernel.events import NewEvent
 from fettle.kernel.jsonio import dumps_str
@@ -63,6 +64,8 @@ _FINISH: Final = """
 UPDATE escalation_deliveries SET state = $4, may_have_arrived = may_have_arrived OR $5, due_at = $6,
   error_code = $7, error = $8, sent = $9::text::jsonb, lease_owner = NULL,
   attempts = attempts - CASE WHEN $7 = 'muted' THEN 1 ELSE 0 END,
+  said = coalesce($10, said),
+  history = CASE WHEN $7 = 'muted' THEN history ELSE history || jsonb_build_array($11::text::jsonb) END,
   ended_at = CASE WHEN $4 = 'queued' THEN NULL ELSE now() END
 WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'sending'
 RETURNING may_have_arrived
@@ -107,6 +110,7 @@ class Result:
         state: Of the message: ``delivered``, ``skipped``, ``failed``, or ``queued`` to try again.
         due_at: When it is tried again.
         sent: What the other side calls it.
+        said: What the message said, cleaned; None where nothing was sent.
     """
 
     state: str
@@ -115,6 +119,7 @@ class Result:
     detail: str | None = None
     may_have_arrived: bool = False
     sent: dict[str, Any] | None = None
+    said: str | None = None
 
 
 async def lease(database: Database, owner: UUID, limit: int, lease_seconds: float) -> list[Delivery]:
@@ -142,14 +147,14 @@ async def release(database: Database, owner: UUID, held: list[Delivery]) -> None
         await connection.execute(_RELEASE, [one.id for one in held], [one.fence for one in held], owner)
 
 
-def result_of(delivery: Delivery, failed: DeliveryFailed, now: datetime) -> Result:
+def result_of(delivery: Delivery, failed: DeliveryFailed, now: datetime, said: str | None = None) -> Result:
     """Return what becomes of a message that was not taken: tried again later, or given up."""
     again = failed.again and delivery.attempts <= len(BACKOFF_SECONDS)
     if not again:
-        return Result("failed", now, failed.code, failed.detail, failed.may_have_arrived)
+        return Result("failed", now, failed.code, failed.detail, failed.may_have_arrived, said=said)
     wait = max(BACKOFF_SECONDS[delivery.attempts - 1], failed.retry_after_seconds or 0.0)
     due_at = now + timedelta(seconds=wait)
-    return Result("queued", due_at, failed.code, failed.detail, failed.may_have_arrived)
+    return Result("queued", due_at, failed.code, failed.detail, failed.may_have_arrived, said=said)
 
 
 def held(until: datetime | None, detail: str, now: datetime) -> Result:
@@ -179,6 +184,8 @@ async def finish(database: Database, delivery: Delivery, result: Result) -> bool
             result.code,
             result.detail,
             None if result.sent is None else dumps_str(result.sent),
+            result.said,
+            dumps_str({"at": utcnow(), "state": result.state, "code": result.code, "detail": result.detail}),
         )
         if held is None:
             return False

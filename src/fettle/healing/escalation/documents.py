@@ -41,6 +41,7 @@ def policy_of(document: Mapping[str, Any]) -> Policy:
             for one in document["quiet_hours"]
         ),
         storm=Storm(**document["storm"]),
+        delay_seconds=document.get("delay_seconds", 0),
     )
 
 

@@ -1,10 +1,10 @@
-"""Tables of escalation: schedules, channels, policies, contacts, clocks, messages, and what came back."""
+"""Tables of escalation: schedules, channels, policies, contacts, feeds, clocks, messages, and what came back."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Identity, Text, text
+from sqlalchemy import BigInteger, DateTime, Identity, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -62,6 +62,20 @@ class OnCallContact(TenantOwned, Base):
     updated_by: Mapped[str] = mapped_column(Text)
 
 
+class OnCallFeed(TenantOwned, Base):
+    """An address that a calendar program asks; of its secret the digest alone is kept."""
+
+    __tablename__ = "oncall_feeds"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID]
+    name: Mapped[str] = mapped_column(Text)
+    whole: Mapped[bool] = mapped_column(server_default=text("false"))
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
+    last_used_at: Mapped[datetime | None] = mapped_column(_MOMENT)
+
+
 class Escalation(TenantOwned, Base):
     """The clock of an incident that a person must look at; in a storm, of many."""
 
@@ -112,6 +126,8 @@ class EscalationDelivery(TenantOwned, Base):
     error_code: Mapped[str | None] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     sent: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    said: Mapped[str | None] = mapped_column(Text)
+    history: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)
     ended_at: Mapped[datetime | None] = mapped_column(_MOMENT)
 

@@ -85,6 +85,7 @@ class Policy:
         steps: In order.
         repeats: How often all steps are gone through again.
         fallback: Told when nobody acknowledged after the last repeat.
+        delay_seconds: So long after the escalation the first step is due.
     """
 
     match: Match
@@ -93,6 +94,7 @@ class Policy:
     fallback: tuple[Target, ...] = ()
     quiet: tuple[Quiet, ...] = ()
     storm: Storm = Storm()
+    delay_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

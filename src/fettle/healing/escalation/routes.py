@@ -6,7 +6,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from fettle.healing.escalation import acting, calendars, routes_channels, schemas, service
+from fettle.healing.escalation import (
+    acting,
+    calendars,
+    routes_channels,
+    routes_feeds,
+    routes_trying,
+    schemas,
+    service,
+)
 from fettle.healing.escalation.keeping import Keeping, Reader, Writer, page
 from fettle.healing.escalation.models import EscalationPolicy, OnCallSchedule
 from fettle.healing.escalation.schedules import LONGEST_PREVIEW, Span, gaps
@@ -23,6 +31,8 @@ from fettle.kernel.http.routes import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, tags=["escalation"])
 router.include_router(routes_channels.router)
+router.include_router(routes_feeds.router)
+router.include_router(routes_trying.router)
 
 Handler = Annotated[Access, Depends(require("incidents:write"))]
 IncidentReader = Annotated[Access, Depends(require("incidents:read"))]
@@ -114,7 +124,7 @@ async def export_calendar(
     row = await service.find(session, OnCallSchedule, access.tenant_id, schedule_id)
     spans = _ahead(row, days)
     people = await _people(session, access, [span.person for span in spans])
-    text = calendars.write(row.name, row.id, spans, people, utcnow())
+    text = calendars.write(row.name, [calendars.Part(row.id, row.name, spans)], people, utcnow())
     headers = {"Content-Disposition": 'attachment; filename="on-call.ics"'}
     return Response(text, media_type="text/calendar", headers=headers)
 
@@ -218,7 +228,7 @@ async def show_escalation(
     rows = await service.log(session, access.tenant_id, incident_id=incident_id, limit=_MOST_SHOWN)
     return schemas.IncidentEscalation(
         escalation=schemas.EscalationOut.model_validate(clock) if clock else None,
-        deliveries=[schemas.DeliveryOut.model_validate(row) for row in rows],
+        deliveries=await routes_channels.messages(session, access.tenant_id, rows),
     )
 
 
@@ -229,6 +239,17 @@ async def acknowledge_incident(
     """Say that one has an incident in hand: nobody else is told."""
     await acting.acknowledge(session, access.tenant_id, By.of(access), incident_id, is_taken=body.take)
     await record(session, who, "incident.acknowledged", tenant_id=access.tenant_id,
+                 target=("incident", incident_id))  # fmt: skip
+    return _commanded(incident_id)
+
+
+@router.post("/incidents/{incident_id}/unacknowledge", status_code=202)
+async def take_acknowledgement_back(
+    incident_id: UUID, access: Handler, session: TenantSession, who: CurrentWho
+) -> schemas.Commanded:
+    """Take an acknowledgement back: the next step is told after the wait of the one before it."""
+    await acting.take_back(session, access.tenant_id, By.of(access), incident_id)
+    await record(session, who, "incident.unacknowledged", tenant_id=access.tenant_id,
                  target=("incident", incident_id))  # fmt: skip
     return _commanded(incident_id)
 

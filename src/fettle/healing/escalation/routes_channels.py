@@ -1,5 +1,6 @@
 """HTTP of channels: kept, tested, the log of their messages, and what they send back."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -9,9 +10,10 @@ from pydantic import BaseModel
 from fettle.healing.escalation import callbacks, schemas, service
 from fettle.healing.escalation.callbacks import Received
 from fettle.healing.escalation.keeping import Keeping, Reader, Writer, page
-from fettle.healing.escalation.models import EscalationChannel
+from fettle.healing.escalation.models import EscalationChannel, EscalationDelivery
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, address_of
 from fettle.identity.audit import record
+from fettle.identity.names import names_of
 from fettle.kernel.errors import Conflict
 from fettle.kernel.http.pages import Page, Paging
 from fettle.kernel.http.routes import StrictRoute
@@ -84,6 +86,7 @@ async def list_deliveries(
     incident_id: Annotated[UUID | None, Query(description="About this incident.")] = None,
     channel_id: Annotated[UUID | None, Query(description="By this channel.")] = None,
     state: Annotated[schemas.DeliveryState | None, Query(description="In this state.")] = None,
+    kind: Annotated[schemas.DeliveryKind | None, Query(description="Of this kind.")] = None,
 ) -> Page[schemas.DeliveryOut]:
     """List messages, newest first: to whom, by what, how often tried, and what came of it."""
     after = paging.after(int)
@@ -93,11 +96,12 @@ async def list_deliveries(
         incident_id=incident_id,
         channel_id=channel_id,
         state=state,
+        kind=kind,
         before=after[0] if after else None,
         limit=paging.limit + 1,
     )
-    page, cursor = paging.cut(rows, lambda row: (row.position,))
-    return Page(items=[schemas.DeliveryOut.model_validate(row) for row in page], next_cursor=cursor)
+    cut, cursor = paging.cut(rows, lambda row: (row.position,))
+    return Page(items=await messages(session, access.tenant_id, cut), next_cursor=cursor)
 
 
 @router.post("/hooks/escalation/{channel_id}/slack")
@@ -110,6 +114,22 @@ async def take_slack(channel_id: UUID, request: Request, platform: CurrentPlatfo
 async def take_pagerduty(channel_id: UUID, request: Request, platform: CurrentPlatform) -> Taken:
     """Take what was done in PagerDuty: the address of a webhook subscription of version 3. Signed by its secret."""
     return Taken(said=await callbacks.take_pagerduty(platform, await _received(channel_id, request)))
+
+
+async def messages(
+    session: TenantSession, tenant_id: UUID, rows: Sequence[EscalationDelivery]
+) -> list[schemas.DeliveryOut]:
+    """Return messages as the API shows them, with the names of their channels and people."""
+    channels = await service.channel_names(session, tenant_id, {row.channel_id for row in rows})
+    people = await names_of(session, tenant_id, [f"user:{row.recipient}" for row in rows if row.recipient])
+    shown = []
+    for row in rows:
+        one = schemas.DeliveryOut.model_validate(row)
+        one.channel = channels.get(row.channel_id)
+        if row.recipient is not None:
+            one.person = schemas.PersonRef(id=row.recipient, name=people.get(f"user:{row.recipient}"))
+        shown.append(one)
+    return shown
 
 
 async def _received(channel_id: UUID, request: Request) -> Received:

@@ -17,6 +17,7 @@ from pydantic import (
 
 from fettle.healing.escalation.policies import MOST_REPEATS, MOST_STEPS
 from fettle.healing.schemas import Input
+from fettle.kernel.http.idempotency import OneTimeAnswer
 from fettle.kernel.mail import ADDRESS_PATTERN
 from fettle.tools.secrets import NAME as SECRET_NAME
 
@@ -348,6 +349,69 @@ class EscalationPolicyBody(Input):
     storm: StormIn = Field(default_factory=StormIn)
 
 
+class TryIn(Input):
+    """An incident that one makes up, and the policy to try; without one, the tenant's own policies choose."""
+
+    policy: EscalationPolicyBody | None = None
+    severity: Severity
+    check_type: Annotated[str, StringConstraints(max_length=200)] | None = None
+    site: Annotated[str, StringConstraints(max_length=200)] | None = None
+    at: Moment | None = Field(None, description="When it is escalated; now where nothing is said.")
+
+
+class ToldOut(BaseModel):
+    """One whom a step would tell."""
+
+    channel_id: UUID
+    channel: str | None
+    channel_kind: str | None
+    person: PersonRef | None
+    why_not: str | None = Field(description="Why nobody is told by it.")
+
+
+class StrokeOut(BaseModel):
+    """One step, when it is due if nobody acknowledges."""
+
+    at: datetime
+    step: int = Field(description="Its number from 0; -1 is the fallback.")
+    turn: int = Field(description="How often all steps were gone through before.")
+    told: list[ToldOut]
+
+
+class TrialOut(BaseModel):
+    """Whom a policy would tell, and when."""
+
+    policy: str | None = Field(description="Which one holds; none where none fits.")
+    quiet_until: datetime | None
+    items: list[StrokeOut]
+    more: bool
+
+
+class FeedIn(Input):
+    """An address for a calendar program."""
+
+    name: Name
+    whole: bool = Field(False, description="Everybody's times on call, not only one's own.")
+
+
+class FeedOut(BaseModel):
+    """An address for a calendar program; its secret is shown once, when it is made."""
+
+    id: UUID
+    name: str
+    whole: bool
+    person: PersonRef
+    mine: bool
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class NewFeed(FeedOut, OneTimeAnswer):
+    """A new address: its path, shown this once."""
+
+    link: str = Field(description="Below the address of the installation.")
+
+
 class EscalationPolicyChange(EscalationPolicyBody):
     """A whole policy in the place of what it was; what is under way goes on by the old one."""
 
@@ -392,8 +456,17 @@ class ContactList(BaseModel):
     items: list[ContactOut]
 
 
+class AttemptOut(BaseModel):
+    """What came of one attempt."""
+
+    at: datetime
+    state: DeliveryState
+    code: str | None
+    detail: str | None
+
+
 class DeliveryOut(BaseModel):
-    """One message in the log; what it said is not kept."""
+    """One message in the log, with what it said, cleaned of what must not leave."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -401,8 +474,10 @@ class DeliveryOut(BaseModel):
     escalation_id: UUID | None
     incident_id: UUID | None
     channel_id: UUID
+    channel: str | None = Field(None, description="Its name; none where it is gone, or a contact's.")
     channel_kind: str
     recipient: UUID | None
+    person: PersonRef | None = None
     kind: DeliveryKind
     step: int | None
     state: DeliveryState
@@ -411,6 +486,8 @@ class DeliveryOut(BaseModel):
     error_code: str | None
     error: str | None
     sent: dict[str, Any] | None
+    said: str | None
+    history: list[AttemptOut]
     created_at: datetime
     ended_at: datetime | None
 

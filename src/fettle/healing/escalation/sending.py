@@ -10,7 +10,7 @@ from typing import Final
 import asyncpg
 import structlog
 
-from fettle.healing.escalation import deliveries
+from fettle.healing.escalation import contacts, deliveries
 from fettle.healing.escalation.channels import Channel, DeliveryFailed, Sending
 from fettle.healing.escalation.channels_direct import CHANNELS
 from fettle.healing.escalation.content import FIRING, TEST
@@ -93,22 +93,24 @@ class Sender(LeasedWork[Delivery]):
             log.warning("escalation.unrecorded", delivery_id=str(delivery.id), error=type(error).__name__)
 
     async def _attempt(self, delivery: Delivery) -> Result:
+        said = None
         try:
             channel, sending = await self._prepare(delivery)
+            said = sending.notice.text()
             sent = await channel.send(sending)
         except Skipped as skipped:
             return Result("skipped", utcnow(), "not_needed", str(skipped))
         except Held as held:
             return deliveries.held(held.mute.until, str(held), utcnow())
         except DeliveryFailed as failed:
-            return deliveries.result_of(delivery, failed, utcnow())
+            return deliveries.result_of(delivery, failed, utcnow(), said)
         except DATABASE_TROUBLE:
             raise
         except Exception as error:
             log.exception("escalation.message_broke", delivery_id=str(delivery.id))
             broke = DeliveryFailed("broke", f"the sender broke: {type(error).__name__}", again=True)
-            return deliveries.result_of(delivery, broke, utcnow())
-        return Result("delivered", utcnow(), sent=dict(sent))
+            return deliveries.result_of(delivery, broke, utcnow(), said)
+        return Result("delivered", utcnow(), sent=dict(sent), said=said)
 
     async def _prepare(self, delivery: Delivery) -> tuple[Channel, Sending]:
         """Read everything that a message needs, and whether it is still to be sent."""
@@ -118,9 +120,12 @@ class Sender(LeasedWork[Delivery]):
                 "SELECT kind, document, enabled FROM escalation_channels WHERE tenant_id = $1 AND id = $2",
                 delivery.tenant_id, delivery.channel_id,
             )  # fmt: skip
-            if stored is None or not (stored["enabled"] or delivery.kind == TEST):
-                raise DeliveryFailed("no_channel", "the channel is gone or switched off", again=False)
             escalation = await self._escalation(connection, delivery)
+            named = contacts.channels_of(None if escalation is None else escalation["policy"])
+            place = named.get(str(delivery.channel_id)) or stored
+            is_off = stored is not None and not (stored["enabled"] or delivery.kind == TEST)
+            if place is None or is_off:
+                raise DeliveryFailed("no_channel", "the channel is gone or switched off", again=False)
             if escalation is not None and delivery.kind == FIRING:
                 still = await quiet(self._platform, session, delivery.tenant_id, [escalation])
                 if still:
@@ -132,14 +137,15 @@ class Sender(LeasedWork[Delivery]):
             recipient = await recipient_of(session, delivery.tenant_id, delivery.recipient)
             if delivery.recipient is not None and recipient is None:
                 raise DeliveryFailed("no_recipient", "whoever was meant has left", again=False)
-        channel = CHANNELS[stored["kind"]]
-        return channel, Sending(self._platform, delivery.tenant_id, notice, stored["document"], recipient)
+        return CHANNELS[place["kind"]], Sending(
+            self._platform, delivery.tenant_id, notice, place["document"], recipient
+        )
 
     async def _escalation(self, connection: asyncpg.Connection, delivery: Delivery) -> asyncpg.Record | None:
         if delivery.escalation_id is None:
             return None
         row = await connection.fetchrow(
-            "SELECT id, incident_id, storm_id, state, members, acknowledged_by FROM escalations "
+            "SELECT id, incident_id, storm_id, state, policy, members, acknowledged_by FROM escalations "
             "WHERE tenant_id = $1 AND id = $2",
             delivery.tenant_id, delivery.escalation_id,
         )  # fmt: skip

@@ -1,6 +1,6 @@
 """A tenant's schedules, channels, policies and contacts: listed, kept, and taken away while nothing needs them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -238,7 +238,11 @@ async def take_calendar(
     document["overrides"] = [
         *kept,
         *(
-            {"person": str(one.person), "begins": rfc3339(one.begins), "ends": rfc3339(one.ends)}
+            {
+                "person": str(one.person) if one.person else None,
+                "begins": rfc3339(one.begins),
+                "ends": rfc3339(one.ends),
+            }
             for one in taken
         ),
     ]
@@ -295,6 +299,7 @@ async def log(
     incident_id: UUID | None = None,
     channel_id: UUID | None = None,
     state: str | None = None,
+    kind: str | None = None,
     before: int | None = None,
     limit: int,
 ) -> Sequence[EscalationDelivery]:
@@ -306,9 +311,23 @@ async def log(
         query = query.where(EscalationDelivery.channel_id == channel_id)
     if state is not None:
         query = query.where(EscalationDelivery.state == state)
+    if kind is not None:
+        query = query.where(EscalationDelivery.kind == kind)
     if before is not None:
         query = query.where(EscalationDelivery.position < before)
     return (await session.scalars(query.order_by(EscalationDelivery.position.desc()).limit(limit))).all()
+
+
+async def channel_names(
+    session: AsyncSession, tenant_id: UUID, channel_ids: Collection[UUID]
+) -> dict[UUID, str]:
+    """Return what channels are called, those that there are."""
+    rows = await session.execute(
+        select(EscalationChannel.id, EscalationChannel.name).where(
+            EscalationChannel.tenant_id == tenant_id, EscalationChannel.id.in_(channel_ids)
+        )
+    )
+    return {row.id: row.name for row in rows}
 
 
 async def clock_of(session: AsyncSession, tenant_id: UUID, incident_id: UUID) -> Escalation | None:
@@ -333,15 +352,18 @@ async def queue_test(session: AsyncSession, channel: EscalationChannel) -> UUID:
     return delivery_id
 
 
-async def _by_name(session: AsyncSession, tenant_id: UUID) -> dict[str, UUID]:
-    """Return the people who may be on call by address and by name, in lower case."""
+async def _by_name(session: AsyncSession, tenant_id: UUID) -> dict[str, UUID | None]:
+    """Return the people who may be on call by id, address and name, in lower case; and nobody, as that is called."""
     people = await people_who_may(session, tenant_id, "incidents:write")
     connection = await driver(session)
     rows: list[asyncpg.Record] = await connection.fetch(
         "SELECT id, email FROM users WHERE id = ANY($1)", [person.id for person in people]
     )
-    return {person.name.lower(): person.id for person in people} | {
-        row["email"].lower(): row["id"] for row in rows
+    return {
+        **{person.name.lower(): person.id for person in people},
+        **{row["email"].lower(): row["id"] for row in rows},
+        **{str(person.id): person.id for person in people},
+        calendars.NOBODY: None,
     }
 
 

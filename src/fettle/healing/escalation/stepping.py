@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from fettle.healing.escalation import contacts
 from fettle.healing.escalation.documents import policy_of, schedule_of
 from fettle.healing.escalation.policies import Due, Policy, Target, due
 from fettle.healing.escalation.schedules import on_call
@@ -178,6 +179,7 @@ async def _queue(
             tenant_id, [target.channel_id for target in targets],
         )
     }  # fmt: skip
+    channels |= {UUID(own): place["kind"] for own, place in contacts.channels_of(row["policy"]).items()}
     lanes: dict[str, tuple[Any, ...]] = {}
     for target in targets:
         kind = channels.get(target.channel_id)
