@@ -29,10 +29,10 @@ from fettle.healing.flywheel.schemas import (
     PromotionOut,
     PromotionPage,
     RuleBundleOut,
-    Savings,
     ShadowOut,
     Signature,
     Stage,
+    WheelSavings,
 )
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
@@ -329,12 +329,12 @@ def _pooled(row: asyncpg.Record, criteria: Criteria) -> PooledFigure:
     return PooledFigure(**{**dict(row), "lower_bound": bound})
 
 
-def _saved(rows: Sequence[asyncpg.Record], criteria: Criteria) -> Savings:
+def _saved(rows: Sequence[asyncpg.Record], criteria: Criteria) -> WheelSavings:
     heals = sum(row["healed"] for row in rows)
     grown = sum(row["grown_healed"] for row in rows)
     hours, money = queries.saved(heals, criteria)
     grown_hours, grown_money = queries.saved(grown, criteria)
-    return Savings(
+    return WheelSavings(
         heals=heals,
         grown_heals=grown,
         hours=hours,

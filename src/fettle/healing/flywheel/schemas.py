@@ -184,7 +184,7 @@ class DayOfLevels(BaseModel):
     grown: int = Field(description="Of L1: those that a grown rule decided.")
 
 
-class Savings(BaseModel):
+class WheelSavings(BaseModel):
     """What healing without a person saved, by the policy's own assumptions."""
 
     heals: int
@@ -203,7 +203,7 @@ class FlywheelSummary(BaseModel):
 
     days: int
     by_day: list[DayOfLevels]
-    saved: Savings
+    saved: WheelSavings
     states: dict[str, int] = Field(description="How many grown rules are in which stage.")
     promotion: Literal["by_person", "by_itself"]
     enabled: bool
