@@ -6,6 +6,7 @@ APP, SYSTEM = "fettle_app", "fettle_system"
 
 PLATFORM_TABLES = {
     "alembic_version",
+    "auditor_progress",
     "consumer_lanes",
     "consumer_members",
     "evidence_keys",
@@ -44,6 +45,7 @@ ORACLE_FREE = {
     "tenants_slug_key",
     "api_keys_prefix_key",
     "api_keys_old_prefix_key",
+    "uq_oncall_feeds_digest",
     "pk_events",
     "uq_parked_events_position",
 }

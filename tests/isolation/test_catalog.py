@@ -16,6 +16,7 @@ ALDER, BIRCH = new_id(), new_id()
 
 _VALUES = {
     "timestamptz": utcnow,
+    "date": lambda: utcnow().date(),
     "uuid": uuid4,
     "text": lambda: str(uuid4().int),  # which is JSON too, as some columns must be
     "jsonb": lambda: "{}",
