@@ -75,6 +75,7 @@ async def populate(api) -> Alder:
         host_id=host["id"],
     )
     mine.put(**await _escalation(api, member["id"]))
+    mine.put(**await _brakes(api))
     mine.put(**await _source(api))
     mine.put(mute_id=await _mute(api))
     for place in ("one", "two"):
@@ -156,6 +157,64 @@ async def _work(api, incident_id, other_id) -> dict[str, str]:
         "view_id": view["id"],
         "bulk_id": bulk["id"],
     }
+
+
+async def _brakes(api) -> dict[str, str]:
+    """Have a check that flapped, a breaker and a stop of the past, a run that was held, and a deputy."""
+    suppression, delegation, run, stop = new_id(), new_id(), new_id(), new_id()
+    other = {"kind": "host", "key": CANARY, "reason": CANARY}
+    await command(api, "POST", "/brakes/breakers/open", other)
+    async with api.platform.database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO flap_suppressions (id, tenant_id, check_type, host, site, flaps, window_seconds, incident_id) "
+            "VALUES ($1, $2, 'a_check', $3, '', 3, 3600, $1)",
+            suppression,
+            api.alder.id,
+            CANARY,
+        )
+        await connection.execute(
+            "INSERT INTO healing_stops (id, tenant_id, reason, stopped_by, lifted_at, lifted_by, lift_reason) "
+            "VALUES ($1, $2, $3, $3, now(), $3, $3)",
+            stop,
+            api.alder.id,
+            CANARY,
+        )
+        await connection.execute(
+            "INSERT INTO flap_counts (tenant_id, check_type, host, site, last_at) "
+            "VALUES ($1, 'a_check', $2, '', now())",
+            api.alder.id,
+            CANARY,
+        )
+        await connection.execute(
+            "INSERT INTO approval_delegations "
+            "(id, tenant_id, from_user, to_user, begins_at, ends_at, reason, created_by) "
+            "VALUES ($1, $2, $1, $3, now() - interval '1 day', now() + interval '1 day', $4, 'system:test')",
+            delegation,
+            api.alder.id,
+            run,
+            CANARY,
+        )
+        await connection.execute(
+            "INSERT INTO held_runs (tenant_id, run_id, playbook_id, host, reason, detail, until) "
+            "VALUES ($1, $2, 'PB-OWN', $3, 'budget', $3, now())",
+            api.alder.id,
+            run,
+            CANARY,
+        )
+        await connection.execute(
+            "INSERT INTO action_admissions (tenant_id, run_id, playbook_id, definition_hash, host, disruptive, canary) "
+            "VALUES ($1, $2, 'PB-OWN', '', $3, false, false)",
+            api.alder.id,
+            run,
+            CANARY,
+        )
+        await connection.execute(
+            "INSERT INTO approval_votes (tenant_id, approval_id, voter, reason) VALUES ($1, $2, $3, $3)",
+            api.alder.id,
+            run,
+            CANARY,
+        )
+    return {"suppression_id": str(suppression), "delegation_id": str(delegation)}
 
 
 async def _escalation(api, user_id) -> dict[str, str]:

@@ -78,6 +78,13 @@ const flywheel = createRoute({
   component: lazyRouteComponent(() => import("./screens/flywheel/Flywheel"), "Flywheel"),
 });
 
+const brakes = createRoute({
+  getParentRoute: () => tenant,
+  path: "brakes",
+  validateSearch: textsOf("tab", "q", "state", "level"),
+  component: lazyRouteComponent(() => import("./screens/brakes/Brakes"), "Brakes"),
+});
+
 const playbooks = createRoute({
   getParentRoute: () => tenant,
   path: "playbooks",
@@ -268,7 +275,7 @@ const data = createRoute({
 
 const routeTree = root.addChildren([
   home,
-  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, newRule, rule, flywheel, playbooks, newPlaybook, playbook,
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, newRule, rule, flywheel, brakes, playbooks, newPlaybook, playbook,
     tools, tool, packs, pack, policy, evidence, audit, events, health, onCall, schedule, escalationPolicies, channels, messages, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 

@@ -1,6 +1,7 @@
 // Every text of the console, gathered from a file for each area; another language is another set of files of this shape.
 import { approvalsTexts } from "./texts/approvals";
 import { authoringTexts } from "./texts/authoring";
+import { brakesTexts } from "./texts/brakes";
 import { commonTexts } from "./texts/common";
 import { escalationTexts } from "./texts/escalation";
 import { evidenceTexts } from "./texts/evidence";
@@ -18,6 +19,7 @@ import { storyTexts } from "./texts/story";
 export const t = {
   ...approvalsTexts,
   ...authoringTexts,
+  ...brakesTexts,
   ...commonTexts,
   ...escalationTexts,
   ...evidenceTexts,

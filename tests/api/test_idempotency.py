@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from fettle.central.app import create_api
 from fettle.central.openapi import operations_of
 from fettle.cli.packs import pack_archive
 from fettle.identity.owner import OWNER_EMAIL
+from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.http.idempotency import HEADER, LONGEST_KEY
 
 SECRETS = ("access_token", '"secret"', "one_time_password", "recovery_codes", "challenge_id", '"link"')
@@ -124,6 +126,7 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
         **{path: Case(*case, owner=True) for path, case in (await people_once(api, partner)).items()},
         **await of_ones_own(api),
         **await of_escalation(api, alder, incidents[4:]),
+        **await of_brakes(api),
         **of_sources(),
         **await of_muting(api),
         **await of_flywheel(api),
@@ -131,6 +134,41 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
         "/identity-providers/{provider_id}/confirm-domains": Case(owner=True),
         # The last: the owner's other sessions end with it.
         "/auth/password": Case(new_password, new_password | {"new_password": "else " * 5}, owner=True),
+    }
+
+
+async def of_brakes(api) -> dict[str, Case]:
+    """Return the cases of brakes; the switches are lifted again at once."""
+    one, two = {"reason": "tried"}, {"reason": "tried otherwise"}
+    name = {"kind": "host", "key": "once", "reason": "tried"}
+    people = [
+        await command(
+            api,
+            "POST",
+            "/users",
+            {"email": f"{uuid4().hex}@example.org", "name": "Once", "role": "operator"},
+            api.owner(api.alder),
+        )
+        for _ in range(2)
+    ]
+    begins, ends = rfc3339(utcnow()), rfc3339(utcnow() + timedelta(days=9))
+    deputy = {
+        "from_user": people[0]["id"],
+        "to_user": people[1]["id"],
+        "begins_at": begins,
+        "ends_at": ends,
+        "reason": "tried",
+    }
+    return {
+        "/brakes/stop": Case(one, two),
+        "/brakes/resume": Case(one, two),
+        "/platform/stop": Case(one, two, owner=True),
+        "/platform/resume": Case(one, two, owner=True),
+        "/brakes/flaps/{suppression_id}/clear": Case(one, two),
+        "/brakes/breakers/open": Case(name, name | {"key": "twice"}),
+        "/brakes/breakers/reset": Case(name, name | {"key": "twice"}),
+        "/delegations": Case(deputy, deputy | two),
+        "/delegations/{delegation_id}/end": Case(),
     }
 
 

@@ -39,6 +39,8 @@ OF_NO_TENANT = {
     "delete /accounts/{account_id}/second-factors": PLATFORM,
     "get /erasures": PLATFORM,
     "post /partners": PLATFORM,
+    "post /platform/stop": PLATFORM,
+    "post /platform/resume": PLATFORM,
     "post /partners/{partner_id}/members": PLATFORM,
     "post /tenants": "tenants:write",
     "get /tenants/{tenant_id}": "tenants:read",
@@ -250,8 +252,8 @@ def _names_alders_own(operation) -> bool:
 
 
 OWN_IDS = (
-    "approval", "bulk", "bundle", "comment", "exception", "export", "host", "incident", "invitation", "job",
-    "key", "letter", "link", "provider", "run", "tenant", "view",
+    "approval", "bulk", "bundle", "comment", "delegation", "exception", "export", "host", "incident", "invitation",
+    "job", "key", "letter", "link", "provider", "run", "suppression", "tenant", "view",
 )  # fmt: skip
 
 

@@ -85,6 +85,7 @@ BODIES = {
     ("put", "/api/v1/hook-sources/{source_id}/mapping"): {"mapping": None, "mapping_version": 1},
     ("post", "/api/v1/hook-sources/{source_id}/mapping/undo"): {"mapping_version": 1},
     ("post", "/api/v1/hook-sources/{source_id}/mapping/preview"): {"mapping": None},
+    ("post", "/api/v1/brakes/flaps/{suppression_id}/clear"): {"reason": "mine now"},
     ("patch", "/api/v1/rules/{rule_id}"): {"enabled": False, "version": 1},
     ("post", "/api/v1/rules/{rule_id}/restore"): {"to": 1, "version": 1},
     ("put", "/api/v1/rules/{rule_id}"): {**RULE, "title": "mine now", "version": 1},

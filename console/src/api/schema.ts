@@ -232,6 +232,21 @@ export interface components {
             /** Approvers */
             approvers: string[];
             /**
+             * People
+             * @description How many different people must approve; not who asked, where it is two.
+             */
+            people: number;
+            /**
+             * Asked By
+             * @description The person who wants it run, where one does.
+             */
+            asked_by: string | null;
+            /**
+             * Votes
+             * @description Who of them has approved already.
+             */
+            votes: components["schemas"]["VoteOut"][];
+            /**
              * May Decide
              * @description Whether the caller may.
              */
@@ -549,7 +564,7 @@ export interface components {
         };
         /**
          * Health
-         * @description The whole: down where the database or Redis is, degraded where the bus is late.
+         * @description The whole: down where the database or Redis is, degraded where the bus is late or work hangs.
          */
         Health: {
             /**
@@ -1076,7 +1091,7 @@ export interface components {
         };
         /**
          * PartHealth
-         * @description One part: the database, Redis, the bus.
+         * @description One part: the database, Redis, the bus, the auditor.
          */
         PartHealth: {
             /**
@@ -2454,6 +2469,26 @@ export interface components {
             history: components["schemas"]["ActivationItem"][];
             /** Next Cursor */
             next_cursor?: null;
+        };
+        /**
+         * VoteOut
+         * @description One of the people who approved a plan that takes more than one.
+         */
+        VoteOut: {
+            /** Voter */
+            voter: string;
+            /**
+             * On Behalf Of
+             * @description Whose deputy they were.
+             */
+            on_behalf_of: string | null;
+            /** Reason */
+            reason: string;
+            /**
+             * Voted At
+             * Format: date-time
+             */
+            voted_at: string;
         };
     };
     responses: never;

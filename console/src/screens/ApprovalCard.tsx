@@ -36,6 +36,11 @@ export function PlanFacts({ approval }: { approval: Approval }) {
   const parameters = asObject(approval.plan["parameters"]);
   return (
     <>
+      {approval.people > 1 && (
+        <p className={classes["note"]}>
+          {approval.votes.length === 0 ? t.two.needs : t.two.has(approval.votes.map((vote) => vote.voter).join(", "))}
+        </p>
+      )}
       <p className={classes["note"]}>
         {approval.kind === "suggestion" ? t.approvals.suggestion : approval.reason}{" "}
         {approval.path !== null && t.approvals.ofStep(approval.path)}
@@ -120,11 +125,11 @@ export function ApprovalButtons({ approval, asking: given, onAsk }: ApprovalButt
   const setAsking = onAsk ?? setOwn;
   const decide = useMutation({
     mutationFn: ({ verb, reason }: { verb: Verb; reason: string }) =>
-      request<Accepted>(`approvals/${approval.id}/${verb}`, {
+      request<Accepted & { left?: number }>(`approvals/${approval.id}/${verb}`, {
         method: "POST", tenantId: tenant.id, body: { reason, plan_hash: approval.plan_hash },
       }),
-    onSuccess: (_answer, { verb }) => {
-      notifications.show({ message: t.approvals.done[verb] });
+    onSuccess: (answer, { verb }) => {
+      notifications.show({ message: (answer.left ?? 0) > 0 ? t.two.given : t.approvals.done[verb] });
       refreshIncident(client, tenant.id, approval.incident_id);
       setAsking(null);
     },

@@ -13,6 +13,7 @@ import type { TenantScope } from "../lib/tenant";
 import { t } from "../texts";
 import { IconHelp, IconMoon, IconSearch, IconSun } from "../ui/icons";
 import { ConnectionBanner } from "./ConnectionBanner";
+import { StopBanner } from "./StopBanner";
 import { KeyboardHelp } from "./KeyboardHelp";
 import { LiveIndicator } from "./LiveIndicator";
 import { Logo } from "./Logo";
@@ -84,6 +85,7 @@ export function Shell({ tenants, me, current, children }: ShellProps) {
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1} className={classes["main"]}>
         {current !== undefined && <ConnectionBanner />}
+        {current !== undefined && <StopBanner />}
         {/* Another zone makes every time on the page anew. */}
         <Fragment key={timeZone}>{children}</Fragment>
       </AppShell.Main>

@@ -1,7 +1,7 @@
 // Every screen that the menu offers, in its groups: where it is, what it needs, which keys open it.
 import { t } from "../texts";
 import {
-  IconApprovals, IconLoop, IconAudit, IconClock, IconOut, IconPerson, IconEvents, IconGate, IconHealth, IconPack, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
+  IconApprovals, IconLoop, IconAudit, IconClock, IconOut, IconPerson, IconEvents, IconGate, IconHealth, IconPack, IconPause, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
 } from "../ui/icons";
 
 interface MenuPage {
@@ -37,6 +37,7 @@ export const MENU = [
       { to: "/t/$tenant/playbooks", label: t.playbooks.title, icon: IconPlay, permission: "playbooks:read", keys: "g b" },
       { to: "/t/$tenant/tools", label: t.tools.title, icon: IconTool, permission: "tools:read", keys: "g t" },
       { to: "/t/$tenant/packs", label: t.packs.title, icon: IconPack, permission: "packs:read", keys: "g p" },
+      { to: "/t/$tenant/brakes", label: t.brakes.title, icon: IconPause, permission: "brakes:read", keys: "g x" },
       { to: "/t/$tenant/policy", label: t.policy.title, icon: IconGate, permission: "packs:read", keys: "g y" },
     ],
   },

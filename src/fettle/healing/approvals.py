@@ -1,6 +1,6 @@
 """Approvals: plans that wait for a person, decided once, for one plan's hash, before they expire."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NoReturn
@@ -9,6 +9,9 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from fettle.healing.brakes import delegations, stops
+from fettle.healing.brakes.delegations import Authority
+from fettle.healing.brakes.terms import asks_two, terms_of
 from fettle.healing.deciding import ACTOR, APPROVAL, SUGGESTION, NewApproval, approved
 from fettle.healing.plans import plan_hash
 from fettle.identity.permissions import KEY_SCOPES, ROLES, permissions_of
@@ -28,16 +31,21 @@ KINDS: Final = (APPROVAL, SUGGESTION, STEP)
 
 _COLUMNS = """
 a.id, a.incident_id, a.kind, a.state, a.rule_id, a.run_id, a.path, a.plan, a.plan_hash, a.reason, a.approvers,
-a.requested_at, a.expires_at, a.decided_at, a.decided_by, a.decision_reason
+a.requested_at, a.expires_at, a.decided_at, a.decided_by, a.decision_reason, a.people, a.asked_by,
+CASE WHEN a.people > 1 THEN coalesce((
+  SELECT jsonb_agg(jsonb_build_object('voter', v.voter, 'on_behalf_of', v.on_behalf_of, 'reason', v.reason,
+                                      'voted_at', v.voted_at) ORDER BY v.voted_at)
+  FROM approval_votes v WHERE v.tenant_id = a.tenant_id AND v.approval_id = a.id), '[]') ELSE '[]' END AS votes
 """
 
 _INSERT = """
-INSERT INTO approvals (id, tenant_id, incident_id, kind, rule_id, plan, plan_hash, reason, approvers, expires_at)
+INSERT INTO approvals (id, tenant_id, incident_id, kind, rule_id, plan, plan_hash, reason, approvers, expires_at,
+                       people, asked_by)
 SELECT n.id, $1, n.incident_id, n.kind, n.rule_id, n.plan::jsonb, n.plan_hash, n.reason,
-       ARRAY(SELECT jsonb_array_elements_text(n.approvers::jsonb)), n.expires_at
+       ARRAY(SELECT jsonb_array_elements_text(n.approvers::jsonb)), n.expires_at, n.people, n.asked_by
 FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-            $10::timestamptz[])
-  AS n(id, incident_id, kind, rule_id, plan, plan_hash, reason, approvers, expires_at)
+            $10::timestamptz[], $11::smallint[], $12::text[])
+  AS n(id, incident_id, kind, rule_id, plan, plan_hash, reason, approvers, expires_at, people, asked_by)
 """
 
 _DECIDE = f"""
@@ -50,6 +58,19 @@ _EXPIRE = f"""
 UPDATE approvals AS a SET state = 'expired', decided_at = now()
 WHERE a.tenant_id = $1 AND a.state = 'pending' AND a.expires_at <= now() RETURNING {_COLUMNS}
 """  # noqa: S608 - a constant
+
+
+_LOCK = "SELECT state, expires_at, plan_hash FROM approvals WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+_VOTE = """
+INSERT INTO approval_votes (tenant_id, approval_id, voter, on_behalf_of, reason) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING RETURNING voter
+"""
+_FACTS = """
+SELECT r.id AS run, i.check_type AS check_types, i.pack_id AS packs, r.rule_id AS rules, r.playbook_id AS playbooks,
+       i.severity AS severities, i.platform AS platforms, i.host AS hosts, i.site AS sites
+FROM playbook_runs r JOIN incidents i ON i.tenant_id = r.tenant_id AND i.id = r.incident_id
+WHERE r.tenant_id = $1 AND r.id = ANY($2)
+"""
 
 
 async def request(session: AsyncSession, tenant_id: UUID, wanted: Sequence[NewApproval]) -> None:
@@ -70,18 +91,34 @@ async def request(session: AsyncSession, tenant_id: UUID, wanted: Sequence[NewAp
         [one.reason for one in wanted],
         [dumps_str(one.approvers) for one in wanted],
         [one.expires_at for one in wanted],
+        [one.people for one in wanted],
+        [one.asked_by for one in wanted],
     )
 
 
-async def request_steps(session: AsyncSession, tenant_id: UUID, asked: Sequence[Event]) -> None:
-    """Store what steps of runs ask, from their `approval.requested` events."""
+async def request_steps(
+    session: AsyncSession, tenant_id: UUID, asked: Sequence[Event], policy: Mapping[str, Any]
+) -> None:
+    """Store what steps of runs ask, from their `approval.requested` events; the policy says how many decide."""
     connection = await driver(session)
+    facts = await _facts(connection, tenant_id, asked) if asks_two(policy) else {}
     await connection.executemany(
         "INSERT INTO approvals (id, tenant_id, incident_id, kind, rule_id, run_id, path, plan, plan_hash, reason, "
-        "approvers, expires_at) VALUES ($1, $2, $3, 'step', $4, $5, $6, $7::text::jsonb, $8, $9, $10, $11) "
-        "ON CONFLICT DO NOTHING",
-        [_step(tenant_id, event) for event in asked],
+        "approvers, expires_at, people) "
+        "VALUES ($1, $2, $3, 'step', $4, $5, $6, $7::text::jsonb, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+        [
+            (*_step(tenant_id, event), terms_of(policy, facts.get(event.data["run_id"], {})).people)
+            for event in asked
+        ],
     )
+
+
+async def _facts(
+    connection: asyncpg.Connection, tenant_id: UUID, asked: Sequence[Event]
+) -> dict[str, dict[str, str | None]]:
+    """Return what the policy's cases look at, by run."""
+    rows = await connection.fetch(_FACTS, tenant_id, [UUID(event.data["run_id"]) for event in asked])
+    return {str(row["run"]): {name: value for name, value in row.items() if name != "run"} for row in rows}
 
 
 async def withdraw(
@@ -160,26 +197,42 @@ class Verdict:
     permissions: frozenset[str]
 
 
-async def approve(session: AsyncSession, tenant_id: UUID, approval_id: UUID, verdict: Verdict) -> None:
-    """Set the plan going. Of several decisions at once, one wins.
+async def approve(session: AsyncSession, tenant_id: UUID, approval_id: UUID, verdict: Verdict) -> int:
+    """Set the plan going, or count one of the people that it takes. Of several decisions at once, one wins.
+
+    Returns:
+        How many more people must approve; 0: the plan is set going.
 
     Raises:
         NotFound: The tenant has no such approval.
-        Forbidden: The policy wants another role.
-        Conflict: It was decided, it expired, the hash is another plan's, or the incident has moved on.
+        Forbidden: The policy wants another role, or other people.
+        Conflict: It was decided, it expired, the hash is another plan's, the incident has moved on, this person
+            approved already, or the stop switch is pressed.
     """
-    row = await _decide(session, tenant_id, approval_id, "approved", verdict)
+    asked = await read(session, tenant_id, approval_id)
+    behalf = await _authority(session, tenant_id, asked, verdict)
+    await _refuse_stopped(session, tenant_id)
+    if asked["people"] > 1:
+        left = await _vote(session, tenant_id, asked, verdict, behalf)
+        if left:
+            return left
+    row = await _decide(session, tenant_id, asked, "approved", verdict)
     if row["kind"] == STEP:
         await _tell_run(session, tenant_id, row, "approved", verdict)
-        return
+        return 0
     waiting = State.ESCALATED if row["kind"] == SUGGESTION else State.AWAITING_APPROVAL
     standing = (await incidents.lock(session, tenant_id, [row["incident_id"]]))[row["incident_id"]]
     if standing.state is not waiting:
         raise Conflict(f"The incident is {standing.state} by now, so this plan no longer applies to it.")
     stored = {"plan": row["plan"], "plan_hash": row["plan_hash"]}
-    more = {"approval_id": str(approval_id), "reason": verdict.reason}
+    more: dict[str, Any] = {"approval_id": str(approval_id), "reason": verdict.reason}
+    if behalf is not None:
+        more["on_behalf_of"] = behalf
+    if row["votes"]:
+        more["voters"] = [vote["voter"] for vote in row["votes"]]
     go = approved(row["incident_id"], stored, row["rule_id"], verdict.actor, actor=verdict.actor, more=more)
     await incidents.transition(session, tenant_id, [go])
+    return 0
 
 
 async def reject(session: AsyncSession, tenant_id: UUID, approval_id: UUID, verdict: Verdict) -> None:
@@ -190,7 +243,9 @@ async def reject(session: AsyncSession, tenant_id: UUID, approval_id: UUID, verd
         Forbidden: The policy wants another role.
         Conflict: It was decided, it expired, or the hash is another plan's.
     """
-    row = await _decide(session, tenant_id, approval_id, "rejected", verdict)
+    asked = await read(session, tenant_id, approval_id)
+    await _authority(session, tenant_id, asked, verdict)
+    row = await _decide(session, tenant_id, asked, "rejected", verdict)
     if row["kind"] == STEP:
         await _tell_run(session, tenant_id, row, "rejected", verdict)
         return
@@ -290,20 +345,98 @@ def _rejected(row: asyncpg.Record, outcome: str, reason: str, actor: str) -> lis
     ]
 
 
+async def _authority(
+    session: AsyncSession, tenant_id: UUID, asked: asyncpg.Record, verdict: Verdict
+) -> str | None:
+    """Return on whose behalf somebody decides, None where they may themselves.
+
+    Raises:
+        Forbidden: They may not, and nobody who may has made them their deputy.
+    """
+    if may_decide(asked["approvers"], verdict.permissions):
+        return None
+    for deputed in await delegations.authorities(session, tenant_id, verdict.actor, utcnow()):
+        if is_deputed(asked, [deputed]):
+            return deputed.actor
+    roles = " or ".join(asked["approvers"])
+    raise Forbidden(f"The policy wants this decided by a {roles}; ask one.")
+
+
+async def _refuse_stopped(session: AsyncSession, tenant_id: UUID) -> None:
+    stop = await stops.standing(session, tenant_id)
+    if stop is not None:
+        raise Conflict(f"{stop.brake().detail}. Nothing starts before it is lifted; then approve again.")
+
+
+async def _vote(
+    session: AsyncSession, tenant_id: UUID, asked: asyncpg.Record, verdict: Verdict, behalf: str | None
+) -> int:
+    """Count one of the people that it takes, and return how many more must approve."""
+    if not verdict.actor.startswith("user:"):
+        raise Forbidden(
+            "The policy wants two people to approve this, and a key is nobody. Sign in to approve."
+        )
+    if verdict.actor == asked["asked_by"]:
+        raise Forbidden("You asked for this yourself, so two others must approve it.")
+    connection = await driver(session)
+    # Under the lock of its row, so that of two at once the second sees the first.
+    row = await connection.fetchrow(_LOCK, tenant_id, asked["id"])
+    if (
+        row is None
+        or row["state"] != "pending"
+        or row["expires_at"] <= utcnow()
+        or (row["plan_hash"] != verdict.plan_hash)
+    ):
+        _refuse(await read(session, tenant_id, asked["id"]), verdict.plan_hash, utcnow())
+    inserted = await connection.fetchval(_VOTE, tenant_id, asked["id"], verdict.actor, behalf, verdict.reason)
+    if inserted is None:
+        raise Conflict("You have approved this already; somebody else must, too.")
+    votes: int = await connection.fetchval(
+        "SELECT count(*) FROM approval_votes WHERE tenant_id = $1 AND approval_id = $2",
+        tenant_id, asked["id"],
+    )  # fmt: skip
+    left: int = max(0, asked["people"] - votes)
+    if left:
+        data = {
+            "approval_id": str(asked["id"]),
+            "plan_hash": asked["plan_hash"],
+            "reason": verdict.reason,
+            "on_behalf_of": behalf,
+            "left": left,
+        }
+        told = Transition(
+            incident_id=asked["incident_id"],
+            type="approval.given",
+            data=data,
+            actor=verdict.actor,
+            request_id=context.request_id.get(),
+        )
+        await incidents.transition(session, tenant_id, [told])
+    return left
+
+
 async def _decide(
-    session: AsyncSession, tenant_id: UUID, approval_id: UUID, state: str, verdict: Verdict
+    session: AsyncSession, tenant_id: UUID, asked: asyncpg.Record, state: str, verdict: Verdict
 ) -> asyncpg.Record:
-    asked = await read(session, tenant_id, approval_id)
-    if not may_decide(asked["approvers"], verdict.permissions):
-        roles = " or ".join(asked["approvers"])
-        raise Forbidden(f"The policy wants this decided by a {roles}; ask one.")
     connection = await driver(session)
     row = await connection.fetchrow(
-        _DECIDE, tenant_id, approval_id, verdict.plan_hash, state, verdict.actor, verdict.reason
+        _DECIDE, tenant_id, asked["id"], verdict.plan_hash, state, verdict.actor, verdict.reason
     )
     if row is None:
-        _refuse(await read(session, tenant_id, approval_id), verdict.plan_hash, utcnow())
+        _refuse(await read(session, tenant_id, asked["id"]), verdict.plan_hash, utcnow())
     return row
+
+
+def is_deputed(asked: asyncpg.Record, deputed: Sequence[Authority]) -> bool:
+    """Say whether a deputy of one of these may decide.
+
+    Who asked for a plan that takes two people does not decide on it by another's hand.
+    """
+    return any(
+        may_decide(asked["approvers"], one.permissions)
+        and not (asked["people"] > 1 and one.actor == asked["asked_by"])
+        for one in deputed
+    )
 
 
 def may_decide(approvers: Sequence[str], permissions: frozenset[str]) -> bool:

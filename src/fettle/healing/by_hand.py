@@ -9,7 +9,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing import approvals
-from fettle.healing.autonomy import ACT, OBSERVE, autonomy, refused_tools
+from fettle.healing.autonomy import ACT, OBSERVE, autonomy, facts_of, refused_tools
+from fettle.healing.brakes import stops
+from fettle.healing.brakes.terms import Terms, terms_of
 from fettle.healing.deciding import APPROVAL, BY_HAND_PREFIX, NewApproval, approved
 from fettle.healing.gating import ask_gate, signals_needed
 from fettle.healing.plans import Plan, PlanError, draft, plan_hash
@@ -32,7 +34,6 @@ from fettle.trust.gate import BLOCK, HOLD, GateDecision
 from fettle.trust.signals import latest_signals
 
 _LEVEL: Final = "L3"
-_EXPIRY_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ async def run_by_hand(platform: Platform, session: AsyncSession, tenant_id: UUID
     incident = incident_for_playbooks(found)
     rule = _rule(wanted.playbook_id)
     plan = _plan(rule, library, incident, wanted.parameters)
+    await _refuse_stopped(session, tenant_id)
     weighed = await _weigh(session, tenant_id, library.packs, incident, rule, plan)
     _refuse_forbidden(library.packs.policy, weighed)
     proposed = _proposed(wanted, weighed)
@@ -97,7 +99,8 @@ async def run_by_hand(platform: Platform, session: AsyncSession, tenant_id: UUID
         await incidents.transition(session, tenant_id, [proposed, go])
         return Answer(run_id, None, "The policy lets it run at once.")
     reason = _gate_words(weighed.gate) if weighed.gate.verdict == HOLD else "The policy asks for an approval."
-    asked = _approval(wanted, weighed, library.packs.policy, f"{reason} Asked for by hand: {wanted.reason}")
+    terms = terms_of(library.packs.policy, facts_of(incident, rule, plan))
+    asked = _approval(wanted, weighed, terms, f"{reason} Asked for by hand: {wanted.reason}")
     await incidents.transition(session, tenant_id, [proposed, _requested(asked, wanted)])
     await approvals.request(session, tenant_id, [asked])
     return Answer(None, asked.id, reason)
@@ -113,6 +116,12 @@ def _rule(playbook_id: str) -> Rule:
             "playbook_id": playbook_id,
         }
     )
+
+
+async def _refuse_stopped(session: AsyncSession, tenant_id: UUID) -> None:
+    stop = await stops.standing(session, tenant_id)
+    if stop is not None:
+        raise Conflict(f"{stop.brake().detail}. Nothing starts before it is lifted.")
 
 
 def _refuse_unless_with_a_person(state: State) -> None:
@@ -202,8 +211,7 @@ def _proposed(wanted: ByHand, weighed: _Weighed) -> Transition:
     return _move(wanted, "plan.proposed", State.PLANNING, data)
 
 
-def _approval(wanted: ByHand, weighed: _Weighed, policy: Mapping[str, Any], reason: str) -> NewApproval:
-    chosen = policy.get("approvals") or {}
+def _approval(wanted: ByHand, weighed: _Weighed, terms: Terms, reason: str) -> NewApproval:
     return NewApproval(
         id=new_id(),
         incident_id=wanted.incident_id,
@@ -211,8 +219,10 @@ def _approval(wanted: ByHand, weighed: _Weighed, policy: Mapping[str, Any], reas
         rule_id=weighed.rule.id,
         plan=weighed.plan,
         reason=reason[:2_000],
-        approvers=tuple(chosen.get("by") or ()),
-        expires_at=utcnow() + timedelta(seconds=chosen.get("expires_seconds") or _EXPIRY_SECONDS),
+        approvers=terms.by,
+        expires_at=utcnow() + timedelta(seconds=terms.expires_seconds),
+        people=terms.people,
+        asked_by=wanted.actor,
     )
 
 
@@ -223,6 +233,7 @@ def _requested(asked: NewApproval, wanted: ByHand) -> Transition:
         "rule_id": asked.rule_id,
         "reason": asked.reason,
         "by": list(asked.approvers),
+        "people": asked.people,
         "expires_at": asked.expires_at,
     }
     return _move(wanted, "approval.requested", State.AWAITING_APPROVAL, data)

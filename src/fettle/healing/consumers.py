@@ -30,6 +30,7 @@ from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.clock import utcnow
 from fettle.kernel.events import Event
 from fettle.packs.active import ActivePacks
+from fettle.packs.service import active_packs
 from fettle.trust.signals import latest_signals
 
 _RUNNING_ACTIONS = frozenset({"execute_runbook", "run_playbook", "notify"})
@@ -64,7 +65,8 @@ async def take_outcomes(batch: TenantBatch) -> None:
     """Resolve what was verified, hand the rest to a person; keep approvals in step with runs and incidents."""
     asked = [event for event in batch.events if event.type == "approval.requested" and event.data.get("path")]
     if asked:
-        await approvals.request_steps(batch.session, batch.tenant_id, asked)
+        packs = await active_packs(batch.platform, batch.tenant_id)
+        await approvals.request_steps(batch.session, batch.tenant_id, asked, packs.policy)
     settled = [event.stream_id for event in batch.events if event.type in _SETTLING]
     if settled:
         await approvals.withdraw(batch.session, batch.tenant_id, settled)

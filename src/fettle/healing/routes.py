@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from fettle.healing import approvals, routes_authoring, service
 from fettle.healing.approvals import Verdict, may_decide
+from fettle.healing.brakes import delegations
+from fettle.healing.brakes.delegations import Authority
 from fettle.healing.dry_run import DAYS, dry_run, one_incident
 from fettle.healing.rule_sets import rule_sets
 from fettle.healing.rules import Rule, RuleExplanation, RuleSet
@@ -35,6 +37,7 @@ from fettle.healing.schemas import (
 from fettle.healing.service import StoredRule
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
+from fettle.kernel.clock import utcnow
 from fettle.kernel.errors import Invalid, NotFound
 from fettle.kernel.http.answers import answer_of
 from fettle.kernel.http.pages import Paging
@@ -196,7 +199,17 @@ async def list_approvals(
     # Most plans of a list ask for the same few roles.
     asked = {tuple(row["approvers"]) for row in page}
     allowed = {roles for roles in asked if _may_decide(roles, access)}
-    items = [_approval(row, may_decide_it=tuple(row["approvers"]) in allowed) for row in page]
+    deputed: list[Authority] = []
+    if asked - allowed and access.user_id is not None and "approvals:decide" in access.permissions:
+        async with platform.database.tenant(access.tenant_id) as session:
+            deputed = await delegations.authorities(session, access.tenant_id, access.actor, utcnow())
+    items = [
+        _approval(
+            row,
+            may_decide_it=tuple(row["approvers"]) in allowed or approvals.is_deputed(row, deputed),
+        )
+        for row in page
+    ]
     return answer_of({"items": items, "next_cursor": cursor})
 
 
@@ -205,6 +218,9 @@ async def show_approval(approval_id: UUID, access: IncidentReader, session: Tena
     """Show one approval with its plan in full."""
     row = await approvals.read(session, access.tenant_id, approval_id)
     allowed = _may_decide(row["approvers"], access)
+    if not allowed and "approvals:decide" in access.permissions:
+        deputed = await delegations.authorities(session, access.tenant_id, access.actor, utcnow())
+        allowed = approvals.is_deputed(row, deputed)
     return ApprovalOut.model_validate(_approval(row, may_decide_it=allowed))
 
 
@@ -212,9 +228,9 @@ async def show_approval(approval_id: UUID, access: IncidentReader, session: Tena
 async def approve(
     approval_id: UUID, body: VerdictIn, access: Decider, session: TenantSession
 ) -> ApprovalAccepted:
-    """Approve the plan of this hash; it starts at once. Of two decisions one gets 409."""
-    await approvals.approve(session, access.tenant_id, approval_id, _verdict(body, access))
-    return ApprovalAccepted(id=approval_id, href=f"/api/v1/approvals/{approval_id}")
+    """Approve the plan of this hash; it starts once as many people did as the policy wants. A second time is 409."""
+    left = await approvals.approve(session, access.tenant_id, approval_id, _verdict(body, access))
+    return ApprovalAccepted(id=approval_id, href=f"/api/v1/approvals/{approval_id}", left=left)
 
 
 @router.post("/approvals/{approval_id}/reject", status_code=202, tags=["approvals"])

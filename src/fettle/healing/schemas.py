@@ -369,6 +369,15 @@ class PolicyPreviewOut(BaseModel):
     examples: list[PolicyEffect]
 
 
+class VoteOut(BaseModel):
+    """One of the people who approved a plan that takes more than one."""
+
+    voter: str
+    on_behalf_of: str | None = Field(description="Whose deputy they were.")
+    reason: str
+    voted_at: datetime
+
+
 class ApprovalOut(BaseModel):
     """A plan that waits, or waited, for a person."""
 
@@ -388,6 +397,9 @@ class ApprovalOut(BaseModel):
     plan: dict[str, Any]
     plan_hash: str
     approvers: list[str]
+    people: int = Field(description="How many different people must approve; not who asked, where it is two.")
+    asked_by: str | None = Field(description="The person who wants it run, where one does.")
+    votes: list[VoteOut] = Field(description="Who of them has approved already.")
     may_decide: bool = Field(description="Whether the caller may.")
     requested_at: datetime
     expires_at: datetime
@@ -420,3 +432,4 @@ class ApprovalAccepted(BaseModel):
     id: UUID
     status: Literal["accepted"] = "accepted"
     href: str
+    left: int = Field(default=0, description="So many more people must approve before it starts.")

@@ -17,6 +17,8 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "mutes:write": "Set silences, maintenance windows, inhibition and dependencies, and end them.",
         "sources:read": "See the sources of webhooks, and what was received, redacted.",
         "sources:write": "Set up sources, change their mappings and secrets, let topics send.",
+        "brakes:read": "See stop switches, flapping checks, circuit breakers, and runs that limits hold.",
+        "brakes:write": "Press and lift the tenant's stop switch, clear flapping checks, move circuit breakers.",
         "rules:read": "See rules and ask why one fires.",
         "rules:write": "Create, change, enable and delete rules; promote and retire what grew from what healed.",
         "rules:sync": "Fetch the signed rules, as a site's appliance does.",
@@ -54,6 +56,7 @@ _VIEWER = frozenset(
     {
         "incidents:read",
         "escalation:read",
+        "brakes:read",
         "mutes:read",
         "rules:read",
         "playbooks:read",
@@ -72,6 +75,7 @@ _AUDITOR = _VIEWER | {
 _OPERATOR = _ANALYST | {
     "exceptions:write",
     "approvals:decide",
+    "brakes:write",
     "mutes:write",
     "playbooks:run",
     "events:replay",

@@ -14,7 +14,7 @@ from fettle.healing.brakes.breaking import Circuit, Standing, is_share
 from fettle.healing.brakes.limits import HOST, PLAYBOOK, TENANT, TOOL, BreakerLimits, breaker_limits
 from fettle.healing.brakes.standing import brakes_of, circuit_of
 from fettle.identity.audit import Who, record
-from fettle.kernel import context, events
+from fettle.kernel import context, events, metrics
 from fettle.kernel.clock import rfc3339
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict
@@ -165,7 +165,7 @@ async def _note(
             told.append(changed(tenant_id, name, after, reason, ACTOR))
     await events.append(session, tenant_id, told)
     if told:
-        brakes_of(platform).forget()
+        metrics.after_commit(session, brakes_of(platform).forget)
 
 
 async def _is_large(
@@ -289,7 +289,7 @@ async def _by_hand(
     await events.append(session, tenant_id, [event])
     target = ("breaker", ":".join(name))
     await record(session, who, event.type, tenant_id=tenant_id, target=target, after={"reason": reason})
-    brakes_of(platform).forget()
+    metrics.after_commit(session, brakes_of(platform).forget)
 
 
 async def listed(

@@ -6,9 +6,9 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.healing.brakes.standing import brakes_of
+from fettle.healing.brakes.standing import Stop, brakes_of
 from fettle.identity.audit import Who, record
-from fettle.kernel import context, events
+from fettle.kernel import context, events, metrics
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict
 from fettle.kernel.events import NewEvent
@@ -45,7 +45,7 @@ async def press(platform: Platform, session: AsyncSession, tenant_id: UUID, reas
     if row is None:
         raise Conflict("The stop switch is pressed already. See who pressed it, and why.")
     await _tell(session, tenant_id, row["id"], "stop.pressed", {"reason": reason}, who)
-    brakes_of(platform).forget()
+    metrics.after_commit(session, brakes_of(platform).forget)
     return UUID(int=row["id"].int)
 
 
@@ -60,7 +60,7 @@ async def lift(platform: Platform, session: AsyncSession, tenant_id: UUID, reaso
     if row is None:
         raise Conflict("The stop switch of this tenant is not pressed.")
     await _tell(session, tenant_id, row["id"], "stop.lifted", {"reason": reason}, who)
-    brakes_of(platform).forget()
+    metrics.after_commit(session, brakes_of(platform).forget)
     return UUID(int=row["id"].int)
 
 
@@ -111,6 +111,14 @@ async def pressed(session: AsyncSession, tenant_id: UUID) -> dict[str, asyncpg.R
         tenant_id,
     )
     return {"platform": everywhere, "tenant": own}
+
+
+async def standing(session: AsyncSession, tenant_id: UUID) -> Stop | None:
+    """Return the switch that is pressed as of this moment, the installation's first."""
+    for tenant, row in zip((None, tenant_id), (await pressed(session, tenant_id)).values(), strict=True):
+        if row is not None:
+            return Stop(row["id"], tenant, row["reason"], row["stopped_by"], row["stopped_at"])
+    return None
 
 
 async def listed(

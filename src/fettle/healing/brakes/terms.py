@@ -23,6 +23,12 @@ class Terms:
     expires_seconds: int = DEFAULT_EXPIRY_SECONDS
 
 
+def asks_two(policy: Mapping[str, Any]) -> bool:
+    """Say whether any approval may take two people."""
+    general = policy.get("approvals") or {}
+    return any(one.get("people") == 2 for one in (general, *(general.get("cases") or ())))  # noqa: PLR2004 - as below
+
+
 def terms_of(policy: Mapping[str, Any], facts: Mapping[str, str | None]) -> Terms:
     """Return what an approval takes; the first of the policy's cases that fits counts before its general terms.
 
