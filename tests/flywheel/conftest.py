@@ -63,14 +63,14 @@ class Wheel(Pipeline):
         [row] = await self.rows("SELECT * FROM incidents ORDER BY id DESC LIMIT 1")
         return row
 
-    async def plan(self, runbook=CLOSE_FILE, **parameters):
+    async def plan(self, runbook=CLOSE_FILE):
         """Have the planner choose for every incident that waits; returns how many there were."""
         leased = await requests.lease(self.platform.database, new_id(), 100, 30)
         ours = [one for one in leased if one.tenant_id == self.tenant and "path" in one.incident["details"]]
         for request in ours:
-            taken = {name: request.incident["details"][name] for name in ("path",)}
+            taken = {"path": request.incident["details"]["path"]} if runbook == CLOSE_FILE else {}
             chosen = Candidate(RUNBOOK, runbook, runbook, "", {})
-            answer = Answer(chosen, parameters or taken, {}, "Known.", 0.95)
+            answer = Answer(chosen, taken, {}, "Known.", 0.95)
             assert await conclude(
                 self.platform, request, L2Decision(answer, pattern_signature(request.incident))
             )

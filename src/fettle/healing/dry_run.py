@@ -13,6 +13,7 @@ from fettle.healing.rules import Rule, RuleSet
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.errors import NotFound
+from fettle.packs.active import ActivePacks
 
 DAYS: Final = 30
 MOST_INCIDENTS: Final = 50_000
@@ -68,7 +69,9 @@ class Match:
     instead_of: str | None
 
 
-async def dry_run(session: AsyncSession, tenant_id: UUID, rule: Rule, current: RuleSet) -> DryRun:
+async def dry_run(
+    session: AsyncSession, tenant_id: UUID, rule: Rule, current: RuleSet, packs: ActivePacks | None = None
+) -> DryRun:
     """Try a rule, enabled or not, on the newest incidents of the last 30 days.
 
     Args:
@@ -76,8 +79,9 @@ async def dry_run(session: AsyncSession, tenant_id: UUID, rule: Rule, current: R
         tenant_id: Whose incidents.
         rule: The rule, which may take the place of one with its id.
         current: The rules that hold today.
+        packs: The tenant's, which know the category of each check.
     """
-    trial = _Trial(rule, current)
+    trial = _Trial(rule, current, packs)
     result = DryRun()
     async for row in recent_incidents(session, tenant_id):
         if result.considered >= MOST_INCIDENTS:
@@ -104,7 +108,14 @@ async def dry_run(session: AsyncSession, tenant_id: UUID, rule: Rule, current: R
 
 
 async def matches(
-    session: AsyncSession, tenant_id: UUID, rule: Rule, current: RuleSet, *, before: UUID | None, limit: int
+    session: AsyncSession,
+    tenant_id: UUID,
+    rule: Rule,
+    current: RuleSet,
+    packs: ActivePacks | None = None,
+    *,
+    before: UUID | None,
+    limit: int,
 ) -> tuple[list[Match], UUID | None]:
     """Return a page of the incidents of the last 30 days for which a rule's conditions hold, newest first.
 
@@ -113,13 +124,14 @@ async def matches(
         tenant_id: Whose incidents.
         rule: The rule, enabled or not.
         current: The rules that hold today.
+        packs: The tenant's, which know the category of each check.
         before: Where the page before ended.
         limit: The most that are returned.
 
     Returns:
         The matches, and where to go on; a page may be short of the limit, or empty, and not the last.
     """
-    trial = _Trial(rule, current)
+    trial = _Trial(rule, current, packs)
     found: list[Match] = []
     seen = 0
     async for row in recent_incidents(session, tenant_id, before):
@@ -148,7 +160,9 @@ async def recent_incidents(
         before = rows[-1]["id"]
 
 
-async def one_incident(session: AsyncSession, tenant_id: UUID, incident_id: UUID) -> Mapping[str, Any]:
+async def one_incident(
+    session: AsyncSession, tenant_id: UUID, incident_id: UUID, packs: ActivePacks | None = None
+) -> Mapping[str, Any]:
     """Return an incident as its triage gave it to the rules.
 
     Raises:
@@ -162,11 +176,16 @@ async def one_incident(session: AsyncSession, tenant_id: UUID, incident_id: UUID
     )
     if row is None:
         raise NotFound(f"There is no incident {incident_id}.")
-    return as_triaged(row)
+    return as_triaged(row, packs)
 
 
-def as_triaged(row: asyncpg.Record) -> Mapping[str, Any]:
-    """Return an incident as its triage gave it to the rules: what was not known is not there."""
+def as_triaged(row: asyncpg.Record, packs: ActivePacks | None = None) -> Mapping[str, Any]:
+    """Return an incident as its triage gave it to the rules: what was not known is not there.
+
+    Args:
+        row: The incident's row, in which its category is not kept.
+        packs: The tenant's, which know it.
+    """
     whole = {
         name: value
         for name, value in row.items()
@@ -174,21 +193,25 @@ def as_triaged(row: asyncpg.Record) -> Mapping[str, Any]:
     }
     whole["id"] = str(row["id"])
     whole["opened_at"] = row["opened_at"].isoformat()
+    kind = packs.exception_type(str(row["check_type"])) if packs is not None else None
+    if kind is not None:
+        whole["category"] = kind.category
     return whole
 
 
 class _Trial:
     """A rule by itself, among the rules of today, and those rules without it."""
 
-    def __init__(self, rule: Rule, current: RuleSet) -> None:
+    def __init__(self, rule: Rule, current: RuleSet, packs: ActivePacks | None) -> None:
         others = [one for one in current.rules if one.id != rule.id]
         self._id = rule.id
+        self._packs = packs
         self._alone = RuleSet([_enabled(rule)])
         self._together = RuleSet([*others, _enabled(rule)])
         self._today = RuleSet(others)
 
     def match(self, row: asyncpg.Record) -> Match | None:
-        incident = as_triaged(row)
+        incident = as_triaged(row, self._packs)
         if self._alone.match(incident) is None:
             return None
         winner = self._together.match(incident)

@@ -62,7 +62,7 @@ async def preview_policy(
             effect.truncated = True
             break
         seen += 1
-        incident = as_triaged(row)
+        incident = as_triaged(row, rules.parts.packs)
         rule = rules.rules.match(incident)
         if rule is None or rule.action not in _RUNNING:
             continue

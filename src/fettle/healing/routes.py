@@ -12,7 +12,7 @@ from fettle.healing.approvals import Verdict, may_decide
 from fettle.healing.brakes import delegations
 from fettle.healing.brakes.delegations import Authority
 from fettle.healing.dry_run import DAYS, dry_run, one_incident
-from fettle.healing.rule_sets import rule_sets
+from fettle.healing.rule_sets import CompiledRules, rule_sets
 from fettle.healing.rules import Rule, RuleExplanation, RuleSet
 from fettle.healing.schemas import (
     ApprovalAccepted,
@@ -101,7 +101,7 @@ async def explain_rules(
     compiled, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
     incident: Mapping[str, Any] = body.incident or {}
     if body.incident_id is not None:
-        incident = await one_incident(session, access.tenant_id, body.incident_id)
+        incident = await one_incident(session, access.tenant_id, body.incident_id, compiled.parts.packs)
     rules = compiled.rules
     if body.rule is not None:
         tried = service.checked(body.rule.document())
@@ -125,7 +125,7 @@ async def try_new_rule(
     """Try a rule on the incidents of the last 30 days; changes nothing."""
     rule = service.checked(body.rule.document())
     rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
-    return await _tried(session, access, rule, rules.rules)
+    return await _tried(session, access, rule, rules)
 
 
 @router.get("/rules/{rule_id}", tags=["rules"])
@@ -174,7 +174,7 @@ async def try_rule(
 ) -> RuleDryRunOut:
     """Try a rule that is there, enabled or not, on the incidents of the last 30 days; changes nothing."""
     rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
-    return await _tried(session, access, _named(rules.rules, rule_id), rules.rules)
+    return await _tried(session, access, _named(rules.rules, rule_id), rules)
 
 
 @router.get("/approvals", tags=["approvals"], response_model=ApprovalPage)
@@ -261,8 +261,10 @@ def _verdict(body: VerdictIn, access: Access) -> Verdict:
     return Verdict(body.plan_hash, body.reason, access.actor, access.permissions)
 
 
-async def _tried(session: TenantSession, access: Access, rule: Rule, current: RuleSet) -> RuleDryRunOut:
-    found = await dry_run(session, access.tenant_id, rule, current)
+async def _tried(
+    session: TenantSession, access: Access, rule: Rule, compiled: CompiledRules
+) -> RuleDryRunOut:
+    found = await dry_run(session, access.tenant_id, rule, compiled.rules, compiled.parts.packs)
     return RuleDryRunOut(
         rule_id=rule.id,
         days=DAYS,

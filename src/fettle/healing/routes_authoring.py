@@ -67,7 +67,9 @@ async def list_matches(
     rule = service.checked(body.rule.document())
     rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
     before = decode_cursor(body.cursor, UUID)[0] if body.cursor is not None else None
-    found, end = await matches(session, access.tenant_id, rule, rules.rules, before=before, limit=body.limit)
+    found, end = await matches(
+        session, access.tenant_id, rule, rules.rules, rules.parts.packs, before=before, limit=body.limit
+    )
     items = [
         RuleMatchOut.model_validate({**dict(one.incident), "wins": one.wins, "instead_of": one.instead_of})
         for one in found

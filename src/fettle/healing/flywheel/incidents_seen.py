@@ -76,14 +76,11 @@ def as_decided(row: asyncpg.Record, packs: ActivePacks) -> dict[str, Any]:
     """Return an incident as it was decided on, with the category that its pack gives it."""
     incident = {
         name: value
-        for name, value in as_triaged(row).items()
+        for name, value in as_triaged(row, packs).items()
         if name not in {"plan_hash", "parameters", "severity_then"}
     }
     if row.get("severity_then") is not None:
         incident["severity"] = row["severity_then"]
-    kind = packs.exception_type(str(row["check_type"]))
-    if kind is not None:
-        incident["category"] = kind.category
     return incident
 
 
