@@ -50,6 +50,13 @@ const approvals = createRoute({
   component: lazyRouteComponent(() => import("./screens/Approvals"), "Approvals"),
 });
 
+const mutes = createRoute({
+  getParentRoute: () => tenant,
+  path: "silences",
+  validateSearch: textsOf("q", "kind", "state"),
+  component: lazyRouteComponent(() => import("./screens/muting/Mutes"), "Mutes"),
+});
+
 const rules = createRoute({
   getParentRoute: () => tenant,
   path: "rules",
@@ -275,7 +282,7 @@ const data = createRoute({
 
 const routeTree = root.addChildren([
   home,
-  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, rules, newRule, rule, flywheel, brakes, playbooks, newPlaybook, playbook,
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, mutes, rules, newRule, rule, flywheel, brakes, playbooks, newPlaybook, playbook,
     tools, tool, packs, pack, policy, evidence, audit, events, health, onCall, schedule, escalationPolicies, channels, messages, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 

@@ -8,6 +8,7 @@ import { evidenceTexts } from "./texts/evidence";
 import { flywheelTexts } from "./texts/flywheel";
 import { incidentsTexts } from "./texts/incidents";
 import { incidentWorkTexts } from "./texts/incidentWork";
+import { mutingTexts } from "./texts/muting";
 import { overviewTexts } from "./texts/overview";
 import { platformTexts } from "./texts/platform";
 import { rulesTexts } from "./texts/rules";
@@ -26,6 +27,7 @@ export const t = {
   ...flywheelTexts,
   ...incidentsTexts,
   ...incidentWorkTexts,
+  ...mutingTexts,
   ...overviewTexts,
   ...platformTexts,
   ...rulesTexts,

@@ -22,7 +22,13 @@ import { Comments } from "./incidents/Comments";
 import { Links, MergedInto } from "./incidents/Links";
 import { RelatedIncidents } from "./incidents/RelatedIncidents";
 import { WhoWasTold } from "./incidents/WhoWasTold";
+import { Storm } from "./muting/Storm";
+import { Together } from "./muting/Together";
+import { WhyTold } from "./muting/WhyTold";
 import classes from "./IncidentPage.module.css";
+
+/** What the one incident of a storm names as its source. */
+const STORM = "fettle:storm";
 
 export function IncidentPage() {
   const tenant = useTenant();
@@ -62,6 +68,11 @@ export function IncidentPage() {
           <Panel title={t.told.title}>
             {incident.data === undefined ? <Lines rows={2} /> : <WhoWasTold incident={incident.data} />}
           </Panel>
+          <Panel title={t.why.title}>
+            {incident.data === undefined ? <Lines rows={2} /> : <WhyTold incident={incident.data} />}
+          </Panel>
+          {incident.data?.source === STORM && <Storm incidentId={incidentId} />}
+          <Together incidentId={incidentId} />
           <Panel title={t.work.comments.title}>
             <Comments incidentId={incidentId} />
           </Panel>

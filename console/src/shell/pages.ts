@@ -27,6 +27,7 @@ export const MENU = [
       { to: "/t/$tenant/overview", label: t.nav.overview, icon: IconOverview, permission: "incidents:read", keys: "g o" },
       { to: "/t/$tenant/incidents", label: t.nav.incidents, icon: IconIncidents, permission: "incidents:read", keys: "g i" },
       { to: "/t/$tenant/approvals", label: t.nav.approvals, icon: IconApprovals, permission: "incidents:read", keys: "g a" },
+      { to: "/t/$tenant/silences", label: t.mutes.title, icon: IconClock, permission: "mutes:read", keys: "g k" },
     ],
   },
   {
