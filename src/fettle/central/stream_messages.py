@@ -43,11 +43,15 @@ _OF_TYPE: Final[Mapping[str, str]] = {
     "plan.rejected": "incident_updated",
     "approval.requested": "approval_requested",
     "approval.decided": "incident_updated",
+    "approval.given": "incident_updated",
     "step.started": "action_status_update",
     "step.succeeded": "action_status_update",
     "step.failed": "action_status_update",
     "playbook.completed": "action_status_update",
     "run.stop_requested": "action_status_update",
+    "run.held": "action_status_update",
+    "run.released": "action_status_update",
+    "run.braked": "action_status_update",
 }
 
 EVENT_TYPES: Final = tuple(_OF_TYPE)

@@ -16,7 +16,7 @@ _INCIDENT_FIELDS: Final = (
     "details",
 )  # fmt: skip
 _PLAN_FIELDS: Final = ("level", "rule_id", "action", "plan_hash", "explanation", "autonomy", "plan")
-_PERMISSION_TYPES: Final = ("approval.requested", "plan.approved", "plan.rejected")
+_PERMISSION_TYPES: Final = ("approval.requested", "approval.given", "plan.approved", "plan.rejected")
 _STEP_TYPES: Final = ("step.started", "step.succeeded", "step.failed")
 
 
