@@ -172,6 +172,20 @@ const health = createRoute({
   component: lazyRouteComponent(() => import("./screens/health/Health"), "Health"),
 });
 
+const sources = createRoute({
+  getParentRoute: () => tenant,
+  path: "sources",
+  validateSearch: textsOf("q"),
+  component: lazyRouteComponent(() => import("./screens/sources/Sources"), "Sources"),
+});
+
+const source = createRoute({
+  getParentRoute: () => tenant,
+  path: "sources/$sourceId",
+  validateSearch: textsOf("tab", "outcome"),
+  component: lazyRouteComponent(() => import("./screens/sources/SourcePage"), "SourcePage"),
+});
+
 const onCall = createRoute({
   getParentRoute: () => tenant,
   path: "on-call",
@@ -283,7 +297,7 @@ const data = createRoute({
 const routeTree = root.addChildren([
   home,
   tenant.addChildren([tenantHome, overview, incidents, incident, approvals, mutes, rules, newRule, rule, flywheel, brakes, playbooks, newPlaybook, playbook,
-    tools, tool, packs, pack, policy, evidence, audit, events, health, onCall, schedule, escalationPolicies, channels, messages, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
+    tools, tool, packs, pack, policy, evidence, audit, events, health, sources, source, onCall, schedule, escalationPolicies, channels, messages, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 
 export function createConsoleRouter(history?: RouterHistory) {

@@ -15,6 +15,7 @@ import { rulesTexts } from "./texts/rules";
 import { settingsTexts } from "./texts/settings";
 import { shellTexts } from "./texts/shell";
 import { signInTexts } from "./texts/signIn";
+import { sourcesTexts } from "./texts/sources";
 import { storyTexts } from "./texts/story";
 
 export const t = {
@@ -34,5 +35,6 @@ export const t = {
   ...settingsTexts,
   ...shellTexts,
   ...signInTexts,
+  ...sourcesTexts,
   ...storyTexts,
 };

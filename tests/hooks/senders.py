@@ -43,6 +43,7 @@ class Sender:
         ways = {
             "token": lambda: {"authorization": f"Bearer {secret}"},
             "path_token": dict,
+            "sns": dict,
             "github": lambda: {
                 "x-hub-signature-256": "sha256=" + digest(secret, body),
                 "x-github-delivery": str(uuid4()),

@@ -38,6 +38,7 @@ export const IconPlay = icon("M6.5 4.5v11l9-5.5z");
 export const IconPerson = icon("M10 3.5a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6zM4.5 16.5c.3-2.8 2.5-4.4 5.5-4.4s5.2 1.6 5.5 4.4");
 export const IconPause = icon("M7 4.5v11M13 4.5v11");
 export const IconOut = icon("M8.5 3.5h-5v13h5M8 10h9M13.5 6.5 17 10l-3.5 3.5");
+export const IconIn = icon("M11.5 3.5h5v13h-5M3 10h9M8.5 6.5 12 10l-3.5 3.5");
 export const IconHost = icon("M3 4h14v5H3zM3 11h14v5H3zM6 6.5v.1M6 13.5v.1");
 export const IconGate = icon("M3 16.5V5M17 16.5V5M3 8h14M3 12h14");
 export const IconLoop = icon("M4 10a6 6 0 0 1 10.4-4.1L16.5 8M16.5 3.8V8h-4.2M16 10a6 6 0 0 1-10.4 4.1L3.5 12M3.5 16.2V12h4.2");
