@@ -75,7 +75,6 @@ async def populate(api) -> Alder:
         host_id=host["id"],
     )
     mine.put(**await _escalation(api, member["id"]))
-    mine.put(**await _source(api))
     mine.put(**await _brakes(api))
     mine.put(**await _source(api))
     mine.put(mute_id=await _mute(api))

@@ -126,7 +126,6 @@ async def cases(api_at_work, alder) -> dict[str, Case]:
         **{path: Case(*case, owner=True) for path, case in (await people_once(api, partner)).items()},
         **await of_ones_own(api),
         **await of_escalation(api, alder, incidents[4:]),
-        **of_sources(),
         **await of_brakes(api),
         **of_sources(),
         **await of_muting(api),

@@ -19,8 +19,6 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "sources:write": "Set up sources, change their mappings and secrets, let topics send.",
         "brakes:read": "See stop switches, flapping checks, circuit breakers, and runs that limits hold.",
         "brakes:write": "Press and lift the tenant's stop switch, clear flapping checks, move circuit breakers.",
-        "sources:read": "See the sources of webhooks, and what was received, redacted.",
-        "sources:write": "Set up sources, change their mappings and secrets, let topics send.",
         "rules:read": "See rules and ask why one fires.",
         "rules:write": "Create, change, enable and delete rules; promote and retire what grew from what healed.",
         "rules:sync": "Fetch the signed rules, as a site's appliance does.",
