@@ -178,11 +178,14 @@ async def _decide(
         raise Forbidden("Your role decides no approvals.")
     approval, _, plan_hash = value.partition(":")
     verdict = Verdict(plan_hash, "Pressed in Slack.", by.actor, permissions)
-    decide = approvals.approve if pressed == APPROVE else approvals.reject
-    await decide(session, origin.tenant_id, _uuid(approval), verdict)
+    left = 0
+    if pressed == APPROVE:
+        left = await approvals.approve(session, origin.tenant_id, _uuid(approval), verdict)
+    else:
+        await approvals.reject(session, origin.tenant_id, _uuid(approval), verdict)
     word = "approved" if pressed == APPROVE else "rejected"
     await _audit(session, origin, by, f"approval.{word}", ("approval", _uuid(approval)))
-    return f"The plan is {word}."
+    return "You approved it; one more person must." if left else f"The plan is {word}."
 
 
 async def _follow(
