@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 
 from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
+from fettle.identity import passwords
 from fettle.kernel import migrations
 from fettle.kernel.database import Database
 from fettle.kernel.ids import new_id
@@ -106,7 +107,10 @@ async def platform(settings: Settings, database: Database, redis_url: str) -> As
     """A platform over the module's database and the session's Redis, cleared of what others left."""
     redis = Redis.from_url(redis_url)
     await redis.flushall()
-    yield Platform(settings=settings, database=database, redis=redis)
+    made = Platform(settings=settings, database=database, redis=redis)
+    # Slow on purpose is for whoever guesses; `tests/identity/test_passwords.py` has the real ones.
+    made.parts[passwords.PART] = passwords.Passwords(time_cost=1, memory_kib=8)
+    yield made
     await redis.aclose()
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 import pytest_asyncio
 import uvicorn
 
@@ -117,6 +118,24 @@ async def api(platform: Platform) -> AsyncIterator[Api]:
     server.should_exit = True
     await serving
     listener.close()
+
+
+@pytest.fixture
+def call(api: Api) -> Callable[..., Awaitable[httpx.Response]]:
+    """Ask for what stands below ``/api/v1/`` by the key of a role, in alder where no tenant is given."""
+
+    async def ask(
+        method: str,
+        path: str,
+        *,
+        role: str = "tenant_admin",
+        tenant: TenantKeys | None = None,
+        **options: Any,
+    ) -> httpx.Response:
+        headers = (tenant or api.alder).headers(role) | options.pop("headers", {})
+        return await api.client.request(method, f"/api/v1/{path}", headers=headers, **options)
+
+    return ask
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -19,6 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+
+from fettle.kernel.settings import Settings
 
 USER, PASSWORD = "fettle", "the/mail:password@1"
 
@@ -44,6 +47,16 @@ class Mailbox:
         return (
             f"smtp://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{self.port}"
             f"?{options}&cafile={self.ca_file}"
+        )
+
+    def settings(self, settings: Settings) -> Settings:
+        """Return settings by which an installation sends its mails here."""
+        return settings.model_copy(
+            update={
+                "smtp_url": SecretStr(self.url()),
+                "smtp_from": "fettle@example.org",
+                "public_url": "https://fettle.example.org",
+            }
         )
 
     def to(self, address: str) -> list[EmailMessage]:

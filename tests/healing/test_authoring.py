@@ -7,7 +7,9 @@ import pytest_asyncio
 from tests.conftest import insert_tenant
 from tests.healing.conftest import POLICY, Pipeline
 
-from fettle.packs.service import active_packs, ensure_shipped
+from fettle.healing.service import create_rule
+from fettle.packs.service import active_packs
+from fettle.tools import own_playbooks
 
 OWN = {
     "id": "OWN-1",
@@ -30,25 +32,10 @@ steps:
 """
 
 
-@pytest_asyncio.fixture(scope="module")
-async def shipped(api):
-    await ensure_shipped(api.platform)
-    return api
-
-
-@pytest.fixture
-def call(shipped):
-    async def ask(method, path, *, role="tenant_admin", tenant=None, **options):
-        headers = (tenant or shipped.alder).headers(role) | options.pop("headers", {})
-        return await shipped.client.request(method, f"/api/v1/{path}", headers=headers, **options)
-
-    return ask
-
-
 @pytest_asyncio.fixture
-async def pipeline(shipped):
+async def pipeline(api):
     """The pipeline of the tenant alder, where a person approves."""
-    return Pipeline(shipped.platform, shipped.alder.id)
+    return Pipeline(api.platform, api.alder.id)
 
 
 async def escalated(pipeline, host):
@@ -73,7 +60,7 @@ async def test_the_schema_says_what_a_rule_can_look_at_here(call):
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/id")
 
 
-async def test_a_rules_history_says_who_changed_what_and_goes_back(call, shipped):
+async def test_a_rules_history_says_who_changed_what_and_goes_back(call, api):
     assert (await call("POST", "rules", json=OWN)).status_code == 202
     assert (await call("PUT", "rules/OWN-1", json={**OWN, "priority": 7, "version": 1})).status_code == 202
     back = await call("POST", "rules/OWN-1/restore", json={"to": 1, "version": 2})
@@ -87,9 +74,9 @@ async def test_a_rules_history_says_who_changed_what_and_goes_back(call, shipped
     assert past[1]["rule"] is None
     assert past[3]["changes"] == [{"pointer": "/priority", "kind": "changed", "before": 1, "after": 7}]
     assert past[0]["changed_by"].startswith("key:")
-    other = await call("GET", "rules/OWN-1/history", tenant=shipped.birch)
+    other = await call("GET", "rules/OWN-1/history", tenant=api.birch)
     assert other.status_code == 404
-    theft = await call("POST", "rules/OWN-1/restore", json={"to": 1}, tenant=shipped.birch)
+    theft = await call("POST", "rules/OWN-1/restore", json={"to": 1}, tenant=api.birch)
     assert theft.status_code == 404
     huge = (await call("GET", "rules/OWN-1/history", params={"limit": 1})).json()["next_cursor"]
     assert (await call("GET", "rules/OWN-1/history", params={"cursor": huge})).json()["items"]
@@ -123,7 +110,7 @@ async def test_of_switches_at_once_one_wins(call):
     }
 
 
-async def test_matches_come_in_pages_and_explain_takes_an_incident_and_a_draft(call, pipeline, shipped):
+async def test_matches_come_in_pages_and_explain_takes_an_incident_and_a_draft(call, pipeline, api):
     await pipeline.report(*({"host": f"page-{n}", "site": "pages"} for n in range(5)))
     rule = {**OWN, "conditions": [*OWN["conditions"], {"field": "site", "operator": "eq", "value": "pages"}]}
     seen, cursor = [], None
@@ -141,33 +128,32 @@ async def test_matches_come_in_pages_and_explain_takes_an_incident_and_a_draft(c
     assert [(day["matched"], day["won"]) for day in tried["by_day"]] == [(5, 5)]
     bad = await call("POST", "rules/dry-run/incidents", json={"rule": rule, "cursor": "x"})
     assert bad.status_code == 422
-    theirs = await call("POST", "rules/dry-run/incidents", json={"rule": rule}, tenant=shipped.birch)
+    theirs = await call("POST", "rules/dry-run/incidents", json={"rule": rule}, tenant=api.birch)
     assert theirs.json()["items"] == []
 
     explained = (
         await call("POST", "rules/explain", json={"incident_id": seen[0]["id"], "rule": rule})
     ).json()
     assert explained["winner"] == explained["items"][0]["rule_id"] == "OWN-1"
-    other = await call("POST", "rules/explain", json={"incident_id": seen[0]["id"]}, tenant=shipped.birch)
+    other = await call("POST", "rules/explain", json={"incident_id": seen[0]["id"]}, tenant=api.birch)
     assert other.status_code == 404
     assert (await call("POST", "rules/explain", json={})).status_code == 422
 
 
-async def test_a_rule_runs_a_playbook_of_the_tenants_own(shipped):
-    tenant = await insert_tenant(shipped.platform.database, "own-playbook")
-    pipeline = Pipeline(shipped.platform, tenant)
+async def test_a_rule_runs_a_playbook_of_the_tenants_own(api):
+    tenant = await insert_tenant(api.platform.database, "own-playbook")
+    pipeline = Pipeline(api.platform, tenant)
     await pipeline.policy(autonomy="act", trust_gate={"on_unknown": "pass"})
-    from fettle.healing.service import create_rule  # noqa: PLC0415
-    from fettle.tools.own_playbooks import change, create  # noqa: PLC0415
-
     rule = {**OWN, "action": "run_playbook", "playbook_id": "PB-OURS", "parameters": {"note": "from a rule"}}
-    async with shipped.platform.database.tenant(tenant) as session:
-        await create(shipped.platform, session, tenant, PLAYBOOK, actor="system:test")
+    async with api.platform.database.tenant(tenant) as session:
+        await own_playbooks.create(api.platform, session, tenant, PLAYBOOK, actor="system:test")
         await create_rule(session, tenant, rule, actor="system:test")
     await pipeline.report({"host": "first"})
-    async with shipped.platform.database.tenant(tenant) as session:
+    async with api.platform.database.tenant(tenant) as session:
         second = PLAYBOOK.replace("Nothing, then look", "Second")
-        await change(shipped.platform, session, tenant, "PB-OURS", second, version=1, actor="system:test")
+        await own_playbooks.change(
+            api.platform, session, tenant, "PB-OURS", second, version=1, actor="system:test"
+        )
     await pipeline.report({"host": "second"})
     plans = [row["data"]["plan"] for row in await pipeline.told("plan.approved")]
     assert [(p["playbook"]["title"], p["playbook"]["version"]) for p in plans] == [
@@ -177,13 +163,13 @@ async def test_a_rule_runs_a_playbook_of_the_tenants_own(shipped):
     assert plans[0]["parameters"] == {"note": "from a rule"}
 
 
-async def test_a_playbook_by_hand_waits_for_the_approval_that_the_policy_wants(call, pipeline, shipped):
+async def test_a_playbook_by_hand_waits_for_the_approval_that_the_policy_wants(call, pipeline, api):
     assert (await call("POST", "playbooks", json={"yaml": PLAYBOOK})).status_code == 202
     incident = await escalated(pipeline, "by-hand-1")
     body = {"incident_id": incident, "reason": "As agreed", "parameters": {"note": "${{ incident.id }}"}}
     path = "playbooks/PB-OURS/run"
     assert (await call("POST", path, json=body, role="analyst")).status_code == 403
-    assert (await call("POST", path, json=body, tenant=shipped.birch, role="operator")).status_code == 404
+    assert (await call("POST", path, json=body, tenant=api.birch, role="operator")).status_code == 404
     wrong = await call("POST", path, json={**body, "parameters": {"note": 1}})
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/parameters/note")
     answers = await asyncio.gather(
@@ -206,7 +192,7 @@ async def test_a_playbook_by_hand_waits_for_the_approval_that_the_policy_wants(c
 
 
 async def test_a_playbook_by_hand_starts_at_once_where_the_policy_acts_and_never_where_it_only_observes(
-    call, pipeline, shipped
+    call, pipeline, api
 ):
     await call("POST", "playbooks", json={"yaml": PLAYBOOK})
     path = "playbooks/PB-OURS/run"
@@ -215,9 +201,7 @@ async def test_a_playbook_by_hand_starts_at_once_where_the_policy_acts_and_never
     async def settle(words, **choices):
         assert (await call("PUT", "policy", json={"policy": {**policy, **choices}})).status_code == 202
         async with asyncio.timeout(10):  # a policy holds within a second
-            while (
-                not choices.items() <= (await active_packs(shipped.platform, shipped.alder.id)).policy.items()
-            ):
+            while not choices.items() <= (await active_packs(api.platform, api.alder.id)).policy.items():
                 await asyncio.sleep(0.05)
         incident = await escalated(pipeline, f"by-hand-{words}")
         answer = await call("POST", path, json={"incident_id": incident, "reason": "Now"})
@@ -237,15 +221,15 @@ async def test_a_playbook_by_hand_starts_at_once_where_the_policy_acts_and_never
     assert (told["level"], told["rule_id"]) == ("L3", "by-hand:PB-OURS")
 
 
-async def test_a_policys_effect_is_seen_before_it_holds(call, shipped):
-    pipeline = Pipeline(shipped.platform, shipped.birch.id)
+async def test_a_policys_effect_is_seen_before_it_holds(call, api):
+    pipeline = Pipeline(api.platform, api.birch.id)
     await pipeline.report({"host": "preview-1"}, {"host": "preview-2", "severity": "low"})
     other = {
         **POLICY,
         "autonomy": "observe",
         "overrides": [{"match": {"hosts": ["preview-2"]}, "autonomy": "act"}],
     }
-    answer = await call("POST", "policy/preview", json={"policy": other}, tenant=shipped.birch, role="viewer")
+    answer = await call("POST", "policy/preview", json={"policy": other}, tenant=api.birch, role="viewer")
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert (found["considered"], found["changed"]) == (2, 2)
@@ -255,37 +239,37 @@ async def test_a_policys_effect_is_seen_before_it_holds(call, shipped):
         "preview-2": "act",
     }
     denied = {**POLICY, "denied_tools": ["*"]}
-    refused = await call("POST", "policy/preview", json={"policy": denied}, tenant=shipped.birch)
+    refused = await call("POST", "policy/preview", json={"policy": denied}, tenant=api.birch)
     assert refused.json()["after"] == {"refused": 2}
-    wrong = await call("POST", "policy/preview", json={"policy": {"autonomy": "wild"}}, tenant=shipped.birch)
+    wrong = await call("POST", "policy/preview", json={"policy": {"autonomy": "wild"}}, tenant=api.birch)
     assert "/policy/autonomy" in [one["pointer"] for one in wrong.json()["errors"]]
 
 
-async def test_a_policys_history_goes_back_to_the_default(call, shipped):
+async def test_a_policys_history_goes_back_to_the_default(call, api):
     async def put(**choices):
         body = {"policy": {**POLICY, **choices}}
-        assert (await call("PUT", "policy", json=body, tenant=shipped.birch)).status_code == 202
+        assert (await call("PUT", "policy", json=body, tenant=api.birch)).status_code == 202
 
     await put(autonomy="suggest")
     await put(autonomy="approve")
-    past = (await call("GET", "policy/history", tenant=shipped.birch, role="viewer")).json()["items"]
+    past = (await call("GET", "policy/history", tenant=api.birch, role="viewer")).json()["items"]
     assert past[0]["changes"] == [
         {"pointer": "/autonomy", "kind": "changed", "before": "suggest", "after": "approve"}
     ]
-    page = (await call("GET", "policy/history", tenant=shipped.birch, params={"limit": 1})).json()
+    page = (await call("GET", "policy/history", tenant=api.birch, params={"limit": 1})).json()
     assert page["items"] == past[:1]
-    rest = await call("GET", "policy/history", tenant=shipped.birch, params={"cursor": page["next_cursor"]})
+    rest = await call("GET", "policy/history", tenant=api.birch, params={"cursor": page["next_cursor"]})
     assert rest.json()["items"] == past[1:]
     now = past[0]["version"]
     body = {"to": 0, "expected_version": now}
     assert (
-        await call("POST", "policy/restore", json=body, tenant=shipped.birch, role="operator")
+        await call("POST", "policy/restore", json=body, tenant=api.birch, role="operator")
     ).status_code == 403
     answers = await asyncio.gather(
-        *(call("POST", "policy/restore", json=body, tenant=shipped.birch) for _ in range(4))
+        *(call("POST", "policy/restore", json=body, tenant=api.birch) for _ in range(4))
     )
     assert sorted(one.status_code for one in answers) == [202, 409, 409, 409]
-    shown = (await call("GET", "policy", tenant=shipped.birch)).json()
+    shown = (await call("GET", "policy", tenant=api.birch)).json()
     assert (shown["version"], shown["policy"]["id"] == POLICY["id"]) == (now + 1, False)
     assert (await call("GET", "policy/schema", role="viewer")).json()["title"] == "Fettle Policy Pack"
 

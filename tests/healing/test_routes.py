@@ -3,10 +3,7 @@
 import asyncio
 
 import pytest
-import pytest_asyncio
 from tests.healing.conftest import Pipeline
-
-from fettle.packs.service import ensure_shipped
 
 OWN = {
     "id": "OWN-1",
@@ -16,21 +13,6 @@ OWN = {
     "action": "suppress",
     "reason": "we know",
 }
-
-
-@pytest_asyncio.fixture(scope="module")
-async def shipped(api):
-    await ensure_shipped(api.platform)
-    return api
-
-
-@pytest.fixture
-def call(shipped):
-    async def ask(method, path, *, role="tenant_admin", tenant=None, **options):
-        headers = (tenant or shipped.alder).headers(role)
-        return await shipped.client.request(method, f"/api/v1/{path}", headers=headers, **options)
-
-    return ask
 
 
 async def every_rule(call, **options):
@@ -45,7 +27,7 @@ async def every_rule(call, **options):
             return items
 
 
-async def test_a_rules_life(call, shipped):
+async def test_a_rules_life(call, api):
     shown = await every_rule(call)
     assert len(shown) >= 92
     assert [(one["priority"], one["id"]) for one in shown] == sorted(
@@ -59,7 +41,7 @@ async def test_a_rules_life(call, shipped):
     assert (again.status_code, again.headers["content-type"]) == (409, "application/problem+json")
     read = (await call("GET", "rules/OWN-1")).json()
     assert (read["source"], read["version"], read["conditions"]) == ("tenant", 1, OWN["conditions"])
-    assert await every_rule(call, tenant=shipped.birch) == shown
+    assert await every_rule(call, tenant=api.birch) == shown
 
     changed = await call("PUT", "rules/OWN-1", json={**OWN, "enabled": False, "version": 1})
     assert (changed.status_code, changed.json()["version"]) == (202, 2)
@@ -133,27 +115,25 @@ async def test_explain_says_who_wins_and_who_came_close(call):
     assert nobody.json()["winner"] is None
 
 
-async def test_a_rule_is_tried_on_what_happened(call, shipped):
-    pipeline = Pipeline(shipped.platform, shipped.birch.id)
+async def test_a_rule_is_tried_on_what_happened(call, api):
+    pipeline = Pipeline(api.platform, api.birch.id)
     await pipeline.report({"host": "one"}, {"host": "two"}, {"check_type": "sandbox_managed_file"})
     rule = {**OWN, "conditions": [*OWN["conditions"], {"field": "site", "operator": "not_exists"}]}
-    answer = await call("POST", "rules/dry-run", tenant=shipped.birch, json={"rule": rule})
+    answer = await call("POST", "rules/dry-run", tenant=api.birch, json={"rule": rule})
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert (found["considered"], found["matched"], found["won"]) == (3, 2, 2)
     assert found["instead_of"] == {"L1-DEMO-PROCESS-001": 2}
     assert {example["decided_by"] for example in found["examples"]} == {"L1-DEMO-PROCESS-001"}
-    late = await call(
-        "POST", "rules/dry-run", tenant=shipped.birch, json={"rule": {**rule, "priority": 99_999}}
-    )
+    late = await call("POST", "rules/dry-run", tenant=api.birch, json={"rule": {**rule, "priority": 99_999}})
     assert (late.json()["matched"], late.json()["won"]) == (2, 0)
-    present = await call("POST", "rules/L1-DEMO-MANAGED-FILE-001/dry-run", tenant=shipped.birch)
+    present = await call("POST", "rules/L1-DEMO-MANAGED-FILE-001/dry-run", tenant=api.birch)
     assert (present.json()["matched"], present.json()["instead_of"]) == (1, {"none": 1})
     assert (await call("POST", "rules/dry-run", json={"rule": rule})).json()["considered"] == 0
 
 
-async def test_approvals_are_shown_and_decided_once(call, shipped):
-    pipeline = Pipeline(shipped.platform, shipped.alder.id)
+async def test_approvals_are_shown_and_decided_once(call, api):
+    pipeline = Pipeline(api.platform, api.alder.id)
     await pipeline.report({"host": "approve-me"})
     listed = (await call("GET", "approvals", params={"state": "pending"}, role="viewer")).json()["items"]
     [waiting] = [one for one in listed if one["host"] == "approve-me"]
@@ -165,9 +145,9 @@ async def test_approvals_are_shown_and_decided_once(call, shipped):
     assert waiting["plan"]["incident"]["host"] == "approve-me"
     path = f"approvals/{waiting['id']}"
     assert (await call("GET", path, role="operator")).json()["may_decide"] is True
-    assert (await call("GET", path, tenant=shipped.birch)).status_code == 404
+    assert (await call("GET", path, tenant=api.birch)).status_code == 404
     verdict = {"reason": "Looked at it.", "plan_hash": waiting["plan_hash"]}
-    assert (await call("POST", f"{path}/approve", tenant=shipped.birch, json=verdict)).status_code == 404
+    assert (await call("POST", f"{path}/approve", tenant=api.birch, json=verdict)).status_code == 404
     answers = await asyncio.gather(
         *(call("POST", f"{path}/{what}", role="operator", json=verdict) for what in ["approve", "reject"] * 4)
     )

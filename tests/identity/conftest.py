@@ -9,6 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
+from tests.mail_box import Mailbox, mail_server
 
 from fettle.identity.authentication import authenticator
 from fettle.identity.routes import router
@@ -43,6 +44,13 @@ async def client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as opened:
         yield opened
     await authenticator(platform).close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mailbox]:
+    """A mail server, and what came to it."""
+    async with mail_server(tmp_path_factory.mktemp("mail")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import re
 
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 from sqlalchemy import event, text
 from tests.identity.test_invitations import everything_stored, logged
-from tests.mail_box import link_in, mail_server, token_in
+from tests.mail_box import link_in, token_in
 
 from fettle.identity import links, mailing
 from fettle.identity.sign_in import passwords
@@ -19,20 +18,8 @@ NEW = "quite another phrase"
 
 
 @pytest_asyncio.fixture(scope="module")
-async def box(tmp_path_factory):
-    async with mail_server(tmp_path_factory.mktemp("mail")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module")
 async def settings(settings, box):
-    return settings.model_copy(
-        update={
-            "smtp_url": SecretStr(box.url()),
-            "smtp_from": "fettle@example.org",
-            "public_url": "https://fettle.example.org",
-        }
-    )
+    return box.settings(settings)
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,9 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fettle.packs.service import ensure_shipped
 from fettle.packs.yaml_reader import read_yaml
 from fettle.packs.yaml_writer import write_yaml
 from fettle.tools.playbooks import PlaybookError, collect
@@ -36,26 +34,11 @@ plain = st.recursive(
 )
 
 
-@pytest_asyncio.fixture(scope="module")
-async def shipped(api):
-    await ensure_shipped(api.platform)
-    return api
-
-
-@pytest.fixture
-def call(shipped):
-    async def ask(method, path, *, role="tenant_admin", tenant=None, **options):
-        headers = (tenant or shipped.alder).headers(role)
-        return await shipped.client.request(method, f"/api/v1/{path}", headers=headers, **options)
-
-    return ask
-
-
 def name():
     return f"PB-{uuid4().hex[:8].upper()}"
 
 
-async def test_a_playbooks_life(call, shipped):
+async def test_a_playbooks_life(call, api):
     mine = name()
     source = OWN.format(id=mine)
     made = await call("POST", "playbooks", json={"yaml": source})
@@ -63,8 +46,8 @@ async def test_a_playbooks_life(call, shipped):
     assert (await call("POST", "playbooks", json={"yaml": source})).status_code == 409
     shown = (await call("GET", f"playbooks/{mine}", role="viewer")).json()
     assert (shown["yaml"], shown["source"], shown["version"], shown["faults"]) == (source, "tenant", 1, [])
-    assert (await call("GET", f"playbooks/{mine}", tenant=shipped.birch)).status_code == 404
-    listed = (await call("GET", "playbooks", tenant=shipped.birch)).json()["items"]
+    assert (await call("GET", f"playbooks/{mine}", tenant=api.birch)).status_code == 404
+    listed = (await call("GET", "playbooks", tenant=api.birch)).json()["items"]
     assert mine not in [one["id"] for one in listed]
 
     second = source.replace("Look, then tell", "Tell, then look")
@@ -87,9 +70,9 @@ async def test_a_playbooks_life(call, shipped):
     assert [one["version"] for one in past] == [5, 4, 3, 2, 1]
     assert [one["yaml"] for one in past] == [second, None, source, second, source]
     assert [one["before"] for one in past] == [None, source, second, source, None]
-    theirs = await call("GET", f"playbooks/{mine}/history", tenant=shipped.birch)
+    theirs = await call("GET", f"playbooks/{mine}/history", tenant=api.birch)
     assert theirs.status_code == 404
-    theft = await call("POST", f"playbooks/{mine}/restore", json={"to": 1}, tenant=shipped.birch)
+    theft = await call("POST", f"playbooks/{mine}/restore", json={"to": 1}, tenant=api.birch)
     assert theft.status_code == 404
 
 
@@ -183,7 +166,7 @@ async def test_who_may_write(call):
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/parameters/times")
 
 
-async def test_a_tool_is_tried_for_show_and_really_only_by_who_may(call, shipped):
+async def test_a_tool_is_tried_for_show_and_really_only_by_who_may(call, api):
     shown = (await call("POST", "tools/noop/test", json={"input": {"echo": 1}}, role="operator")).json()
     assert (shown["dry_run"], shown["state"]) == (True, "succeeded")
     assert (await call("POST", "tools/noop/test", json={}, role="viewer")).status_code == 403
@@ -194,7 +177,7 @@ async def test_a_tool_is_tried_for_show_and_really_only_by_who_may(call, shipped
     wrong = await call("POST", "tools/wait/test", json={"input": {"seconds": "soon"}})
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"].startswith("/input")) == (422, True)
     assert (await call("POST", "tools/no.such/test", json={})).status_code == 404
-    async with shipped.platform.database.raw_tenant(shipped.alder.id) as connection:
+    async with api.platform.database.raw_tenant(api.alder.id) as connection:
         told = await connection.fetch(
             "SELECT action FROM audit_records WHERE target_type = 'tool' ORDER BY id"
         )

@@ -23,16 +23,22 @@ _ONE_TIME_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 class Passwords:
     """Hashes and checks passwords; one for each process.
 
+    Args:
+        time_cost: Passes of argon2id.
+        memory_kib: What each computation holds. With the passes, OWASP's recommendation with more memory: about
+            50 ms on one core.
+
     Attributes:
         checks: How many times a hash was computed to check a password, for metrics and for the test that
             an unknown account costs what a known one does.
     """
 
-    def __init__(self) -> None:
-        # OWASP's argon2id recommendation with more memory: about 50 ms on one core.
-        self._hasher = PasswordHash([Argon2Hasher(time_cost=2, memory_cost=46 * 1024, parallelism=1)])
+    def __init__(self, *, time_cost: int = 2, memory_kib: int = 46 * 1024) -> None:
+        self._hasher = PasswordHash(
+            [Argon2Hasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)]
+        )
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
-        # Each computation holds 46 MiB; a flood of sign-ins must wait and not exhaust memory.
+        # A flood of sign-ins must wait and not exhaust memory.
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self.checks = 0
 
@@ -60,11 +66,14 @@ class Passwords:
             return False
 
 
+PART: Final = "identity.passwords"
+
+
 def passwords(platform: Platform) -> Passwords:
     """Return the process's password hasher."""
-    found = platform.parts.get("identity.passwords")
+    found = platform.parts.get(PART)
     if not isinstance(found, Passwords):
-        found = platform.parts["identity.passwords"] = Passwords()
+        found = platform.parts[PART] = Passwords()
     return found
 
 
