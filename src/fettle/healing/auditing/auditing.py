@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fettle.healing.auditing import looking
 from fettle.healing.auditing.due import ALLOWED_SECONDS, SETTING, due_at, is_overdue, line_of
 from fettle.healing.auditing.looking import CHECK_TYPE, Place, Seen
-from fettle.incidents import opening
+from fettle.incidents import history, opening
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import SETTLED, State
 from fettle.kernel import events
@@ -255,12 +255,14 @@ async def _open(
     }
     number = await opening.take_numbers(connection, tenant_id, 1)
     content = opening.content_of(incident_id, number, f"auditor:{kind}:{state}", body, utcnow())
-    await opening.insert(connection, tenant_id, [content], [len(members)])
+    data = {**content, "count": len(members), "exception_ids": []}
+    standing = history.apply(None, "incident.opened", data, content["opened_at"])
+    await opening.insert(connection, tenant_id, [(content, standing)])
     opened = NewEvent(
         stream_type="incident",
         stream_id=incident_id,
         type="incident.opened",
-        data={**content, "count": len(members), "exception_ids": []},
+        data=data,
         actor=ACTOR,
         correlation_id=incident_id,
         occurred_at=content["opened_at"],
