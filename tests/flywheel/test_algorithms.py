@@ -12,6 +12,7 @@ from fettle.healing.flywheel import stages
 from fettle.healing.flywheel.evaluating import Criteria, Record, evaluate
 from fettle.healing.flywheel.figures import RECENT_KEPT, added, lower_bound, middle_of
 from fettle.healing.flywheel.growing import Ground, NotGrown, grow, narrowed, rule_id_of
+from fettle.healing.flywheel.incidents_seen import Patterns
 from fettle.healing.flywheel.profiles import merged, merged_origins, origins_of, profile_of
 from fettle.healing.flywheel.queries import saved
 from fettle.healing.flywheel.stages import Watched
@@ -275,3 +276,14 @@ def test_stages_are_passed_one_by_one_and_failures_end_them():
     assert stages.regressed(watched("full", recent="0" + "1" * 9), CRITERIA) is None
     assert stages.regressed(watched("full", recent="00" + "1" * 10), CRITERIA) is None
     assert stages.regressed(watched("full", recent="1101110"), CRITERIA)
+
+
+@given(
+    st.lists(INCIDENTS, min_size=2, max_size=20),
+    st.sampled_from(["{} is down", "{} lost ws-1", "nothing of it"]),
+)
+def test_patterns_that_are_remembered_are_the_ones_that_are_worked_out(incidents, text):
+    remembered = Patterns()
+    for one in incidents:
+        told = one | {"summary": text.format(one["host"].upper()), "host": f"{one['host']}.corp"}
+        assert remembered.of(told) == pattern_signature(told)

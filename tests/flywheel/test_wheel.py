@@ -17,6 +17,7 @@ from fettle.healing.flywheel import promotions
 from fettle.healing.flywheel.evaluating import Criteria
 from fettle.healing.flywheel.pool import known_elsewhere, refresh
 from fettle.healing.flywheel.promotions import By
+from fettle.healing.flywheel.proposing import turn
 from fettle.healing.flywheel.watching import note
 from fettle.kernel import events
 from fettle.kernel.bus import TenantBatch
@@ -232,6 +233,22 @@ async def test_shadow_tells_what_a_rule_would_have_done_wrong(wheel):
     assert (await wheel.promotion())["shadow_wrong"] == 1
     await wheel.turn()
     assert (await wheel.promotion())["state"] == "retired"
+
+
+async def test_a_turn_finds_whom_it_has_to_look_at_and_no_one_else(wheel):
+    await wheel.allow(promotion="by_itself")
+    await wheel.heal(*HOSTS)
+    assert await turn(wheel.platform) >= 2
+    assert (await wheel.promotion())["state"] == "shadow"
+    assert await turn(wheel.platform) == 0
+    await wheel.heal("ws-20", "ws-21")
+    await turn(wheel.platform)
+    assert (await wheel.promotion())["state"] == "canary"
+    async with wheel.platform.database.raw_system() as connection:
+        await connection.execute("DELETE FROM rules WHERE tenant_id = $1", wheel.tenant)
+    await turn(wheel.platform)
+    promotion = await wheel.promotion()
+    assert (promotion["state"], promotion["ended_reason"]) == ("retired", "Somebody deleted the rule.")
 
 
 async def test_of_two_passes_at_once_one_promotes(wheel):

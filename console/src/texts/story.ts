@@ -29,8 +29,16 @@ export const storyTexts = {
     "step.succeeded": (data: JsonObject) => `Step ${stepName(data)} succeeded`,
     "step.failed": (data: JsonObject) => `Step ${stepName(data)} failed`,
     "playbook.completed": (data: JsonObject) => `The playbook ended: ${text(data["outcome"]).replaceAll("_", " ")}${after(", ", data["reason"])}`,
+    "rule.proposed": (data: JsonObject) => `The rule ${text(data["rule_id"])} is proposed: it grew from what healed`,
+    "rule.promoted": (data: JsonObject) => `The rule ${text(data["rule_id"])} went on to ${text(data["stage"])}${after(": ", data["reason"])}`,
+    "rule.shadowed": (data: JsonObject) => `In shadow, the rule ${text(data["rule_id"])} would have acted: ${SHADOWED[text(data["verdict"])] ?? "nobody can say how that would have ended"}`,
+    "rule.retired": (data: JsonObject) => `The rule ${text(data["rule_id"])} retired${after(": ", data["reason"])}`,
     "evidence.sealed": (data: JsonObject) => `Evidence sealed${typeof data["sequence"] === "number" ? ` as number ${data["sequence"]} of the chain` : ""}`,
   } as Record<string, string | ((data: JsonObject) => string)>,
+};
+
+const SHADOWED: Record<string, string> = {
+  right: "the same was done, and healed", wrong: "the same was done, and did not heal", other: "something else healed",
 };
 
 function stepName(data: JsonObject): string {

@@ -87,9 +87,13 @@ def as_decided(row: asyncpg.Record, packs: ActivePacks) -> dict[str, Any]:
 def _without_place(incident: Mapping[str, Any]) -> bytes:
     """Return what the pattern rests on with the host taken out; of texts that differ in it alone it is the same."""
     said = [incident.get(name) for name in ("check_type", "platform", "category", "summary", "details")]
-    text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-    for name in ("host", "site"):
+    text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS).lower()
+    for number, name in enumerate(("host", "site")):
         place = incident.get(name)
-        if isinstance(place, str) and len(place) >= _LEAST_NAME:
-            text = text.replace(orjson.dumps(place)[1:-1], b"\x00")
+        if not isinstance(place, str):
+            continue
+        for part in (place, place.split(".")[0]):
+            short = orjson.dumps(part.lower())[1:-1]
+            # A short name may be a part of any word: then it stands in the key itself.
+            text = text.replace(short, b"\x00%d" % number) if len(short) >= _LEAST_NAME else text + short
     return text

@@ -33,7 +33,7 @@ _FIND_LOCKED: Final = f"{_FIND} FOR UPDATE"
 _MOVE: Final = """
 UPDATE promotions SET state = $4, version = version + 1, stage_at = now(), stage_well = 0,
   recent = CASE WHEN $4 IN ('canary', 'full') THEN '' ELSE recent END,
-  promoted_by = coalesce($5, promoted_by), rule_version = $6
+  promoted_by = coalesce($5, promoted_by), rule_version = $6, ended_from = NULL, ended_by = NULL, ended_reason = NULL
 WHERE tenant_id = $1 AND id = $2 AND state = $3 RETURNING *
 """
 _END: Final = """

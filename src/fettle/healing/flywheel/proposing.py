@@ -28,9 +28,17 @@ from fettle.kernel.platform import Platform
 from fettle.packs.active import ActivePacks
 from fettle.packs.diff import changes
 
+# Who has something to look at: a pattern that changed, a stage that may be passed, a rule that somebody changed, or
+# a proposal that waits for nobody. What merely holds costs nothing.
 _DUE: Final = """
-SELECT DISTINCT tenant_id FROM pattern_choices WHERE changed_at IS NOT NULL
-UNION SELECT DISTINCT tenant_id FROM promotions WHERE state = ANY($1)
+SELECT tenant_id FROM pattern_choices WHERE changed_at IS NOT NULL
+UNION SELECT tenant_id FROM promotions
+WHERE state = 'shadow' AND shadow_right + shadow_wrong > 0 OR state = 'canary' AND stage_well > 0
+UNION SELECT p.tenant_id FROM promotions p LEFT JOIN rules r ON r.tenant_id = p.tenant_id AND r.id = p.rule_id
+WHERE p.state IN ('canary', 'full') AND r.version IS DISTINCT FROM p.rule_version
+UNION SELECT p.tenant_id FROM promotions p JOIN LATERAL (
+  SELECT content FROM policy_packs k WHERE k.tenant_id = p.tenant_id ORDER BY version DESC LIMIT 1
+) latest ON latest.content #>> '{flywheel,promotion}' = 'by_itself' WHERE p.state = 'proposed'
 """
 _CHANGED: Final = """
 SELECT * FROM pattern_choices WHERE tenant_id = $1 AND changed_at IS NOT NULL
@@ -40,7 +48,7 @@ _LOOKED_AT: Final = """
 UPDATE pattern_choices SET changed_at = NULL WHERE tenant_id = $1 AND pattern = $2 AND choice = $3
 """
 _BEFORE: Final = """
-SELECT state, successes, rule_id, document FROM promotions
+SELECT state, successes, rule_id, document, ended_by FROM promotions
 WHERE tenant_id = $1 AND pattern = $2 AND choice = $3 ORDER BY id DESC
 """
 _PROPOSE: Final = """
@@ -79,7 +87,7 @@ class Setting:
 async def turn(platform: Platform) -> int:
     """Look at every tenant that has something to look at; returns how many rules were moved or proposed."""
     async with platform.database.raw_system() as connection:
-        rows = await connection.fetch(_DUE, list(stages.LIVE))
+        rows = await connection.fetch(_DUE)
     return sum([await turn_for(platform, row["tenant_id"]) for row in rows])
 
 
@@ -125,7 +133,7 @@ async def promote_due(session: AsyncSession, setting: Setting) -> int:
     rows = await connection.fetch(
         "SELECT p.* FROM promotions p WHERE p.tenant_id = $1 AND p.state = 'proposed' AND NOT EXISTS ("
         "SELECT FROM promotions q WHERE q.tenant_id = $1 AND q.pattern = p.pattern AND q.choice = p.choice "
-        "AND q.state = 'retired' AND q.ended_reason IS DISTINCT FROM p.rule_id || ' takes its place.') "
+        "AND q.state = 'retired' AND q.ended_reason NOT LIKE '% takes its place.') "
         "ORDER BY p.id FOR UPDATE SKIP LOCKED",
         setting.tenant_id,
     )
@@ -268,7 +276,9 @@ def _is_news(before: list[asyncpg.Record], row: asyncpg.Record, criteria: Criter
     if any(one["state"] in {stages.PROPOSED, stages.SHADOW, stages.CANARY} for one in before):
         return False
     last = before[0]
-    known = 0 if last["state"] == stages.RETIRED else last["successes"]
+    # Of one that retired by itself the evidence was forgotten; after a person's word there has to be more of it.
+    forgotten = last["state"] == stages.RETIRED and last["ended_by"] == promotions.ACTOR
+    known = 0 if forgotten else last["successes"]
     return bool(row["succeeded"] >= known + criteria.least_successes)
 
 
