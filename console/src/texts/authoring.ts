@@ -320,7 +320,7 @@ export const authoringTexts = {
     rule: "Rule",
     names: {
       autonomy: "Autonomy", overrides: "Exceptions from it", approvals: "Approvals", allowed_tools: "Allowed tools", denied_tools: "Denied tools",
-      maintenance_windows: "Maintenance windows", silences: "Silences", escalation_contacts: "Contacts", due_within: "Due within", budgets: "Budgets", retention: "Retention",
+      maintenance_windows: "Maintenance windows", silences: "Silences", escalation_contacts: "Contacts", due_within: "Due within", budgets: "Budgets", blast_radius: "How far a playbook reaches", flapping: "Flapping checks", breakers: "Circuit breakers", retention: "Retention",
       trust_gate: "Trust gate",
     } as Record<string, string>,
   },
