@@ -84,9 +84,9 @@ async def test_a_model_is_scored_and_sees_no_host_nor_text(settings, model):
     assert score["cost_usd"] == "0.0495"
     assert score["abstention"] == pytest.approx(14 / 45, abs=1e-3)
     sent = json.dumps(model.requests)
-    assert not [
-        case.id for case in cases if case.incident["host"] in sent or case.incident["summary"] in sent
-    ]
+    assert [case.id for case in cases if case.incident["host"] in sent] == []
+    long = [case for case in cases if len(case.incident["summary"].split()) > 4]
+    assert [case.id for case in long if case.incident["summary"] in sent] == []
     assert len(table([score])) > 10
 
 

@@ -27,6 +27,7 @@ FEATURES: Final = (
     "healing.escalation",
     "healing.flywheel",
     "healing.muting",
+    "healing.planner",
     "tools",
     "evidence",
     "trust",
