@@ -85,6 +85,13 @@ const flywheel = createRoute({
   component: lazyRouteComponent(() => import("./screens/flywheel/Flywheel"), "Flywheel"),
 });
 
+const planner = createRoute({
+  getParentRoute: () => tenant,
+  path: "planner",
+  validateSearch: textsOf("tab", "outcome"),
+  component: lazyRouteComponent(() => import("./screens/planner/Planner"), "Planner"),
+});
+
 const brakes = createRoute({
   getParentRoute: () => tenant,
   path: "brakes",
@@ -296,7 +303,7 @@ const data = createRoute({
 
 const routeTree = root.addChildren([
   home,
-  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, mutes, rules, newRule, rule, flywheel, brakes, playbooks, newPlaybook, playbook,
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, mutes, rules, newRule, rule, flywheel, planner, brakes, playbooks, newPlaybook, playbook,
     tools, tool, packs, pack, policy, evidence, audit, events, health, sources, source, onCall, schedule, escalationPolicies, channels, messages, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 

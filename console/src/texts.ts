@@ -10,6 +10,7 @@ import { incidentsTexts } from "./texts/incidents";
 import { incidentWorkTexts } from "./texts/incidentWork";
 import { mutingTexts } from "./texts/muting";
 import { overviewTexts } from "./texts/overview";
+import { plannerTexts } from "./texts/planner";
 import { platformTexts } from "./texts/platform";
 import { rulesTexts } from "./texts/rules";
 import { settingsTexts } from "./texts/settings";
@@ -30,6 +31,7 @@ export const t = {
   ...incidentWorkTexts,
   ...mutingTexts,
   ...overviewTexts,
+  ...plannerTexts,
   ...platformTexts,
   ...rulesTexts,
   ...settingsTexts,

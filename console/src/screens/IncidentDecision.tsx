@@ -8,6 +8,7 @@ import { t } from "../texts";
 import { IconCheck, IconCross } from "../ui/icons";
 import { LevelMark, Tag } from "../ui/marks";
 import { Fold, Hash, JsonView, Lines, Trouble } from "../ui/parts";
+import { IncidentPlanning } from "./planner/DecisionList";
 import classes from "./IncidentPage.module.css";
 
 export function IncidentDecision({ incident, events }: { incident: IncidentDetail; events: StoredEvent[] }) {
@@ -20,6 +21,7 @@ export function IncidentDecision({ incident, events }: { incident: IncidentDetai
     <>
       {incident.decision === null ? <NoDecision incident={incident} events={events} conditions={own?.conditions} /> : <Decision decision={incident.decision} conditions={own?.conditions} />}
       {incident.decision !== null && <Gate decision={incident.decision} events={events} />}
+      <IncidentPlanning incidentId={incident.id} />
       {mayExplain && <Others data={explained.data} error={explained.error} except={ruleId} />}
     </>
   );

@@ -1,7 +1,7 @@
 // Every screen that the menu offers, in its groups: where it is, what it needs, which keys open it.
 import { t } from "../texts";
 import {
-  IconApprovals, IconLoop, IconAudit, IconClock, IconIn, IconOut, IconPerson, IconEvents, IconGate, IconHealth, IconPack, IconPause, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
+  IconApprovals, IconSpark, IconLoop, IconAudit, IconClock, IconIn, IconOut, IconPerson, IconEvents, IconGate, IconHealth, IconPack, IconPause, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
 } from "../ui/icons";
 
 interface MenuPage {
@@ -36,6 +36,7 @@ export const MENU = [
       { to: "/t/$tenant/sources", label: t.sources.title, icon: IconIn, permission: "sources:read", keys: "g d" },
       { to: "/t/$tenant/rules", label: t.nav.rules, icon: IconRules, permission: "rules:read", keys: "g r" },
       { to: "/t/$tenant/flywheel", label: t.flywheel.title, icon: IconLoop, permission: "rules:read", keys: "g w" },
+      { to: "/t/$tenant/planner", label: t.planner.title, icon: IconSpark, permission: "planner:read", keys: "g q" },
       { to: "/t/$tenant/playbooks", label: t.playbooks.title, icon: IconPlay, permission: "playbooks:read", keys: "g b" },
       { to: "/t/$tenant/tools", label: t.tools.title, icon: IconTool, permission: "tools:read", keys: "g t" },
       { to: "/t/$tenant/packs", label: t.packs.title, icon: IconPack, permission: "packs:read", keys: "g p" },
