@@ -1,17 +1,18 @@
 """How the console's tests look at a page: what axe finds on it, whether it fits, in every width and colour scheme."""
 
+import asyncio
 import re
 from typing import Any
 
 from playwright.async_api import Locator, Page, expect
-from playwright.async_api import TimeoutError as PatienceEnded
 from tests.cli.running import eventually
 from tests.console.conftest import CONSOLE, Desk
 
 HOSTILE = '<img src=x onerror="window.taken=1"><script>window.taken=1</script>{{7*7}}${window.taken=1}'
 VIEWS = [(1440, "light"), (1440, "dark"), (1024, "dark"), (390, "dark"), (390, "light")]
 HEIGHT = 844
-FIT_MS = 5_000
+LAID_OUT_SECONDS = 5
+PAUSE_SECONDS = 0.02
 
 _AXE = (CONSOLE / "node_modules" / "axe-core" / "axe.min.js").read_text()
 _SERIOUS = """within => axe.run(within, {resultTypes: ['violations']}).then(({violations}) => violations
@@ -65,7 +66,7 @@ async def faults_in_every_view(page: Page, *, rest: str = "html") -> list[Any]:
     for width, scheme in VIEWS:
         await page.set_viewport_size({"width": width, "height": HEIGHT})
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        await page.wait_for_function(_STANDS, arg=scheme)
+        await until(page, _STANDS, scheme)
         within = "html" if (width, scheme) == VIEWS[0] else rest
         found = await sticking_out(page) + await serious(page, within)
         faults += [(width, scheme, *fault) for fault in found]
@@ -82,10 +83,21 @@ async def serious(page: Page, within: str = "html") -> list[Any]:
 async def sticking_out(page: Page) -> list[Any]:
     """Return what sticks out of the page at its side, once it is laid out."""
     try:
-        await page.wait_for_function(_FITS, timeout=FIT_MS)
-    except PatienceEnded:
+        await until(page, _FITS)
+    except TimeoutError:
         return [(page.url, "sticks out", await page.evaluate(_TOO_WIDE))]
     return []
+
+
+async def until(page: Page, condition: str, given: Any = None) -> None:
+    """Wait until something holds on the page, whose policy lets no waiting that evaluates text run inside it.
+
+    Raises:
+        TimeoutError: It does not come to hold.
+    """
+    async with asyncio.timeout(LAID_OUT_SECONDS):
+        while not await page.evaluate(condition, given):
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def loaded(page: Page) -> None:

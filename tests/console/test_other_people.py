@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest_asyncio
 from playwright.async_api import expect
 from tests.console.conftest import PASSWORD, SLUG, sign_in
-from tests.console.looking import go, incident_of
+from tests.console.looking import go, incident_of, until
 from tests.openid.running import CLIENT_ID, CLIENT_SECRET, openid_provider
 
 PRESSING = Path(__file__).with_name("pressing.js")
@@ -106,7 +106,7 @@ async def test_a_viewer_is_refused_nothing_of_all_that_they_are_shown(desk, stra
         waiting += await stranger.evaluate(OFFERED)
         while address not in LEAVES_ONESELF_OUT and not await stranger.evaluate(PRESS, address):
             await go(stranger, address)
-        await stranger.wait_for_function(QUIET)
+        await until(stranger, QUIET)
     assert await stranger.evaluate("pressing.state.refused") == []
     pressed = await stranger.evaluate("[...pressing.state.pressed]")
     assert len(pressed) > 40, pressed

@@ -39,7 +39,7 @@ export const mutingTexts = {
     effects: { silence: "Nobody is told", suppress: "Incidents wait", hold: "Nothing acts by itself", only_then: "Disruptive work only then" },
     origin: { tenant: "Set here", policy: "Policy", pack: "Pack" },
     end: "End now",
-    endNamed: (title: string) => `End ${title}`,
+    endNamed: (title: string) => `End now: ${title}`,
     endText: (n: number) => n === 0 ? "Nothing keeps still because of it now." : `${plural(n, "incident keeps still", "incidents keep still")} because of it. What still fires comes back as it was, within seconds. You can take it back for a few seconds after.`,
     ended: (title: string) => `${title} is over`,
     edit: "Edit",

@@ -139,9 +139,9 @@ function Declared() {
         <tbody>
           {declared.data.items.map((one) => (
             <tr key={one.id}>
-              <td><b>{one.title}</b> <Tag tone="plain">{t.mutes.origin[one.origin]}</Tag></td>
+              <td data-words><b>{one.title}</b> <Tag tone="plain">{t.mutes.origin[one.origin]}</Tag></td>
               <td data-label={t.mutes.kind}>{t.mutes.kinds[one.kind]}</td>
-              <td data-label={t.mutes.covers}>{String(one.document["covers"] ?? "")}</td>
+              <td data-label={t.mutes.covers} data-words>{String(one.document["covers"] ?? "")}</td>
               <td data-label={t.mutes.state}><Standing mute={one} /></td>
               <td data-label={t.mutes.mutedNow} data-figures>{one.muted}</td>
             </tr>
@@ -168,9 +168,9 @@ function Calendar() {
             <tr key={`${span.mute_id} ${span.begins}`}>
               <td>{dateTime(span.begins)}</td>
               <td data-label={t.mutes.to}>{dateTime(span.ends)} {span.is_cut && t.mutes.on}</td>
-              <td data-label={t.mutes.form.title}>{span.title}</td>
+              <td data-label={t.mutes.form.title} data-words>{span.title}</td>
               <td data-label={t.mutes.effect}>{t.mutes.effects[span.effect]}</td>
-              <td data-label={t.mutes.covers}>{span.covers}</td>
+              <td data-label={t.mutes.covers} data-words>{span.covers}</td>
             </tr>
           ))}
         </tbody>
