@@ -3,7 +3,9 @@
 from datetime import timedelta
 from uuid import uuid4
 
+from fettle.healing.brakes.guard import BrakeGuard
 from fettle.kernel.clock import rfc3339, utcnow
+from fettle.tools.guarding import guard_of
 
 WHY = {"reason": "tried"}
 
@@ -113,3 +115,7 @@ async def test_what_if_without_incidents(api):
     )
     assert page == {"items": [], "next_cursor": None}
     await ask(api, "GET", "/autonomy/what-if", "agent", expect=403)
+
+
+async def test_a_process_of_the_platform_asks_the_brakes_before_each_step(api):
+    assert isinstance(guard_of(api.platform), BrakeGuard)
