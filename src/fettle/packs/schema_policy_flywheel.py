@@ -53,7 +53,9 @@ def flywheel() -> Schema:
                 "nothing else does, and it sees the pool's; without it, neither.",
             },
             "minutes_by_hand": _number(
-                "Minutes that a person takes for such an incident; without it, 20.", 0, 10_000
+                "Minutes that a person takes for such an incident; without it, FETTLE_MINUTES_PER_INCIDENT.",
+                0,
+                10_000,
             ),
             "cost_per_hour": _number("What that person's hour costs; without it, 60.", 0, 100_000),
             "currency": {

@@ -1,6 +1,7 @@
 """HTTP of the flywheel: patterns, grown rules and their stages, the pool, what it saved, and rules for appliances."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -56,7 +57,10 @@ async def show_flywheel(
     days: Annotated[int, Query(ge=1, le=365, description="Up to today.")] = 30,
 ) -> FlywheelSummary:
     """Show who decided over the last days, what healing without a person saved, and how many rules have grown."""
-    criteria = Criteria.of((await active_packs(platform, access.tenant_id)).policy)
+    policy = (await active_packs(platform, access.tenant_id)).policy
+    criteria = Criteria.of(policy)
+    if "minutes_by_hand" not in (policy.get("flywheel") or {}):
+        criteria = replace(criteria, minutes_by_hand=platform.settings.minutes_per_incident)
     rows = await queries.by_day(platform.database, access.tenant_id, days)
     return FlywheelSummary(
         days=days,
