@@ -28,6 +28,9 @@ from fettle.kernel.platform import Platform
 
 router = APIRouter(route_class=StrictRoute)
 
+Reader = Annotated[Access, Depends(require("sign_on:read"))]
+Declarer = Annotated[Access, Depends(require("sign_on:write"))]
+
 DEFAULT_CLAIM: Final = "realm_access.roles"
 CALLBACK: Final = "/api/v1/auth/oidc/callback"
 COOKIE: Final = "fettle_sign_on"
@@ -37,9 +40,7 @@ _NOT_NULL: Final = frozenset(schemas.ProviderChange.model_fields) - {"client_sec
 
 
 @router.get("/identity-providers", tags=["identity-providers"])
-async def list_providers(
-    access: Annotated[Access, Depends(require("sign_on:read"))], session: TenantSession, paging: Paging
-) -> Page[schemas.ProviderOut]:
+async def list_providers(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.ProviderOut]:
     """The tenant's identity providers, without their secrets."""
     rows = await identity_providers.list_providers(
         session, access.tenant_id, after=paging.last_id(), limit=paging.limit + 1
@@ -52,7 +53,7 @@ async def create_provider(
     body: schemas.ProviderIn,
     platform: CurrentPlatform,
     caller: SignedInCaller,
-    access: Annotated[Access, Depends(require("sign_on:write"))],
+    access: Declarer,
     who: CurrentWho,
 ) -> schemas.ProviderOut:
     """Declare an identity provider; it vouches for addresses once a platform administrator confirms the domains."""
@@ -65,7 +66,7 @@ async def create_provider(
 @router.get("/identity-providers/{provider_id}", tags=["identity-providers"])
 async def get_provider(
     provider_id: UUID,
-    access: Annotated[Access, Depends(require("sign_on:read"))],
+    access: Reader,
     session: TenantSession,
 ) -> schemas.ProviderOut:
     """One identity provider."""
@@ -79,7 +80,7 @@ async def change_provider(
     body: schemas.ProviderChange,
     platform: CurrentPlatform,
     caller: SignedInCaller,
-    access: Annotated[Access, Depends(require("sign_on:write"))],
+    access: Declarer,
     who: CurrentWho,
 ) -> schemas.ProviderOut:
     """Change an identity provider; another issuer needs the client secret anew."""
@@ -97,7 +98,7 @@ async def remove_provider(
     provider_id: UUID,
     platform: CurrentPlatform,
     caller: SignedInCaller,
-    access: Annotated[Access, Depends(require("sign_on:write"))],
+    access: Declarer,
     who: CurrentWho,
 ) -> None:
     """Remove an identity provider; whoever came by one of the tenant's is signed out."""

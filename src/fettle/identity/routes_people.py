@@ -47,6 +47,9 @@ async def caller_as_who(request: Request, caller: SignedInCaller) -> Who:
 CallerWho = Annotated[Who, Depends(caller_as_who)]
 
 
+Manager = Annotated[Access, Depends(require("users:write"))]
+
+
 @router.get("/me", tags=["auth"])
 async def me(
     request: Request, platform: CurrentPlatform, caller: SignedInCaller, token: BearerToken
@@ -101,7 +104,7 @@ async def list_roles(
 async def create_role(
     body: schemas.RoleIn,
     session: TenantSession,
-    access: Annotated[Access, Depends(require("users:write"))],
+    access: Manager,
     who: CurrentWho,
 ) -> schemas.RoleOut:
     """Define a role of the tenant's own, of permissions that the caller has."""
@@ -116,7 +119,7 @@ async def change_role_definition(
     name: str,
     body: schemas.RoleDefinition,
     platform: CurrentPlatform,
-    access: Annotated[Access, Depends(require("users:write"))],
+    access: Manager,
     who: CurrentWho,
 ) -> schemas.RoleOut:
     """Change a role of the tenant's own; whoever has it is bound by it at once."""
@@ -130,7 +133,7 @@ async def change_role_definition(
 async def delete_role(
     name: str,
     platform: CurrentPlatform,
-    access: Annotated[Access, Depends(require("users:write"))],
+    access: Manager,
     who: CurrentWho,
 ) -> None:
     """Delete a role of the tenant's own that nobody has."""
@@ -170,7 +173,7 @@ async def change_role(
     user_id: UUID,
     body: schemas.RoleChange,
     platform: CurrentPlatform,
-    access: Annotated[Access, Depends(require("users:write"))],
+    access: Manager,
     who: CurrentWho,
 ) -> schemas.MemberOut:
     """Give a member another role; the last administrator of a tenant keeps theirs."""
@@ -182,7 +185,7 @@ async def change_role(
 async def remove_user(
     user_id: UUID,
     platform: CurrentPlatform,
-    access: Annotated[Access, Depends(require("users:write"))],
+    access: Manager,
     who: CurrentWho,
 ) -> None:
     """End a membership, but for that of the last administrator; the account stays."""
