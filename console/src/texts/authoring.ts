@@ -279,7 +279,7 @@ export const authoringTexts = {
     kinds: { activate: "activated", deactivate: "switched off", rollback: "rolled back" } as Record<string, string>,
     from: "From",
     to: "To",
-    sections: { exception_types: "Exception types", rules: "Rules", playbooks: "Playbooks", runbooks: "Runbooks", tests: "Tests" } as Record<string, string>,
+    sections: { exception_types: "Exception types", rules: "Rules", playbooks: "Playbooks", runbooks: "Runbooks", sources: "Sources", tests: "Tests" } as Record<string, string>,
     added: "Added",
     removed: "Removed",
     changed: "Changed",

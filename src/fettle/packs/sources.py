@@ -38,6 +38,7 @@ _NAME: Final = 200
 _TEXT: Final = 4_000
 _KEY: Final = 500
 _CHECK_TYPE: Final = 100
+_LEAST_INTEGER, _MOST_INTEGER = -(2**63), 2**63 - 1
 _MOST_LABELS: Final = 100
 _DETAILS_BYTES: Final = 40_000
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.:/-]+")
@@ -60,7 +61,7 @@ class MappingError(Exception):
     """A payload that a mapping cannot read.
 
     Args:
-        place: The mapping's field at fault, such as ``/set/host``; with the item's number where it has one.
+        place: JSON pointer to the mapping's field at fault, such as ``/set/host``.
         message: What is wrong, with words of the mapping and none of the payload.
     """
 
@@ -153,10 +154,10 @@ class SourceMapping:
 
     def _one(self, environment: dict[str, Any], number: int, steps: int) -> dict[str, Any] | None:
         where = f" (item {number})" if self._each is not None else ""
-        for name, expression in self._let:
-            environment[name] = _evaluated(expression, environment, f"/let/{name}{where}", steps)
+        for place, (name, expression) in enumerate(self._let):
+            environment[name] = _evaluated(expression, environment, (f"/let/{place}/value", where), steps)
         if self._when is not None:
-            meant = _evaluated(self._when, environment, f"/when{where}", steps)
+            meant = _evaluated(self._when, environment, ("/when", where), steps)
             if meant is not True:
                 return None
         values: dict[str, Any] = {}
@@ -164,7 +165,7 @@ class SourceMapping:
             try:
                 values[field] = template.render(environment, max_steps=steps)
             except ExpressionError as error:
-                raise MappingError(f"/set/{field}{where}", str(error)) from None
+                raise MappingError(f"/set/{field}", f"{error}{where}") from None
         return _in_bounds(values, where)
 
 
@@ -182,18 +183,18 @@ def _expression(source: str, pointer: str, known: Mapping[str, Shape]) -> Expres
         return compile_expression(source, known)
 
 
-def _evaluated(expression: Expression, environment: dict[str, Any], place: str, steps: int) -> Any:
+def _evaluated(expression: Expression, environment: dict[str, Any], at: tuple[str, str], steps: int) -> Any:
     try:
         return expression.evaluate(environment, max_steps=steps)
     except ExpressionError as error:
-        raise MappingError(place, str(error)) from None
+        raise MappingError(at[0], f"{error}{at[1]}") from None
 
 
 def _in_bounds(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return what a mapping made as an exception's fields; what is empty is left out."""
     check_type = _UNFIT.sub("_", _text(values.get("check_type"), _CHECK_TYPE)).strip("_")
     if not check_type:
-        raise MappingError(f"/set/check_type{where}", "it is empty here; set a name of the check")
+        raise MappingError("/set/check_type", f"it is empty here; set a name of the check{where}")
     exception: dict[str, Any] = {"check_type": check_type}
     for field in ("host", "site", "platform", "source"):
         exception[field] = _text(values.get(field), _NAME)
@@ -211,7 +212,7 @@ def _text(value: Any, longest: int) -> str:
     if value is None or value is False:
         return ""
     if isinstance(value, dict | list):
-        value = dumps_str(value)
+        value = dumps_str(_storable(value))
     return clean(str(value))[:longest].strip()
 
 
@@ -227,7 +228,7 @@ def _status(value: Any, where: str) -> str:
     if not word or word in _FIRING:
         return "firing"
     raise MappingError(
-        f"/set/status{where}", "it is neither firing nor resolved here; make it one of the two"
+        "/set/status", f"it is neither firing nor resolved here; make it one of the two{where}"
     )
 
 
@@ -268,4 +269,6 @@ def _storable(value: Any) -> Any:
         return {clean(key): _storable(child) for key, child in value.items()}
     if isinstance(value, list):
         return [_storable(child) for child in value]
+    if isinstance(value, int) and not _LEAST_INTEGER <= value <= _MOST_INTEGER:
+        return str(value)
     return value

@@ -172,7 +172,7 @@ def exceptions_of(reading: Reading) -> list[ExceptionIn]:
         except ValidationError as error:
             fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
             field = fault["loc"][0] if fault["loc"] else ""
-            raise MappingError(f"/set/{field} (item {number})", fault["msg"]) from None
+            raise MappingError(f"/set/{field}", f"{fault['msg']} (exception {number})") from None
     return exceptions
 
 

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import re
 from email.message import EmailMessage
 from email.utils import getaddresses, parseaddr
 from html.parser import HTMLParser
@@ -12,7 +13,10 @@ from fettle.packs.sources import clean
 
 _LONGEST_TEXT: Final = 20_000
 _LONGEST_FIELD: Final = 1_000
-_MOST_PARTS: Final = 50
+_MOST_PARTS: Final = 100
+_LONGEST_HEADER: Final = 500
+_LONGEST_PAGE: Final = 200_000
+_FIELD: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*[ \t]*:")
 _MOST_ADDRESSES: Final = 50
 
 
@@ -20,10 +24,11 @@ def read_mail(body: bytes) -> dict[str, Any]:
     """Return what an e-mail says: who, to whom, when, about what, its text, and what is attached by name.
 
     Raises:
-        Malformed: There is not one header of an e-mail in it.
+        Malformed: There is not one header of an e-mail in it, or it has too many parts.
     """
+    bounded = _bounded(body)
     try:
-        mail = _read(email.message_from_bytes(body, policy=email.policy.default))
+        mail = _read(email.message_from_bytes(bounded, policy=email.policy.default))
     except Exception:  # noqa: BLE001 - the reader of mail raises whatever it likes about what strangers write
         raise Malformed(
             "The message cannot be read as an e-mail. Send it as it came, as message/rfc822."
@@ -31,6 +36,32 @@ def read_mail(body: bytes) -> dict[str, Any]:
     if mail is None:
         raise Malformed("This is no e-mail. Send the whole message as message/rfc822, headers first.")
     return mail
+
+
+def _bounded(body: bytes) -> bytes:
+    """Return a message whose headers are short and whose parts are few.
+
+    What reads headers takes a time that grows with the square of their length, and longer than a line or two
+    is nothing that is read here.
+    """
+    kept: list[bytes] = []
+    is_header, left, parts = True, _LONGEST_HEADER, 0
+    follows_boundary = False
+    for line in body.split(b"\n"):
+        if follows_boundary:
+            parts += _FIELD.match(line) is not None
+            follows_boundary = False
+        if is_header and line.strip():
+            left = left if line[:1] in b" \t" else _LONGEST_HEADER
+            kept.append(line[:left])
+            left = max(0, left - len(line))
+            continue
+        is_header = follows_boundary = line.startswith(b"--")
+        left = _LONGEST_HEADER
+        kept.append(line)
+    if parts > _MOST_PARTS:
+        raise Malformed(f"The message has more than {_MOST_PARTS} parts. Send what it says without them.")
+    return b"\n".join(kept)
 
 
 def _read(message: EmailMessage) -> dict[str, Any] | None:
@@ -71,7 +102,7 @@ def _text(message: EmailMessage) -> str:
     except LookupError:
         text = raw.decode("utf-8", "replace")
     if part.get_content_type() == "text/html":
-        text = _words(text)
+        text = _words(text[:_LONGEST_PAGE])
     return clean(text).strip()[:_LONGEST_TEXT]
 
 
