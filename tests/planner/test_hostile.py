@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tests.planner.conftest import CLAMAV, CLOSE_FILE, UNKNOWN
 from tests.planner.model_server import KEY, Status, choose
+from tests.planner.test_masking import PERSON_SHAPES
 
 from fettle.healing.planner.masking import PROSE
 
@@ -228,3 +229,47 @@ async def everything(planning):
             )
             for name in names
         }
+
+
+PERSON, SURNAME = "Tobias Wrenfield", "Wrenfield"
+
+
+@pytest.mark.parametrize("prose", PROSE)
+async def test_a_name_in_any_sentence_is_in_no_prompt_log_or_table_of_the_planner(
+    planning, prose, caplog, capfd
+):
+    caplog.set_level(logging.DEBUG)
+
+    def echo(body):
+        return choose(CLAMAV, reasoning=json.dumps(data_of(body)["incident"], ensure_ascii=False)[:900])
+
+    planning.model.will(echo)
+    await planning.allow(prose=prose)
+    shapes = [shape.format(PERSON, SURNAME) for shape in PERSON_SHAPES]
+    await planning.report(
+        *(
+            {
+                **UNKNOWN,
+                "host": f"h{n}",
+                "summary": text,
+                "labels": {"note": text[:200]},
+                "details": {"n": n, "text": [text]},
+            }
+            for n, text in enumerate(shapes)
+        )
+    )
+    while await planning.plan():
+        pass
+    for row in await planning.rows(
+        "SELECT id, decision ->> 'plan_hash' AS hash FROM incidents WHERE decision IS NOT NULL"
+    ):
+        await planning.complete(row["id"], "verified", plan_hash=row["hash"])
+    assert len(planning.model.prompts) >= 50
+    written = caplog.text + "".join(capfd.readouterr())
+    stored = await everything(planning)
+    said = json.dumps(
+        [event["data"].get("planner") for event in await planning.told(*SAID)], ensure_ascii=False
+    )
+    sinks = [*planning.model.prompts, written, said, *(stored[table] for table in OF_THE_PLANNER)]
+    for word in PERSON.lower().split():
+        assert [sink for sink in sinks if word in sink.lower()] == []
