@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from tests.flywheel.rows import insert_promotion
+from tests.muting.rows import insert_correlation
 from tests.signed_in import own_things
 
 from fettle.incidents.hooks.standing import bound_to, box
@@ -78,6 +79,7 @@ async def populate(api) -> Alder:
     mine.put(**await _brakes(api))
     mine.put(**await _source(api))
     mine.put(mute_id=await _mute(api))
+    mine.put(correlation_id=await insert_correlation(api.platform.database, api.alder.id, CANARY))
     for place in ("one", "two"):
         body = {
             "check_type": "sandbox_process",

@@ -14,6 +14,7 @@ from tests.authenticator import Authenticator
 from tests.fixtures_api import OWNER_PASSWORD
 from tests.flywheel.rows import insert_promotion
 from tests.incidents.once import work_once
+from tests.muting.rows import insert_correlation
 from tests.packs.content import small_pack
 from tests.populated import RULE, Alder, command, populate
 from tests.signed_in import LOCALHOST, begin_totp, enrol, passkey_to_add, passkey_to_use, sign_in, someone
@@ -222,9 +223,16 @@ async def of_muting(api) -> dict[str, Case]:
     twice = mute | {"title": "Twice"}
     ended, undone = [(await command(api, "POST", "/mutes", {"mute": mute}))["id"] for _ in range(2)]
     await command(api, "PUT", f"/mutes/{undone}", {"mute": twice, "version": 1})
+    groups = [await insert_correlation(api.platform.database, api.alder.id, f"once {number}") for number in range(2)]
     return {
         "/mutes": Case({"mute": mute}, {"mute": twice}),
         "/mutes/preview": Case({"mute": mute}, {"mute": twice}),
+        **{
+            f"/correlations/{{correlation_id}}/{verdict}": Case(
+                {"version": 1}, {"version": 2}, {"correlation_id": one}
+            )
+            for verdict, one in zip(("confirm", "dismiss"), groups, strict=True)
+        },
         "/mutes/{mute_id}/end": Case({"version": 1}, {"version": 2}, {"mute_id": ended}),
         "/mutes/{mute_id}/undo": Case({"version": 2}, {"version": 3}, {"mute_id": undone}),
     }

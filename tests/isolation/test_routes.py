@@ -71,6 +71,8 @@ BODIES = {
     ("put", "/api/v1/escalation/contacts/{user_id}"): {"slack": "U0MINENOW"},
     ("post", "/api/v1/mutes"): {"mute": MUTE},
     ("post", "/api/v1/mutes/preview"): {"mute": MUTE},
+    ("post", "/api/v1/correlations/{correlation_id}/confirm"): {"version": 1},
+    ("post", "/api/v1/correlations/{correlation_id}/dismiss"): {"version": 1},
     ("put", "/api/v1/mutes/{mute_id}"): {"mute": MUTE, "version": 2},
     ("post", "/api/v1/mutes/{mute_id}/end"): {"version": 2},
     ("post", "/api/v1/mutes/{mute_id}/undo"): {"version": 2},

@@ -28,6 +28,7 @@ from fettle.healing.conditions import Leaf
 from fettle.healing.gating import ask_gate, signals_needed
 from fettle.healing.plans import Plan, PlanDraft, PlanError
 from fettle.healing.rules import Rule
+from fettle.incidents import storms
 from fettle.incidents.service import Transition
 from fettle.incidents.states import State
 from fettle.kernel.ids import new_id
@@ -125,6 +126,8 @@ class Situation:
 
 def decide(situation: Situation) -> Decision:
     """Return what becomes of the incident."""
+    if situation.incident.get("source") == storms.SOURCE:
+        return _escalate(situation, "storm", "It stands for many; a person decides what becomes of them.")
     rule = situation.rule
     if rule is None:
         return _unmatched(situation)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from fettle.incidents import history, opening
+from fettle.incidents import history, opening, storms
 from fettle.incidents.history import Standing
 from fettle.incidents.intake import Arrival, Known, Outcome, correlate
 from fettle.incidents.merging import destinations
@@ -14,6 +14,7 @@ from fettle.kernel import events
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.database import driver
 from fettle.kernel.events import Event, NewEvent
+from fettle.packs.active import ActivePacks
 from fettle.packs.service import active_packs
 
 ACTOR = "system:intake"
@@ -43,9 +44,17 @@ async def take_in(batch: TenantBatch) -> None:
         rows += await connection.fetch(
             _LOCK, batch.tenant_id, list(set(goes_to.values()) - {row["fingerprint"] for row in rows})
         )
+    storm = await _sort_out(batch, packs, arrivals, {row["fingerprint"] for row in rows})
+    if storm is not None:
+        arrivals = storm.arrivals
+        missing = storm.goes_to - {row["fingerprint"] for row in rows}
+        rows += await connection.fetch(_LOCK, batch.tenant_id, list(missing)) if missing else []
     standings = {row["id"]: standing_of(row) for row in rows}
     known = {row["fingerprint"]: Known(row["id"], State(row["state"]), row["severity"]) for row in rows}
     outcomes, went_to = correlate(arrivals, known)
+    if storm is not None:
+        by_fingerprint = {outcome.fingerprint: outcome.incident_id for outcome in outcomes}
+        await storms.note_members(connection, batch.tenant_id, storm, went_to, by_fingerprint)
     contents = {row["id"]: _content_of_row(dict(row)) for row in rows}
     opened = await _number(batch, [outcome for outcome in outcomes if outcome.first is not None])
     contents.update(opened)
@@ -74,6 +83,18 @@ async def take_in(batch: TenantBatch) -> None:
     )
     await connection.execute(_NOTE, batch.tenant_id, list(went_to), list(went_to.values()))
     await events.append(batch.session, batch.tenant_id, new_events)
+
+
+async def _sort_out(
+    batch: TenantBatch, packs: ActivePacks, arrivals: list[Arrival], known: set[str]
+) -> storms.Sorted | None:
+    """Send what belongs to storms there; None where the policy knows none or nothing is new."""
+    limit = storms.StormLimit.of(packs.policy)
+    strange = {arrival.fingerprint for arrival in arrivals} - known
+    if limit is None or not strange:
+        return None
+    connection = await driver(batch.session)
+    return await storms.sort_out(connection, batch.tenant_id, limit, arrivals, strange)
 
 
 def _arrival(body: dict[str, Any], packs: Any, event: Event) -> Arrival:

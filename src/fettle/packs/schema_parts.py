@@ -1,6 +1,7 @@
 """The definitions of a Domain Pack's schema, one function for each kind of item."""
 
 from fettle.packs import schema_actions as actions
+from fettle.packs import schema_muting as muting
 from fettle.packs import schema_sources as sources
 from fettle.packs import schema_terms as terms
 from fettle.packs.schema_terms import Schema
@@ -64,6 +65,8 @@ def _manifest() -> Schema:
                 ),
             },
             "trust_signals": terms.many(_trust_signal(), "Signals that actions of this pack depend on."),
+            "dependencies": muting.dependencies(),
+            "correlations": muting.correlations(),
             "redaction": terms.many(
                 _redaction(), "Patterns of what must not be stored, in this domain's data."
             ),

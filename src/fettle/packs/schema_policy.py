@@ -36,6 +36,7 @@ def policy_pack() -> Schema:
             "breakers": _breakers(),
             "planner": _planner(),
             "flywheel": flywheel(),
+            "storm": _storm(),
             "due_within": _due_within(),
             "retention": _retention(),
             "trust_gate": _trust_gate(),
@@ -167,6 +168,22 @@ def _silence() -> Schema:
         ("reason", "until"),
         anyOf=[{"required": ["check_types"]}, {"required": ["hosts"]}],
         description="A silence names check_types or hosts, so that it never covers everything.",
+    )
+
+
+def _storm() -> Schema:
+    return terms.mapping(
+        {
+            "incidents": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 1_000_000,
+                "description": "So many new ones of one check type at one site get an incident each.",
+            },
+            "window_seconds": terms.seconds("Within so long.", most=3_600, least=1),
+        },
+        ("incidents", "window_seconds"),
+        description="From how many on the rest becomes one incident, for a person; without it, never.",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from fettle.healing.muting.inhibition import Dependency, Inhibition, Thing
-from fettle.healing.muting.matching import Matchers, any_of
+from fettle.healing.muting.matching import MatcherError, Matchers, any_of
 from fettle.healing.muting.mutes import SILENCE, MuteSet, Timed
 from fettle.healing.muting.recurring import Recurrence, When
 
@@ -36,7 +36,7 @@ def mute_set(
         ),
         dependencies=(
             *(dependency_of(key, document) for key, kind, document in own if kind == "dependency"),
-            *(dependency_of(f"pack:{one['pack_id']}/{one['id']}", one) for one in dependencies),
+            *_of_packs(dependencies),
         ),
     )
 
@@ -92,6 +92,14 @@ def dependency_of(key: str, document: Mapping[str, Any]) -> Dependency:
         on=Thing(document["on"]["kind"], document["on"]["name"]),
         down=Matchers.parse(document["down"]),
     )
+
+
+def _of_packs(declared: Iterable[Mapping[str, Any]]) -> Iterator[Dependency]:
+    for one in declared:
+        try:
+            yield dependency_of(f"pack:{one['pack_id']}/{one['id']}", one)
+        except MatcherError:
+            continue  # rather told too much than nothing muted at all
 
 
 def _of_policy(policy: Mapping[str, Any]) -> Iterator[Timed]:

@@ -1,18 +1,19 @@
 """HTTP of muting: what is set, what it would mute, when it holds, and why somebody was told or was not."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
-from fettle.healing.muting import explanations, schemas, service
+from fettle.healing.muting import correlations, explanations, schemas, service
 from fettle.healing.muting.models import StoredMute
 from fettle.healing.muting.mutes import MuteSet
 from fettle.healing.muting.reading import when_of
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
 from fettle.identity.names import names_of
+from fettle.incidents import queries, storms
 from fettle.incidents.commands import By
 from fettle.incidents.wording import clean
 from fettle.kernel.clock import utcnow
@@ -23,6 +24,7 @@ router = APIRouter(route_class=StrictRoute, tags=["muting"])
 
 Reader = Annotated[Access, Depends(require("mutes:read"))]
 Writer = Annotated[Access, Depends(require("mutes:write"))]
+Handler = Annotated[Access, Depends(require("incidents:write"))]
 IncidentReader = Annotated[Access, Depends(require("incidents:read"))]
 
 
@@ -200,6 +202,64 @@ async def explain_message(
 ) -> schemas.MessageWhy:
     """Say why a message was sent, waits, or was not sent."""
     return await explanations.explain_message(session, access.tenant_id, message_id)
+
+
+@router.get("/incidents/{incident_id}/storm")
+async def list_storm(
+    incident_id: UUID, access: IncidentReader, session: TenantSession, paging: Paging
+) -> Page[schemas.StormMember]:
+    """List what an incident of a storm stands for; empty for any other."""
+    await queries.one(session, access.tenant_id, incident_id)
+    after = paging.after(str)
+    rows = await storms.list_members(
+        session, access.tenant_id, incident_id, after=after[0] if after else "", limit=paging.limit + 1
+    )
+    page, cursor = paging.cut(rows, lambda row: (row["fingerprint"],))
+    return Page(items=[schemas.StormMember.model_validate(row) for row in page], next_cursor=cursor)
+
+
+@router.get("/correlations")
+async def list_correlations(
+    access: IncidentReader,
+    session: TenantSession,
+    paging: Paging,
+    state: Annotated[Literal["candidate", "confirmed", "dismissed"] | None, Query()] = None,
+    incident_id: Annotated[UUID | None, Query(description="With this incident.")] = None,
+) -> Page[schemas.CorrelationOut]:
+    """List groups of incidents that may belong together, newest first."""
+    after = paging.after(UUID)
+    rows = await correlations.listed(
+        session,
+        access.tenant_id,
+        state=state,
+        incident_id=incident_id,
+        before=after[0] if after else None,
+        limit=paging.limit + 1,
+    )
+    page, cursor = paging.cut(rows, lambda row: (row["id"],))
+    return Page(items=[schemas.CorrelationOut.model_validate(row) for row in page], next_cursor=cursor)
+
+
+@router.post("/correlations/{correlation_id}/confirm")
+async def confirm_correlation(
+    correlation_id: UUID, body: schemas.CorrelationVerdict, access: Handler, session: TenantSession
+) -> schemas.CorrelationOut:
+    """Confirm that incidents belong together; it links them."""
+    shown = await correlations.decide(
+        session, access.tenant_id, By.of(access), correlation_id, version=body.version, together=True
+    )
+    return schemas.CorrelationOut.model_validate(shown)
+
+
+@router.post("/correlations/{correlation_id}/dismiss")
+async def dismiss_correlation(
+    correlation_id: UUID, body: schemas.CorrelationVerdict, access: Handler, session: TenantSession
+) -> schemas.CorrelationOut:
+    """Say that incidents do not belong together; they are not proposed again."""
+    shown = await correlations.decide(
+        session, access.tenant_id, By.of(access), correlation_id, version=body.version, together=False
+    )
+    return schemas.CorrelationOut.model_validate(shown)
 
 
 async def _document(

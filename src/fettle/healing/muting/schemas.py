@@ -103,7 +103,7 @@ class SilenceIn(_TimedIn):
         return self
 
 
-class WindowIn(_TimedIn):
+class MaintenanceIn(_TimedIn):
     """A time with other rules.
 
     suppress: incidents wait; hold: nothing acts by itself; only_then: disruptive work only then.
@@ -153,7 +153,7 @@ class DependencyIn(Input):
         return self
 
 
-MuteIn = Annotated[SilenceIn | WindowIn | InhibitionIn | DependencyIn, Field(discriminator="kind")]
+MuteIn = Annotated[SilenceIn | MaintenanceIn | InhibitionIn | DependencyIn, Field(discriminator="kind")]
 
 
 class MuteBody(Input):
@@ -285,3 +285,38 @@ class IncidentWhy(BaseModel):
         description="When somebody is next told, or muting ends; null: not known."
     )
     messages: list[MessageWhy]
+
+
+class StormMember(BaseModel):
+    """One thing out of order that a storm's incident stands for."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    fingerprint: str
+    host: str | None
+    is_firing: bool
+    occurrences: int
+    first_at: datetime
+    last_at: datetime
+
+
+class CorrelationOut(BaseModel):
+    """Incidents that may belong together, by a pack's rule."""
+
+    id: UUID
+    rule_id: str
+    key: str = Field(description="What they have in common.")
+    title: str
+    state: Literal["candidate", "confirmed", "dismissed"]
+    cause_id: UUID | None = Field(description="Which of them may have caused the others.")
+    version: int
+    created_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    members: list[MatchedIncident]
+
+
+class CorrelationVerdict(Input):
+    """Which version of the group was looked at."""
+
+    version: Version

@@ -1,0 +1,103 @@
+"""What is new above a threshold becomes one incident; nothing is lost, and it is over when the last of it is."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fettle.incidents.intake import Arrival
+from fettle.incidents.storms import fingerprint_of, group_of, overflow
+from fettle.packs.service import active_packs
+
+STORM = {"incidents": 20, "window_seconds": 60}
+MOMENT = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def arrival(number: int, check_type: str, site: str | None) -> Arrival:
+    body = {"check_type": check_type, "site": site, "host": f"h{number}"}
+    return Arrival(UUID(int=number), f"f{number}", body, MOMENT, UUID(int=number))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([None, "x"])), max_size=30),
+    st.dictionaries(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "x"])), st.integers(0, 9)),
+    st.integers(1, 8),
+)
+def test_just_what_is_above_the_threshold_overflows(kinds, before, limit):
+    new = [arrival(number, *kind) for number, kind in enumerate(kinds)]
+    counted = Counter(group_of(one) for one in new)
+    opened = {group: before.get(group, 0) + number for group, number in counted.items()}
+    over = {one.fingerprint for one in overflow(new, opened, limit)}
+    seen = Counter(before)
+    for one in new:
+        seen[group_of(one)] += 1
+        assert (one.fingerprint in over) == (seen[group_of(one)] > limit)
+
+
+@pytest.fixture
+async def storm(muting):
+    await muting.policy(storm=STORM)
+    muting.platform.parts.pop("packs.cache", None)
+    await active_packs(muting.platform, muting.tenant)
+    return muting
+
+
+def many(numbers, **more):
+    return [
+        {"check_type": "nobody_knows_this", "host": f"h{number}", "site": "Hall", **more}
+        for number in numbers
+    ]
+
+
+async def test_a_storm_is_few_incidents_and_nothing_is_lost(storm, other):
+    await storm.report(*many(range(150)), {"check_type": "nobody_knows_this", "host": "barn", "site": "Barn"})
+    await storm.report(*many(range(100, 250)))
+    await other.report(*many(range(30)))
+    rows = await storm.rows("SELECT id, fingerprint, occurrences, state, source, title FROM incidents")
+    [one] = [row for row in rows if row["source"] == "fettle:storm"]
+    assert len(rows) == 20 + 1 + 1
+    assert one["fingerprint"] == fingerprint_of(("nobody_knows_this", "Hall"))
+    assert (one["occurrences"], one["state"]) == (130 + 150, "escalated")
+    told = [row for row in await storm.told("incident.escalated") if row["data"]["reason"] == "storm"]
+    assert len(told) == 1
+    [noted] = await storm.rows(
+        "SELECT count(*), count(DISTINCT incident_id) AS incidents FROM incident_exceptions"
+    )
+    assert (noted["count"], noted["incidents"]) == (301, 22)
+    members = await storm.rows("SELECT fingerprint, occurrences FROM storm_members")
+    assert (len(members), sum(row["occurrences"] for row in members)) == (230, 280)
+    assert len(await other.rows("SELECT id FROM incidents")) == 30
+
+
+async def test_a_storm_is_over_when_the_last_of_it_is(storm):
+    await storm.report(*many(range(50)))
+    await storm.report(*many(range(10), status="resolved"), *many(range(20, 49), status="resolved"))
+    [one] = await storm.rows("SELECT id, state FROM incidents WHERE source = 'fettle:storm'")
+    assert one["state"] == "escalated"
+    [firing] = await storm.rows("SELECT fingerprint, host FROM storm_members WHERE is_firing")
+    assert firing["host"] == "h49"
+    await storm.report(*many([30]), *many([49], status="resolved"))
+    assert (await storm.rows("SELECT state FROM incidents WHERE source = 'fettle:storm'"))[0][
+        "state"
+    ] == "escalated"
+    await storm.report(*many([30], status="resolved"))
+    assert (await storm.rows("SELECT state FROM incidents WHERE source = 'fettle:storm'"))[0][
+        "state"
+    ] == "closed"
+    await storm.rows("UPDATE storms SET begun_at = begun_at - interval '2 minutes' RETURNING check_type")
+    await storm.report(*many([30]))
+    [row] = await storm.rows("SELECT state, source FROM incidents WHERE host = 'h30'")
+    assert row["state"] == "escalated", "when the storm is over, it has an incident of its own"
+
+
+async def test_what_is_reported_and_well_again_in_one_batch_is_counted(storm):
+    await storm.report(*many(range(40)), *many([39], status="resolved"))
+    [one] = await storm.rows("SELECT id, state FROM incidents WHERE source = 'fettle:storm'")
+    assert one["state"] == "escalated"
+    assert len(await storm.rows("SELECT fingerprint FROM storm_members WHERE is_firing")) == 19
+    assert (
+        len(await storm.rows("SELECT exception_id FROM incident_exceptions WHERE incident_id IS NULL")) == 0
+    )
