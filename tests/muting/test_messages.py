@@ -50,7 +50,7 @@ async def test_nobody_is_told_of_what_is_silenced_until_it_ends(rig, muting):  #
     assert why.next_at is None or why.next_at > utcnow()
 
 
-async def test_what_was_told_before_a_silence_hears_that_it_is_over_and_nothing_else_does(rig, muting):  # noqa: F811
+async def test_what_was_told_before_a_silence_hears_that_it_is_over_and_nothing_else_does(rig, muting):  # noqa: F811 - the fixture of that name
     hook = await rig.channel("webhook")
     await rig.policy(([{"channel_id": hook}], 0))
     told = await rig.incident("Told")
@@ -66,7 +66,7 @@ async def test_what_was_told_before_a_silence_hears_that_it_is_over_and_nothing_
     assert (why.verdict, "nobody was told" in why.reasons[0].text) == ("over", True)
 
 
-async def test_a_message_that_waits_for_its_channel_keeps_waiting_while_it_is_silenced(rig, muting):  # noqa: F811
+async def test_a_message_that_waits_for_its_channel_keeps_waiting_while_it_is_silenced(rig, muting):  # noqa: F811 - the fixture of that name
     hook = await rig.channel("webhook")
     await rig.policy(([{"channel_id": hook}], 600))
     incident = await rig.incident()
@@ -86,7 +86,7 @@ async def test_a_message_that_waits_for_its_channel_keeps_waiting_while_it_is_si
     assert [one["state"] for one in await rig.log(incident)] == ["delivered"]
 
 
-async def test_a_storm_is_told_while_only_the_incident_that_leads_it_is_silenced(rig, muting):  # noqa: F811
+async def test_a_storm_is_told_while_only_the_incident_that_leads_it_is_silenced(rig, muting):  # noqa: F811 - the fixture of that name
     hook = await rig.channel("webhook")
     storm = {"threshold": 0, "window_seconds": 300, "update_seconds": 1}
     await rig.policy(([{"channel_id": hook}], 600), storm=storm)
