@@ -10,7 +10,7 @@ from fettle.healing.schemas import Input, Why
 
 Signature = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=300, pattern=r"^v[0-9]+:[\w.:\-]+$"),
+    StringConstraints(min_length=1, max_length=300, pattern=r"^[\w.:\-]+$"),
     Field(examples=["v1:disk:linux:-:0"]),
 ]
 Stage = Literal["proposed", "shadow", "canary", "full", "retired", "dismissed", "adopted"]
