@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from fettle.central.embedded import socket_folder, start_postgres, start_redis
+from fettle.central.embedded import _last_line, socket_folder, start_postgres, start_redis
 from fettle.central.processes import StartError
 
 FAST = {"fsync": "off"}
@@ -151,3 +151,14 @@ def test_a_home_that_cannot_be_made_says_so_in_one_line(own_home):
     blocked.write_text("")
     with pytest.raises(StartError, match="cannot be used as FETTLE_HOME"):
         start_postgres(blocked / "home")
+
+
+def test_why_a_server_did_not_start_is_its_own_word_and_not_that_of_one_that_dies(tmp_path):
+    log = tmp_path / "postgres.log"
+    log.write_text(
+        "2026-11-21 18:28:49.461 UTC [9902] FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use\n"
+        "2026-11-21 18:28:49.461 UTC [9902] LOG:  database system is shut down\n"
+        "2026-11-21 18:28:49.463 UTC [9354] FATAL:  terminating connection due to unexpected postmaster exit\n"
+    )
+    assert "pre-existing shared memory block" in _last_line(log, 0, 9902)
+    assert "unexpected postmaster exit" in _last_line(log, 0)

@@ -56,6 +56,7 @@ class Stack:
     children: dict[str, BaseProcess] = field(default_factory=dict)
     killed: dict[str, int] = field(default_factory=dict)
     _restarting: set[asyncio.Task[None]] = field(default_factory=set)
+    _stayed_away: list[BaseException] = field(default_factory=list)
     _away: set[str] = field(default_factory=set)
 
     @property
@@ -98,6 +99,8 @@ class Stack:
 
     async def kill(self, name: str, *, back_after: float = 0.0) -> bool:
         """End a part as a crash would, and let it be started again a moment later; returns whether it was there."""
+        if self._stayed_away:
+            raise self._stayed_away[0]  # without it, all that follows would prove nothing
         if name == "backend":
             if not await self._kill_backend():
                 return False
@@ -105,6 +108,7 @@ class Stack:
             self.postgres.kill()
             self._later(name, back_after)
         else:
+            self._away.add(name)  # or it would be started twice: when it is missed, and when it is to be back
             child = self.children[name]
             child.kill()
             await asyncio.to_thread(child.join)
@@ -126,12 +130,19 @@ class Stack:
         """Wait until whatever was killed has been started again."""
         while self._restarting:
             await asyncio.gather(*self._restarting)
+        if self._stayed_away:
+            raise self._stayed_away[0]
 
     def _later(self, name: str, seconds: float) -> None:
         self._away.add(name)
         task = asyncio.create_task(self._bring_back(name, seconds))
         self._restarting.add(task)
-        task.add_done_callback(self._restarting.discard)
+        task.add_done_callback(self._brought_back)
+
+    def _brought_back(self, task: asyncio.Task[None]) -> None:
+        self._restarting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._stayed_away.append(error)
 
     async def _bring_back(self, name: str, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -444,7 +444,8 @@ def _wait_for_postmaster(process: subprocess.Popen[bytes], data: Path, log: Path
     note = data / "postmaster.pid"
     while True:
         if process.poll() is not None:
-            raise StartError(f"PostgreSQL did not start: {_last_line(log, begin)} (the whole log is {log})")
+            said = _last_line(log, begin, process.pid)
+            raise StartError(f"PostgreSQL did not start: {said} (the whole log is {log})")
         if note.exists():
             lines = note.read_text(encoding="utf-8").splitlines()
             if (
@@ -459,14 +460,23 @@ def _wait_for_postmaster(process: subprocess.Popen[bytes], data: Path, log: Path
         time.sleep(_POLL_SECONDS)
 
 
-def _last_line(log: Path, begin: int) -> str:
+def _last_line(log: Path, begin: int, pid: int | None = None) -> str:
+    """Return what a program said last, of errors where there are any.
+
+    Args:
+        log: Where it writes.
+        begin: Where its words begin.
+        pid: Only what this process said; the last ones of an older server may still write into the same log.
+    """
     with log.open("rb") as file:
         file.seek(begin)
         text = file.read().decode(errors="replace")
     if "No space left on device" in text:
         return "the disk is full"
-    telling = [line for line in text.splitlines() if re.search(r"FATAL|PANIC|error|Fatal", line)]
-    lines = telling or text.splitlines() or ["it said nothing"]
+    said = text.splitlines()
+    own = said if pid is None else [line for line in said if f"[{pid}]" in line] or said
+    telling = [line for line in own if re.search(r"FATAL|PANIC|error|Fatal", line)]
+    lines = telling or own or ["it said nothing"]
     return lines[-1].strip()
 
 
