@@ -23,6 +23,7 @@ from fettle.incidents.ingest import IngestApp
 from fettle.kernel import jsonio, metrics
 from fettle.kernel.http.problems import problem_handlers
 from fettle.kernel.http.stack import wrap
+from fettle.kernel.http.straight import Straight
 from fettle.kernel.http.table import RouteTable
 from fettle.kernel.platform import Platform
 
@@ -37,7 +38,8 @@ def create_app(platform: Platform) -> ASGIApp:
         platform: The process's parts, which the caller closes after the application has ended.
     """
     api = create_api(platform)
-    return wrap(IngestApp(platform, _Front(Gate(api, platform), Console())), platform)
+    straight = Straight(api, api.state.table)
+    return wrap(IngestApp(platform, _Front(Gate(straight, platform), Console())), platform)
 
 
 def create_api(platform: Platform) -> FastAPI:
@@ -57,7 +59,15 @@ def create_api(platform: Platform) -> FastAPI:
         await authenticator(platform).close()
 
     # A redirect to the path without its slash would name whatever host the request named.
-    api = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api = FastAPI(
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Figures and logs are the kernel's own; nothing of a request is for a collector.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     api.state.platform = platform
     api.state.health = health.HealthCheck(platform)
     problem_handlers(api)
@@ -67,7 +77,8 @@ def create_api(platform: Platform) -> FastAPI:
     api.include_router(socket_router)
     _add_well_known(api)
     _add_descriptions(api)
-    api.router.routes.insert(0, RouteTable(api.routes))
+    api.state.table = RouteTable(api.routes)
+    api.router.routes.insert(0, api.state.table)
     return api
 
 

@@ -14,7 +14,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "incidents": ("fettle.cli.incidents:app", "List, show, close, reopen, export and watch incidents."),
     "runs": ("fettle.cli.runs:app", "List, show and stop runs of playbooks."),
     "rules": ("fettle.cli.rules:app", "List, show, explain and try L1 rules."),
-    "flywheel": ("fettle.cli.flywheel:app", "Show what healed before, and promote the rules that grow from it."),
+    "flywheel": (
+        "fettle.cli.flywheel:app",
+        "Show what healed before, and promote the rules that grow from it.",
+    ),
     "mutes": ("fettle.cli.mutes:app", "Set silences and windows, and say why nobody was told."),
     "oncall": ("fettle.cli.oncall:app", "Say who is on call, whom a policy would tell, and what was told."),
     "planner": ("fettle.cli.planner:app", "Try the planner's providers on incidents of which the answer is known."),

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from fettle.evidence import keys, service
 from fettle.evidence.schemas import BundleOut, BundlePage, CheckpointOut, KeysOut
 from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
-from fettle.kernel.http.answers import answer_of
+from fettle.kernel.http.answers import answer_of, documents_of
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 
@@ -35,7 +35,7 @@ async def list_evidence(
         limit=paging.limit + 1,
     )
     items, cursor = paging.cut(rows, lambda row: [row["sequence"]])
-    return answer_of({"items": [dict(row) for row in items], "next_cursor": cursor})
+    return answer_of({"items": documents_of(items), "next_cursor": cursor})
 
 
 @router.get("/evidence/keys")

@@ -34,7 +34,7 @@ from fettle.incidents.work_schemas import CountOut
 from fettle.kernel import context, events
 from fettle.kernel.errors import NotFound
 from fettle.kernel.http.accepted import Accepted
-from fettle.kernel.http.answers import answer_of
+from fettle.kernel.http.answers import answer_of, documents_of
 from fettle.kernel.http.exporting import as_csv, as_json
 from fettle.kernel.http.idempotency import IdempotencyKey
 from fettle.kernel.http.pages import Paging
@@ -149,7 +149,7 @@ async def list_incidents(
         before = after[0] if after else None
         rows = await reading.newest(database, tenant_id, wanted, before=before, limit=limit)
         page, cursor = paging.cut(rows, lambda row: [row["id"]])
-    return answer_of({"items": [dict(row) for row in page], "next_cursor": cursor})
+    return answer_of({"items": documents_of(page), "next_cursor": cursor})
 
 
 @router.get("/incidents/count", tags=["incidents"], response_model=CountOut)

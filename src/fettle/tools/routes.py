@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.kernel.errors import NotFound
-from fettle.kernel.http.answers import answer_of
+from fettle.kernel.http.answers import answer_of, documents_of
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
 from fettle.tools import routes_playbooks, service, trying
@@ -117,7 +117,7 @@ async def list_runs(
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: [row["id"]])
-    return answer_of({"items": [dict(row) for row in page], "next_cursor": cursor})
+    return answer_of({"items": documents_of(page), "next_cursor": cursor})
 
 
 @router.get("/runs/{run_id}", tags=["runs"])

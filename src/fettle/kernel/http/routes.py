@@ -62,8 +62,25 @@ class StrictRoute(APIRoute):
         return strictly
 
 
-def _planned(route: Any) -> Handler | None:
-    """Return a handler that does what FastAPI's does for a route of JSON in and JSON out; None for any other."""
+def straight_read(route: Any) -> Handler | None:
+    """Return the handler of a route that only reads and is lent nothing; None for any other.
+
+    It needs nothing of what FastAPI puts around a route, and its errors go up as they are.
+
+    Args:
+        route: As it stands below the routers that include it.
+    """
+    is_read = "GET" in (route.methods or ()) and isinstance(route.original_route, StrictRoute)
+    return _planned(route, lends=False) if is_read and route.body_field is None else None
+
+
+def _planned(route: Any, *, lends: bool = True) -> Handler | None:
+    """Return a handler that does what FastAPI's does for a route of JSON in and JSON out; None for any other.
+
+    Args:
+        route: The route.
+        lends: Whether a dependency may lend something, for which FastAPI's exit stacks must stand.
+    """
     answer, call = route.response_field, route.dependant.call
     if (
         answer is None
@@ -75,6 +92,8 @@ def _planned(route: Any) -> Handler | None:
     try:
         plan = Plan(route.dependant, embed=route._embed_body_fields)  # noqa: SLF001 - what FastAPI's handler is given
     except UnplannableError:
+        return None
+    if plan.lends and not lends:
         return None
     reads_body = route.body_field is not None
     status_code = route.status_code or _OK

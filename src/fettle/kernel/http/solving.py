@@ -93,6 +93,11 @@ class Plan:
         self._add(dependant)
         self._last = self._steps.pop()
 
+    @property
+    def lends(self) -> bool:
+        """Whether a dependency lends something that is taken back after the route."""
+        return any(step.stack is not None for step in self._steps)
+
     async def solve(self, request: Request, body: Any) -> dict[str, Any]:
         """Return the endpoint's arguments.
 

@@ -8,6 +8,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from fettle.kernel.http.routes import Handler, straight_read
+
 _FOUND: Final = "fettle.found"
 
 
@@ -32,6 +34,7 @@ class RouteTable(BaseRoute):
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._root = _Branch()
+        self._straight: dict[int, Handler | None] = {}
         found = [route for route in iter_route_contexts(routes) if isinstance(route.original_route, APIRoute)]
         for order, route in enumerate(found):
             branch = self._root
@@ -55,6 +58,21 @@ class RouteTable(BaseRoute):
             if match is Match.PARTIAL and partial[0] is Match.NONE:
                 partial = (match, {**child, _FOUND: route})
         return partial
+
+    def straight(self, scope: Scope) -> Handler | None:
+        """Return the handler of a read that needs nothing around it, and note its route; None for all else."""
+        match, child = self.matches(scope)
+        if match is not Match.FULL:
+            return None
+        route: RouteContext = child[_FOUND]
+        if id(route) not in self._straight:
+            self._straight[id(route)] = straight_read(route)
+        handler = self._straight[id(route)]
+        if handler is not None:
+            scope.update(child)
+            scope.setdefault("fastapi", {})["effective_route_context"] = route
+            scope["route"] = route.original_route
+        return handler
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the route answer, with what FastAPI would have told it."""
