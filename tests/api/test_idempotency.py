@@ -223,7 +223,9 @@ async def of_muting(api) -> dict[str, Case]:
     twice = mute | {"title": "Twice"}
     ended, undone = [(await command(api, "POST", "/mutes", {"mute": mute}))["id"] for _ in range(2)]
     await command(api, "PUT", f"/mutes/{undone}", {"mute": twice, "version": 1})
-    groups = [await insert_correlation(api.platform.database, api.alder.id, f"once {number}") for number in range(2)]
+    groups = [
+        await insert_correlation(api.platform.database, api.alder.id, f"once {number}") for number in range(2)
+    ]
     return {
         "/mutes": Case({"mute": mute}, {"mute": twice}),
         "/mutes/preview": Case({"mute": mute}, {"mute": twice}),
