@@ -53,7 +53,7 @@ function NewSchedule() {
     onSuccess: async (made) => {
       await client.invalidateQueries({ queryKey: escalationKey(tenant.id) });
       notifications.show({ message: t.onCall.made(made.name) });
-      void navigate({ to: "/t/$tenant/on-call/$scheduleId", params: { tenant: tenant.slug, scheduleId: made.id } });
+      void navigate({ to: "/t/$tenant/on-call/$scheduleId", params: { tenant: tenant.slug, scheduleId: made.id }, ignoreBlocker: true });
     },
   });
   useNotSaved(draft.name !== "" && !make.isSuccess);
