@@ -131,18 +131,23 @@ def decide(situation: Situation) -> Decision:
     rule = situation.rule
     if rule is None:
         return _unmatched(situation)
-    if rule.action == "suppress":
-        return Decision([_move(situation, "incident.suppressed", State.SUPPRESSED, _of_rule(rule))])
-    if rule.action == "escalate":
-        return _escalate(situation, "rule_escalates", _words(rule))
-    tired = _tired(situation, rule)
-    if tired is not None:
-        return tired
+    settled = _without_plan(situation, rule) or _tired(situation, rule)
+    if settled is not None:
+        return settled
     try:
         plan = _plan(situation)
     except PlanError as error:
         return _escalate(situation, "plan_failed", error.detail)
     return weigh(situation, rule, plan)
+
+
+def _without_plan(situation: Situation, rule: Rule) -> Decision | None:
+    """Return what a rule that runs nothing decides."""
+    if rule.action == "suppress":
+        return Decision([_move(situation, "incident.suppressed", State.SUPPRESSED, _of_rule(rule))])
+    if rule.action == "escalate":
+        return _escalate(situation, "rule_escalates", _words(rule))
+    return None
 
 
 def _unmatched(situation: Situation) -> Decision:
