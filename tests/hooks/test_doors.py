@@ -108,7 +108,7 @@ async def test_two_values_of_a_signature_are_one_too_many(api):
     assert (await api.client.post(program.address, content=body, headers=headers)).status_code == 403
 
 
-@pytest.mark.parametrize("seconds", [-301, 301])
+@pytest.mark.parametrize("seconds", [-301, 400])
 async def test_a_stale_clock_is_refused_however_good_the_signature(api, seconds):
     at = int(time.time()) + seconds
     grafana = await sender(api, "grafana")
