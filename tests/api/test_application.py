@@ -53,6 +53,8 @@ WITHOUT_TENANT = {
     "/api/v1/partners/{partner_id}/members",
     "/api/v1/partners/{partner_id}/members/{user_id}",
     "/api/v1/overview/tenants",
+    "/api/v1/platform/resume",
+    "/api/v1/platform/stop",
     "/api/v1/me/confirm",
     "/api/v1/me/passkeys",
     "/api/v1/me/passkeys/options",

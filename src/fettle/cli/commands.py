@@ -20,7 +20,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "mutes": ("fettle.cli.mutes:app", "Set silences and windows, and say why nobody was told."),
     "oncall": ("fettle.cli.oncall:app", "Say who is on call, whom a policy would tell, and what was told."),
-    "planner": ("fettle.cli.planner:app", "Try the planner's providers on incidents of which the answer is known."),
+    "planner": (
+        "fettle.cli.planner:app",
+        "Try the planner's providers on incidents of which the answer is known.",
+    ),
     "brakes": ("fettle.cli.brakes:app", "Stop healing, clear what flaps, move breakers, see what is held."),
     "packs": ("fettle.cli.packs:app", "Validate, test, compare, install and activate packs."),
     "evidence": ("fettle.cli.evidence:app", "Export evidence and verify it offline."),
