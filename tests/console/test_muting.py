@@ -40,7 +40,7 @@ async def add_window(page, tail):
     await dialog.get_by_label("What it is").select_option("window")
     await dialog.get_by_label("Title").fill(f"Night {tail}")
     await dialog.get_by_label("What it covers").fill(f"site=nowhere-{tail}")
-    await dialog.get_by_text("Every week").click()
+    await dialog.get_by_text("Every week", exact=True).click()
     await dialog.get_by_role("button", name="Set it").click()
     calendar = page.get_by_role("table").filter(has=page.get_by_role("columnheader", name="Effect"))
     await expect(calendar.get_by_role("row").filter(has_text=f"Night {tail}").first).to_contain_text(
