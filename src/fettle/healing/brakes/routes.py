@@ -72,7 +72,11 @@ async def show_brakes(platform: CurrentPlatform, access: Reader, session: Tenant
 
 @router.post("/brakes/stop", status_code=202)
 async def stop_tenant(
-    body: schemas.Reason, platform: CurrentPlatform, access: Writer, session: TenantSession, who: CurrentWho
+    body: schemas.BrakeReason,
+    platform: CurrentPlatform,
+    access: Writer,
+    session: TenantSession,
+    who: CurrentWho,
 ) -> schemas.Moved:
     """Stop all that acts by itself in the tenant, within a second and mid-playbook.
 
@@ -86,7 +90,11 @@ async def stop_tenant(
 
 @router.post("/brakes/resume", status_code=202)
 async def resume_tenant(
-    body: schemas.Reason, platform: CurrentPlatform, access: Writer, session: TenantSession, who: CurrentWho
+    body: schemas.BrakeReason,
+    platform: CurrentPlatform,
+    access: Writer,
+    session: TenantSession,
+    who: CurrentWho,
 ) -> schemas.Moved:
     """Lift the tenant's stop switch; what went to a person meanwhile stays with them."""
     reason = await clean(platform, access.tenant_id, body.reason)
@@ -96,7 +104,7 @@ async def resume_tenant(
 
 @router.post("/platform/stop", status_code=202)
 async def stop_platform(
-    body: schemas.Reason, platform: CurrentPlatform, caller: SignedInCaller, who: CallerWho
+    body: schemas.BrakeReason, platform: CurrentPlatform, caller: SignedInCaller, who: CallerWho
 ) -> schemas.Moved:
     """Stop all that acts by itself in every tenant; for platform administrators."""
     caller.refuse_one_time_password()
@@ -107,7 +115,7 @@ async def stop_platform(
 
 @router.post("/platform/resume", status_code=202)
 async def resume_platform(
-    body: schemas.Reason, platform: CurrentPlatform, caller: SignedInCaller, who: CallerWho
+    body: schemas.BrakeReason, platform: CurrentPlatform, caller: SignedInCaller, who: CallerWho
 ) -> schemas.Moved:
     """Lift the installation's stop switch; a tenant's own stays as it is. For platform administrators."""
     caller.refuse_one_time_password()
@@ -156,7 +164,7 @@ async def list_flaps(
 @router.post("/brakes/flaps/{suppression_id}/clear", status_code=202)
 async def clear_flap(
     suppression_id: UUID,
-    body: schemas.Reason,
+    body: schemas.BrakeReason,
     platform: CurrentPlatform,
     access: Writer,
     session: TenantSession,

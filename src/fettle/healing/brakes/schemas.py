@@ -20,7 +20,7 @@ Key = Annotated[
 ]
 
 
-class Reason(Input):
+class BrakeReason(Input):
     """Why somebody moves a brake."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "The release is rolled back."}]})
