@@ -2,14 +2,14 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.muting.shapes import known, matchers, mid
 
-from fettle.healing.muting.inhibition import Dependency, Firing, Inhibition, Inhibitor, Thing
+from fettle.healing.muting.inhibition import Firing, Inhibition, Inhibitor
 from fettle.healing.muting.matching import Matcher, MatcherError, Matchers, any_of, labels_of
 from fettle.healing.muting.mutes import (
     HELD,
@@ -35,12 +35,6 @@ DAYS = [
     datetime(2026, *day, tzinfo=UTC) for day in ((3, 28), (10, 24), (3, 7), (10, 31), (4, 4), (10, 3), (6, 9))
 ]
 STEP = timedelta(minutes=15)
-NAMES = ("check_type", "host", "site", "severity", "team")
-VALUES = ("", "a", "b", "ab")
-
-
-def mid(number: int) -> UUID:
-    return UUID(int=number)
 
 
 # --- when ------------------------------------------------------------------------------------------------------
@@ -128,18 +122,6 @@ def test_around_the_clock_has_no_end():
 
 # --- matchers --------------------------------------------------------------------------------------------------
 
-patterns = st.sampled_from(["a", "a|b", "a.*", ".*", "", "[ab]+", "b?"])
-matchers = st.builds(
-    lambda name, op, value, pattern: Matcher.parse(
-        {"name": name, "op": op, "value": pattern if "~" in op else value}
-    ),
-    st.sampled_from(NAMES),
-    st.sampled_from(["=", "!=", "=~", "!~"]),
-    st.sampled_from(VALUES),
-    patterns,
-)
-known = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES))
-
 
 def slow_holds(members, labels) -> bool:
     for member in members:
@@ -172,116 +154,6 @@ def test_a_pattern_covers_the_whole_and_cannot_leave_its_place():
         Matcher.parse({"name": "host", "op": "~", "value": "a"})
     stars = Matchers.parse([any_of("host", ["ws-*", "db.1"])])
     assert [stars.hold({"host": host}) for host in ("WS-9", "db.1", "dbx1", "")] == [True, True, False, False]
-
-
-# --- inhibition ------------------------------------------------------------------------------------------------
-
-few = st.lists(matchers, min_size=1, max_size=2).map(lambda members: Matchers(tuple(members)))
-inhibitions = st.lists(
-    st.builds(
-        lambda number, source, target, equal: Inhibition(f"i{number}", "i", source, target, tuple(equal)),
-        st.integers(0, 99),
-        few,
-        few,
-        st.lists(st.sampled_from(NAMES), unique=True, max_size=2),
-    ),
-    unique_by=lambda one: one.id,
-    max_size=4,
-)
-
-
-def slow_inhibited(rules, firing, mine, labels) -> bool:
-    for rule in rules:
-        if not rule.target.hold(labels):
-            continue
-        for other in firing:
-            if other.id == mine or not rule.source.hold(other.labels):
-                continue
-            if any(other.labels.get(name, "") != labels.get(name, "") for name in rule.equal):
-                continue
-            if rule.source.hold(labels) and rule.target.hold(other.labels):
-                continue
-            return True
-    return False
-
-
-@settings(max_examples=200)
-@given(inhibitions, st.lists(known, max_size=6))
-def test_inhibition_is_alertmanagers(rules, worlds):
-    firing = [Firing(mid(number), labels) for number, labels in enumerate(worlds)]
-    inhibitor = Inhibitor(rules, (), firing)
-    for one in firing:
-        found = inhibitor.inhibited(one.id, one.labels)
-        assert (found is not None) == slow_inhibited(rules, firing, one.id, one.labels)
-
-
-THINGS = [Thing("host", name) for name in "abc"] + [Thing("site", name) for name in "ab"]
-dependencies = st.lists(
-    st.builds(
-        lambda number, dependents, on: Dependency(
-            f"d{number}",
-            "d",
-            tuple(dependents),
-            on,
-            Matchers.parse([{"name": "check_type", "op": "=", "value": "down"}]),
-        ),
-        st.integers(0, 99),
-        st.lists(st.sampled_from([*THINGS, Thing("host", "*")]), min_size=1, max_size=2),
-        st.sampled_from(THINGS),
-    ),
-    unique_by=lambda one: one.id,
-    max_size=6,
-)
-about = st.fixed_dictionaries(
-    {
-        "check_type": st.sampled_from(["down", "disk"]),
-        "host": st.sampled_from(["", "a", "b", "c"]),
-        "site": st.sampled_from(["", "a", "b"]),
-    }
-)
-
-
-def slow_ancestors(deps, thing) -> set[str]:
-    """Return the dependencies by which a thing hangs on others, found by trying until nothing is new."""
-    reached, edges = {thing}, set()
-    while True:
-        more = [
-            one
-            for one in deps
-            if one.id not in edges and any(d.covers(t) for d in one.dependents for t in reached)
-        ]
-        if not more:
-            return edges
-        edges |= {one.id for one in more}
-        reached |= {one.on for one in more}
-
-
-def slow_depends(deps, firing, mine, labels) -> bool:
-    things = [Thing(kind, labels[kind]) for kind in ("host", "site") if labels[kind]]
-    by_id = {one.id: one for one in deps}
-
-    def says_down(edge, seen):
-        return seen["check_type"] == "down" and seen.get(edge.on.kind) == edge.on.name
-
-    for thing in things:
-        for edge in (by_id[key] for key in slow_ancestors(deps, thing)):
-            circle = any(by_id[key].on == thing for key in slow_ancestors(deps, edge.on))
-            if circle or says_down(edge, labels):
-                continue
-            if any(other.id != mine and says_down(edge, other.labels) for other in firing):
-                return True
-    return False
-
-
-@settings(max_examples=200)
-@given(dependencies, st.lists(about, max_size=6))
-def test_what_hangs_on_a_thing_that_is_down_keeps_still(deps, worlds):
-    firing = [Firing(mid(number), labels) for number, labels in enumerate(worlds)]
-    inhibitor = Inhibitor((), deps, firing)
-    muted = [one.id for one in firing if inhibitor.inhibited(one.id, one.labels) is not None]
-    assert muted == [one.id for one in firing if slow_depends(deps, firing, one.id, one.labels)]
-    if all(not labels["host"] or not labels["site"] for labels in worlds):
-        assert len(muted) < len(firing) or not firing, "somebody is told"
 
 
 # --- both together ---------------------------------------------------------------------------------------------

@@ -159,6 +159,53 @@ async def test_what_hangs_on_a_service_that_is_down_keeps_still(muting):
     assert await muting.states() == {"san": "escalated", "web-1": "suppressed", "db-1": "healing"}
 
 
+async def test_of_two_that_mute_each_other_one_is_told_whatever_comes_and_goes(muting):
+    for host, site in (("a", "B"), ("b", "A")):
+        await muting.set(
+            "dependency",
+            dependents=[{"kind": "host", "name": host}],
+            on={"kind": "site", "name": site},
+            down=[{"name": "check_type", "op": "=", "value": "nobody_knows_this"}],
+        )
+    first = {"check_type": "nobody_knows_this", "host": "a", "site": "A", "severity": "high"}
+    second = {"check_type": "nobody_knows_this", "host": "b", "site": "B", "severity": "critical"}
+    await muting.report(first)
+    await muting.look()
+    assert await muting.states() == {"a": "escalated"}
+    await muting.report(second)
+    await muting.look()
+    assert await muting.states() == {"a": "suppressed", "b": "escalated"}, "the more severe"
+    silence = await muting.silence(("host", "=", "b"))
+    assert await muting.states() == {"a": "escalated", "b": "suppressed"}
+    await muting.end(silence)
+    await muting.look()
+    assert await muting.states() == {"a": "suppressed", "b": "escalated"}
+    await muting.report({**second, "status": "resolved"})
+    await muting.look()
+    assert await muting.states() == {"a": "escalated", "b": "closed"}
+
+
+async def test_the_source_that_is_written_down_is_one_that_fires(muting):
+    await muting.policy()
+    await muting.set(
+        "inhibition",
+        source=[{"name": "check_type", "op": "=", "value": "site_down"}],
+        target=[{"name": "check_type", "op": "!=", "value": "site_down"}],
+        equal=["site"],
+    )
+    gates = [{"check_type": "site_down", "host": f"gate-{number}", "site": "Hall"} for number in range(2)]
+    await muting.report(*gates)
+    await muting.report({"host": "a", "site": "Hall"})
+    ids = {row["host"]: row["id"] for row in await muting.rows("SELECT id, host FROM incidents")}
+    [kept] = await muting.rows("SELECT source_id FROM muted_incidents")
+    over = next(gate for gate in gates if ids[gate["host"]] == kept["source_id"])
+    await muting.report({**over, "status": "resolved"})
+    await muting.look()
+    [kept] = await muting.rows("SELECT source_id FROM muted_incidents")
+    assert kept["source_id"] == next(ids[gate["host"]] for gate in gates if gate is not over)
+    assert len(await muting.told("incident.suppressed")) == 1, "it keeps still for the same reason"
+
+
 async def test_many_are_released_once_though_two_look_at_once(muting):
     await muting.policy()
     window = await muting.window("suppress")

@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,7 +30,11 @@ _STORED: Final = """
 SELECT id, kind, document FROM mutes WHERE tenant_id = $1 AND (ends_at IS NULL OR ends_at > now()) ORDER BY id
 """
 _FIRING: Final = """
-SELECT id, check_type, host, site, severity, platform, source, labels FROM incidents
+SELECT id, check_type, host, site, severity, platform, source, labels,
+  state = 'suppressed' AND NOT EXISTS (
+    SELECT 1 FROM muted_incidents m WHERE m.tenant_id = incidents.tenant_id AND m.incident_id = incidents.id
+  ) AS is_unheard
+FROM incidents
 WHERE tenant_id = $1 AND state = ANY('{open,triaged,planning,awaiting_approval,healing,verifying,escalated,suppressed}')
   AND ($2::text[] IS NULL OR check_type = ANY($2))
 ORDER BY id DESC LIMIT $3
@@ -96,17 +101,26 @@ async def current_mutes(
     return await sets.current(platform, session, tenant_id, is_fresh=is_fresh)
 
 
-async def inhibitor_of(session: AsyncSession, tenant_id: UUID, mutes: MuteSet) -> Inhibitor:
+async def inhibitor_of(session: AsyncSession, tenant_id: UUID, mutes: MuteSet, now: datetime) -> Inhibitor:
     """Return what says which incidents are inhibited now; reads nothing where nothing inhibits."""
     firing: Sequence[Firing] = ()
+    unheard: set[UUID] = set()
     if mutes.inhibits:
         connection = await driver(session)
         wanted = source_check_types(mutes.inhibitions, mutes.dependencies)
         rows = await connection.fetch(_FIRING, tenant_id, wanted, MOST_SOURCES)
-        firing = [Firing(row["id"], known_by(dict(row))) for row in rows]
+        # The oldest is named as the reason, which stays the same while others come.
+        firing = [Firing(row["id"], known_by(dict(row))) for row in reversed(rows)]
+        # A rule says of these that nobody needs to hear of them.
+        unheard = {row["id"] for row in rows if row["is_unheard"]}
         if len(firing) == MOST_SOURCES:
             log.warning("muting.many_sources", looked_at=MOST_SOURCES)
-    return Inhibitor(mutes.inhibitions, mutes.dependencies, firing)
+    return Inhibitor(
+        mutes.inhibitions,
+        mutes.dependencies,
+        firing,
+        lambda one: one.id in unheard or mutes.quiets(one.labels, now),
+    )
 
 
 def known_by(incident: Mapping[str, Any]) -> dict[str, str]:

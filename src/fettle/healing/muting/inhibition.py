@@ -1,23 +1,30 @@
 """Inhibition as in Alertmanager, and dependencies between things: what is down mutes what hangs on it; pure.
 
 An incident that is on both sides of an inhibition is not muted by another of which the same is true, so nothing
-mutes itself. A thing that hangs on what hangs on it mutes neither, so that of a circle somebody is still told.
+mutes itself. A thing that hangs on what hangs on it mutes neither. Of incidents that mute each other all the same,
+because of several things that are set or because each is about several things, one is told: one that nothing else
+keeps still, then the one about the wider thing, then the more severe, then the oldest.
 """
 
 import fnmatch
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 from uuid import UUID
 
+from fettle.healing.muting.grounds import Cause, Grounds
 from fettle.healing.muting.matching import Matchers
+from fettle.incidents.history import SEVERITIES
 
 HOST: Final = "host"
 SITE: Final = "site"
 SERVICE: Final = "service"
 KINDS: Final = (HOST, SITE, SERVICE)
+_WIDEST_FIRST: Final = (SITE, SERVICE, HOST)
+
+
+_NOTHING: Final = Cause("", ""), Cause("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,59 +109,95 @@ class Inhibitor:
     Args:
         inhibitions: In the order in which they are asked.
         dependencies: Likewise.
-        firing: Everything that is not over and that a source may hold for.
+        firing: Everything that is not over and that a source may hold for; the first is named as the reason.
+        is_still: Whether something else keeps an incident still. It mutes all the same, but is the last to be told.
     """
 
     def __init__(
-        self, inhibitions: Sequence[Inhibition], dependencies: Sequence[Dependency], firing: Iterable[Firing]
+        self,
+        inhibitions: Sequence[Inhibition],
+        dependencies: Sequence[Dependency],
+        firing: Iterable[Firing],
+        is_still: Callable[[Firing], bool] = lambda _: False,
     ) -> None:
         self._inhibitions = inhibitions
         self._dependencies = dependencies
-        self._firing = tuple(firing)
-
-    @cached_property
-    def _sources(self) -> Mapping[str, Mapping[tuple[str, ...], Sequence[tuple[UUID, bool]]]]:
-        """Of each inhibition, what fires by its equal labels, and whether it is a target as well."""
-        found: dict[str, defaultdict[tuple[str, ...], list[tuple[UUID, bool]]]] = {}
-        for one in self._inhibitions:
-            held = found.setdefault(one.id, defaultdict(list))
-            for firing in self._firing:
-                if one.source.hold(firing.labels):
-                    key = _values(firing.labels, one.equal)
-                    held[key].append((firing.id, one.target.hold(firing.labels)))
-        return found
-
-    @cached_property
-    def _down(self) -> Mapping[str, Sequence[UUID]]:
-        """Of each dependency, the incidents that say that what it hangs on is down."""
-        return {
-            one.id: [firing.id for firing in self._firing if _says_down(one, firing.labels)]
-            for one in self._dependencies
-        }
+        self._firing = {one.id: one for one in firing}
+        self._is_still = is_still
+        self._edges: dict[Thing, Sequence[Dependency]] = {}
+        self._grounds = Grounds(lambda source: self._causes(self._firing[source].labels), self._rank)
 
     def inhibited(self, incident_id: UUID, labels: Mapping[str, str]) -> Inhibited | None:
         """Return why an incident is inhibited, None where it is not."""
-        for one in self._inhibitions:
-            if not one.target.hold(labels):
-                continue
-            is_source = one.source.hold(labels)
-            for source, is_target in self._sources[one.id].get(_values(labels, one.equal), ()):
-                if source != incident_id and not (is_source and is_target):
-                    return Inhibited(one.id, one.title, source)
-        return self._depends(incident_id, labels)
+        if incident_id in self._firing:
+            ground = self._grounds.of(incident_id)
+        else:
+            # It mutes nothing, so whatever mutes it is a reason.
+            ground = next(((cause, cause.sources[0]) for cause in self._causes(labels)), None)
+        return None if ground is None else Inhibited(ground[0].by, ground[0].title, ground[1])
 
-    def _depends(self, incident_id: UUID, labels: Mapping[str, str]) -> Inhibited | None:
-        about = things_of(labels)
-        for thing in about if self._dependencies else ():
-            for edge in hangs_on(self._dependencies, thing):
-                if _says_down(edge, labels):
-                    continue
-                if any(one.on.covers(thing) for one in hangs_on(self._dependencies, edge.on)):
-                    continue
-                source = next((one for one in self._down[edge.id] if one != incident_id), None)
-                if source is not None:
-                    return Inhibited(edge.id, edge.title, source)
-        return None
+    @cached_property
+    def _sources(self) -> Mapping[str, Mapping[tuple[str, ...], tuple[Cause, Cause]]]:
+        """Of each inhibition by its equal labels, what fires, and what of that is not a target as well."""
+        found: dict[str, dict[tuple[str, ...], tuple[Cause, Cause]]] = {}
+        for one in self._inhibitions:
+            held = found.setdefault(one.id, {})
+            for firing in self._firing.values():
+                if one.source.hold(firing.labels):
+                    key = _values(firing.labels, one.equal)
+                    if key not in held:
+                        held[key] = Cause(one.id, one.title), Cause(one.id, one.title)
+                    every, pure = held[key]
+                    every.sources.append(firing.id)
+                    if not one.target.hold(firing.labels):
+                        pure.sources.append(firing.id)
+        return found
+
+    @cached_property
+    def _down(self) -> Mapping[str, Cause]:
+        """Of each dependency, the incidents that say that what it hangs on is down."""
+        return {
+            one.id: Cause(
+                one.id, one.title, [it.id for it in self._firing.values() if _says_down(one, it.labels)]
+            )
+            for one in self._dependencies
+        }
+
+    def _causes(self, labels: Mapping[str, str]) -> list[Cause]:
+        """Return what mutes an incident, itself never among the sources; without regard to what mutes those."""
+        found: list[Cause] = []
+        for one in self._inhibitions:
+            if one.target.hold(labels):
+                every, pure = self._sources[one.id].get(_values(labels, one.equal), _NOTHING)
+                found.append(pure if one.source.hold(labels) else every)
+        for thing in things_of(labels) if self._dependencies else ():
+            found += [self._down[edge.id] for edge in self._hanging(thing) if not _says_down(edge, labels)]
+        return [cause for cause in found if cause.sources]
+
+    def _hanging(self, thing: Thing) -> Sequence[Dependency]:
+        """Return the dependencies by which a thing hangs on what does not hang on it."""
+        if thing not in self._edges:
+            self._edges[thing] = [
+                edge
+                for edge in hangs_on(self._dependencies, thing)
+                if not any(one.on.covers(thing) for one in hangs_on(self._dependencies, edge.on))
+            ]
+        return self._edges[thing]
+
+    def _rank(self, incident_id: UUID) -> tuple[bool, int, int, UUID]:
+        """Return the place of an incident among those that mute each other; the first is told."""
+        firing = self._firing[incident_id]
+        severity = firing.labels.get("severity", "")
+        place = SEVERITIES.index(severity) if severity in SEVERITIES else -1
+        return self._is_still(firing), self._width(firing.labels), -place, incident_id
+
+    def _width(self, labels: Mapping[str, str]) -> int:
+        """Return 0 for the widest: what it says is down, else what it is about, which lies in the wider things."""
+        down = [one.on.kind for one in self._dependencies if _says_down(one, labels)]
+        if down:
+            return min(_WIDEST_FIRST.index(kind) for kind in down)
+        about = [_WIDEST_FIRST.index(thing.kind) for thing in things_of(labels)]
+        return max(about, default=len(_WIDEST_FIRST))
 
 
 def hangs_on(dependencies: Sequence[Dependency], thing: Thing) -> list[Dependency]:

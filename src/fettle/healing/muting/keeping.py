@@ -48,7 +48,7 @@ async def read_mutes(
     mutes = await current_mutes(platform, session, tenant_id)
     if mutes.is_empty or not found:
         return {}
-    inhibitor = await inhibitor_of(session, tenant_id, mutes)
+    inhibitor = await inhibitor_of(session, tenant_id, mutes, now)
     muted: dict[UUID, Mute] = {}
     for incident in found:
         incident_id = UUID(str(incident["id"]))

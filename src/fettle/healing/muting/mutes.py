@@ -65,6 +65,10 @@ class MuteSet:
         """Return the silences and windows of some effects."""
         return (one for one in self.timed if one.effect in effects)
 
+    def quiets(self, labels: Mapping[str, str], moment: datetime) -> bool:
+        """Say whether a silence or a window lets an incident keep still."""
+        return any(one.matchers.hold(labels) and one.when.holds(moment) for one in self.of(SILENCE, SUPPRESS))
+
     def next_change(self, moment: datetime) -> datetime | None:
         """Return when a silence or a window next begins or ends; None for never."""
         edges = (one.when.next_change(moment) for one in self.timed)

@@ -36,7 +36,7 @@ _COLUMNS: Final = (
 _DUE: Final = "SELECT tenant_id FROM mute_sets WHERE due_at <= now() ORDER BY due_at LIMIT 1000"
 _TAKE: Final = "SELECT version FROM mute_sets WHERE tenant_id = $1 FOR UPDATE SKIP LOCKED"
 _MUTED: Final = f"""
-SELECT m.reason, m.muted_by, m.until, m.is_disruptive, m.returns_to, {_COLUMNS}
+SELECT m.reason, m.muted_by, m.until, m.source_id, m.is_disruptive, m.returns_to, {_COLUMNS}
 FROM muted_incidents m JOIN incidents i ON i.tenant_id = m.tenant_id AND i.id = m.incident_id
 WHERE m.tenant_id = $1 ORDER BY i.id
 """  # noqa: S608 - a constant
@@ -83,7 +83,7 @@ async def look_once(platform: Platform, session: AsyncSession, tenant_id: UUID, 
     if await connection.fetchrow(_TAKE, tenant_id) is None:
         return 0
     mutes = await current_mutes(platform, session, tenant_id, is_fresh=True)
-    inhibitor = await inhibitor_of(session, tenant_id, mutes)
+    inhibitor = await inhibitor_of(session, tenant_id, mutes, now)
     seen = [dict(row) for row in await connection.fetch(_MUTED, tenant_id)]
     over = [row for row in seen if row["state"] != State.SUPPRESSED]
     await _end(connection, tenant_id, over)
@@ -118,7 +118,8 @@ def _wanted(mutes: MuteSet, inhibitor: Inhibitor, row: Mapping[str, Any], now: d
 
 
 def _differs(row: Mapping[str, Any], mute: Mute) -> bool:
-    return bool((row["reason"], row["muted_by"], row["until"]) != (mute.reason, mute.by, mute.until))
+    kept = row["reason"], row["muted_by"], row["until"], row["source_id"]
+    return bool(kept != (mute.reason, mute.by, mute.until, mute.source))
 
 
 async def _release(session: AsyncSession, tenant_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -150,7 +151,7 @@ async def _end(connection: asyncpg.Connection, tenant_id: UUID, rows: Sequence[M
 async def _mute_otherwise(
     session: AsyncSession, tenant_id: UUID, changed: Sequence[tuple[Mapping[str, Any], Mute]], now: datetime
 ) -> None:
-    """Write down that incidents keep still for another reason, or longer or shorter, than before."""
+    """Write down that incidents keep still for another reason or source, or longer or shorter, than before."""
     muted = [
         (row, Muted(row["id"], mute, State(row["returns_to"]), is_disruptive=row["is_disruptive"]))
         for row, mute in changed

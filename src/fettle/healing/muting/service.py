@@ -233,7 +233,7 @@ async def calendar(
 async def everything(platform: Platform, session: AsyncSession, tenant_id: UUID) -> tuple[MuteSet, Inhibitor]:
     """Return what is set as it holds in this transaction, and what says what it inhibits."""
     mutes = await current_mutes(platform, session, tenant_id, is_fresh=True)
-    return mutes, await inhibitor_of(session, tenant_id, mutes)
+    return mutes, await inhibitor_of(session, tenant_id, mutes, utcnow())
 
 
 async def _put(
