@@ -1,7 +1,7 @@
 """Who may approve what: by case, by two people, by deputies; and never while the stop switch is pressed."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from tests.brakes.conftest import ANN
@@ -10,6 +10,7 @@ from fettle.healing import approvals
 from fettle.healing.approvals import Verdict
 from fettle.healing.brakes import delegations, stops
 from fettle.healing.brakes.delegations import NewDelegation
+from fettle.healing.by_hand import ByHand, run_by_hand
 from fettle.identity.audit import Who
 from fettle.identity.permissions import permissions_of
 from fettle.kernel.clock import utcnow
@@ -183,6 +184,22 @@ async def test_a_deputy_is_no_second_person_for_who_asked_and_has_no_deputy(scen
         await approve(scene, row, f"user:{deputy}")
 
 
+@pytest.mark.parametrize("first", ["chief", "deputy"])
+async def test_a_person_and_their_deputy_are_one_of_the_two(scene, first):
+    await scene.begin(autonomy="approve", approvals={"by": ["tenant_admin"], "people": 2})
+    chief, deputy = await person(scene, "tenant_admin"), await person(scene, "operator")
+    await depute(scene, chief, deputy)
+    await scene.report({"host": "a"})
+    row = await waiting(scene)
+    both = [(f"user:{chief}", "tenant_admin"), (f"user:{deputy}", "operator")]
+    one, other = both if first == "chief" else reversed(both)
+    assert await approve(scene, row, *one) == 1
+    with pytest.raises((Conflict, Forbidden)):
+        await approve(scene, row, *other)
+    assert await scene.states() == ["awaiting_approval"]
+    assert await approve(scene, row, "user:another", "tenant_admin") == 0
+
+
 async def test_who_left_has_no_deputy(scene):
     await scene.begin(autonomy="approve", approvals={"by": ["tenant_admin"]})
     chief, deputy = await person(scene, "tenant_admin"), await person(scene, "operator")
@@ -208,6 +225,15 @@ async def test_whom_one_may_appoint(scene, other_scene):
         await depute(scene, chief, deputy, ends=-1)
     with pytest.raises(Invalid):
         await depute(scene, chief, deputy, ends=200_000)
+    west = timezone(timedelta(hours=-14))  # the end of all calendars, where UTC is a day beyond
+    last = NewDelegation(
+        chief, deputy, datetime(9999, 12, 30, tzinfo=west), datetime(9999, 12, 31, 23, tzinfo=west), "x"
+    )
+    async with scene.session() as session:
+        with pytest.raises(Invalid):
+            await delegations.create(
+                session, scene.tenant, last, who=Who(f"user:{chief}"), permissions=frozenset(), now=utcnow()
+            )
     async with other_scene.session() as session:
         assert await delegations.listed(session, other_scene.tenant, active=None, before=None, limit=9) == []
         with pytest.raises(NotFound):
@@ -243,5 +269,34 @@ async def test_a_step_that_asks_takes_two_where_the_policy_says_so(scene):
     assert (row["kind"], row["people"]) == ("step", 2)
     assert await approve(scene, row, "user:ann") == 1
     assert await approve(scene, row, "user:bob") == 0
+    await scene.settle()
+    assert await scene.states() == ["resolved"]
+
+
+async def test_who_had_a_playbook_run_by_hand_is_none_of_the_two_whom_its_step_asks(scene):
+    await scene.begin(approvals={"by": ["operator"], "people": 2})
+    await scene.rows(
+        'UPDATE playbooks SET document = jsonb_set(document, \'{steps}\', \'[{"id": "ask", "approve": '
+        '{"by": ["operator"], "reason": "sure?"}}, {"id": "first", "tool": "demo.first"}]\')'
+    )
+    async with scene.session() as session:
+        await stops.press(scene.platform, session, scene.tenant, "careful", who=ANN)
+    scene.forget()
+    await scene.report({"host": "a"})
+    async with scene.session() as session:
+        await stops.lift(scene.platform, session, scene.tenant, "fine", who=ANN)
+    scene.forget()
+    [incident] = await scene.rows("SELECT id FROM incidents WHERE state = 'escalated'")
+    async with scene.session() as session:
+        await run_by_hand(
+            scene.platform, session, scene.tenant, ByHand("PB-DEMO", incident["id"], {}, "now", "user:ann")
+        )
+    await scene.settle()
+    row = await waiting(scene)
+    assert (row["kind"], row["people"]) == ("step", 2)
+    with pytest.raises(Forbidden, match="yourself"):
+        await approve(scene, row, "user:ann")
+    assert await approve(scene, row, "user:bob") == 1
+    assert await approve(scene, row, "user:cy") == 0
     await scene.settle()
     assert await scene.states() == ["resolved"]

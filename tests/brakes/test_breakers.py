@@ -183,3 +183,15 @@ async def test_by_hand_one_is_opened_until_it_is_reset(scene, other_scene):
         ("user:ann", "well again"),
     ]
     assert await standing(other_scene) == {}
+
+
+async def test_nobody_opens_more_by_hand_than_every_process_can_read(scene, other_scene):
+    await scene.rows(
+        "INSERT INTO circuit_breakers (tenant_id, kind, key, state) "
+        "SELECT $1, 'host', 'h' || n, 'open' FROM generate_series(1, $2::int) n",
+        scene.tenant,
+        breakers.MOST_STANDING,
+    )
+    with pytest.raises(Conflict, match="open already"):
+        await by_hand(scene, ("host", "another"))
+    await by_hand(other_scene, ("host", "another"))

@@ -1,13 +1,17 @@
 """A check that comes and goes: counted, left to a person, suppressed, and cleared."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
 from tests.brakes.conftest import ANN
 
 from fettle.healing.brakes import flaps
+from fettle.healing.brakes.flaps import Returned, subject_of
+from fettle.healing.brakes.limits import FlapLimits
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
+from fettle.kernel.clock import utcnow
 from fettle.kernel.errors import Conflict, NotFound
 from fettle.kernel.ids import new_id
 
@@ -151,3 +155,100 @@ async def test_clearing_is_done_once_and_by_nobody_else(scene, other_scene):
     with pytest.raises(Conflict):
         await clear(scene, one["id"])
     assert [UUID(row["data"]["suppression_id"]) for row in await scene.told("flap.cleared")] == [one["id"]]
+
+
+def kinds(count, **more):
+    return [{**AT, "dedup_key": f"k{number}", **more} for number in range(count)]
+
+
+async def test_all_that_rests_is_released_however_much_of_it_came_at_once(scene):
+    await scene.begin(flapping={"flaps": 2})
+    await flap(scene, 3)
+    await scene.report(*kinds(5))
+    assert await scene.states() == ["escalated"] + ["suppressed"] * 5
+    [one] = await open_ones(scene)
+    assert one["suppressed_incidents"] == 5
+    await clear(scene, one["id"])
+    assert await scene.states() == ["escalated"] + ["resolved"] * 5
+
+
+async def test_what_a_person_released_is_no_return_by_that(scene):
+    """Or clearing a check of which several things rest would suppress it again at once."""
+    await scene.begin(flapping={"flaps": 2})
+    await flap(scene, 3)
+    await scene.report(*kinds(3))
+    await scene.report(*kinds(3, status="resolved"))
+    await scene.report(*kinds(3))
+    assert await scene.states() == ["escalated"] + ["closed"] * 3 + ["suppressed"] * 3
+    [one] = await open_ones(scene)
+    await clear(scene, one["id"])
+    assert await scene.states() == ["escalated"] + ["closed"] * 3 + ["resolved"] * 3
+    assert await open_ones(scene) == []
+
+
+async def test_each_release_says_who_cleared_its_own_check_and_happens_once(scene):
+    await scene.begin(flapping={"flaps": 2})
+    for host in ("a", "b"):
+        await flap(scene, 3, {"host": host})
+        await scene.report({"host": host, "dedup_key": f"more-{host}"})
+    # It rested under both, one after the other.
+    await scene.rows(
+        "UPDATE flap_suppressions SET suppressed = "
+        "(SELECT array_agg(x) FROM flap_suppressions o, unnest(o.suppressed) x)"
+    )
+    for one in await open_ones(scene):
+        async with scene.session() as session:
+            reason = f"{one['host']} is mended"
+            await flaps.clear(session, scene.tenant, one["id"], reason, who=ANN)
+    await scene.settle()
+    assert await scene.states() == ["escalated", "resolved"] * 2
+    told = await scene.told("incident.released")
+    cleared = {
+        row["data"]["suppression_id"]: row["data"]["reason"] for row in await scene.told("flap.cleared")
+    }
+    assert len(told) == 2
+    assert all(cleared[row["data"]["by"]] == row["data"]["reason"] for row in told)
+
+
+async def test_what_is_decided_while_its_check_is_cleared_does_not_rest_for_ever(scene):
+    await scene.begin(flapping={"flaps": 2})
+    await flap(scene, 3)
+    [one] = await open_ones(scene)
+    coming = Returned(new_id(), subject_of({"check_type": "brake_demo", **AT}), "another", None)
+
+    async def take():
+        async with scene.session() as session:
+            return await flaps.take(session, scene.tenant, [coming], FlapLimits(), utcnow())
+
+    async def is_waiting():
+        return await scene.rows("SELECT FROM pg_locks WHERE NOT granted")
+
+    async with scene.session() as session:
+        await flaps.clear(session, scene.tenant, one["id"], "mended", who=ANN)
+        taking = asyncio.create_task(take())
+        async with asyncio.timeout(10):
+            while not await is_waiting():
+                await asyncio.sleep(0.01)
+    assert await taking == {}
+
+
+async def test_a_suppression_that_is_full_forgets_what_is_over_and_then_leaves_the_rest_to_people(scene):
+    await scene.begin(flapping={"flaps": 2})
+    await flap(scene, 3)
+    await scene.rows("UPDATE flap_suppressions SET suppressed = $1", [new_id() for _ in range(1_000)])
+    await scene.report(*kinds(2))
+    [one] = await open_ones(scene)
+    assert one["suppressed_incidents"] == 2
+    await scene.rows(
+        "INSERT INTO incidents (id, tenant_id, number, title, state, severity, check_type, fingerprint, labels, "
+        "details, occurrences, opened_at, last_seen_at, version) SELECT gen_random_uuid(), $1, 1000 + n, 'x', "
+        "'suppressed', 'low', 'x', 'f' || n, '{}', '{}', 1, now(), now(), 1 FROM generate_series(1, 998) n",
+        scene.tenant,
+    )
+    await scene.rows(
+        "UPDATE flap_suppressions SET suppressed = (SELECT array_agg(id) FROM incidents WHERE state = 'suppressed')"
+    )
+    await scene.report({**AT, "dedup_key": "one too many"})
+    [last] = await scene.rows("SELECT state FROM incidents WHERE number < 1000 ORDER BY number DESC LIMIT 1")
+    assert last["state"] == "escalated"
+    assert (await open_ones(scene))[0]["suppressed_incidents"] == 1_000

@@ -65,9 +65,18 @@ _VOTE = """
 INSERT INTO approval_votes (tenant_id, approval_id, voter, on_behalf_of, reason) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING RETURNING voter
 """
+# That of a person and their deputy counts as one: the rule wants two who may, not one and their hand.
+_COUNTED = """
+SELECT voter FROM approval_votes
+WHERE tenant_id = $1 AND approval_id = $2 AND voter <> $3 AND coalesce(on_behalf_of, voter) = $4 LIMIT 1
+"""
 _FACTS = """
 SELECT r.id AS run, i.check_type AS check_types, i.pack_id AS packs, r.rule_id AS rules, r.playbook_id AS playbooks,
-       i.severity AS severities, i.platform AS platforms, i.host AS hosts, i.site AS sites
+       i.severity AS severities, i.platform AS platforms, i.host AS hosts, i.site AS sites,
+       (SELECT e.metadata ->> 'actor' FROM events e
+        WHERE e.tenant_id = r.tenant_id AND e.stream_type = 'incident' AND e.stream_id = r.incident_id
+          AND e.type = 'plan.proposed' AND e.data ->> 'plan_hash' = r.plan_hash
+        ORDER BY e.version DESC LIMIT 1) AS asked_by
 FROM playbook_runs r JOIN incidents i ON i.tenant_id = r.tenant_id AND i.id = r.incident_id
 WHERE r.tenant_id = $1 AND r.id = ANY($2)
 """
@@ -99,24 +108,36 @@ async def request(session: AsyncSession, tenant_id: UUID, wanted: Sequence[NewAp
 async def request_steps(
     session: AsyncSession, tenant_id: UUID, asked: Sequence[Event], policy: Mapping[str, Any]
 ) -> None:
-    """Store what steps of runs ask, from their `approval.requested` events; the policy says how many decide."""
+    """Store what steps of runs ask, from their `approval.requested` events; the policy says how many decide.
+
+    Where it may take two, whoever had the playbook run by hand is none of them.
+    """
     connection = await driver(session)
     facts = await _facts(connection, tenant_id, asked) if asks_two(policy) else {}
+    by_hand = {run: _person(known.pop("asked_by")) for run, known in facts.items()}
     await connection.executemany(
         "INSERT INTO approvals (id, tenant_id, incident_id, kind, rule_id, run_id, path, plan, plan_hash, reason, "
-        "approvers, expires_at, people) "
-        "VALUES ($1, $2, $3, 'step', $4, $5, $6, $7::text::jsonb, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+        "approvers, expires_at, people, asked_by) "
+        "VALUES ($1, $2, $3, 'step', $4, $5, $6, $7::text::jsonb, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
         [
-            (*_step(tenant_id, event), terms_of(policy, facts.get(event.data["run_id"], {})).people)
+            (
+                *_step(tenant_id, event),
+                terms_of(policy, facts.get(event.data["run_id"], {})).people,
+                by_hand.get(event.data["run_id"]),
+            )
             for event in asked
         ],
     )
 
 
+def _person(actor: str | None) -> str | None:
+    return actor if actor is not None and actor.startswith("user:") else None
+
+
 async def _facts(
     connection: asyncpg.Connection, tenant_id: UUID, asked: Sequence[Event]
 ) -> dict[str, dict[str, str | None]]:
-    """Return what the policy's cases look at, by run."""
+    """Return what the policy's cases look at, by run, and who proposed its plan."""
     rows = await connection.fetch(_FACTS, tenant_id, [UUID(event.data["run_id"]) for event in asked])
     return {str(row["run"]): {name: value for name, value in row.items() if name != "run"} for row in rows}
 
@@ -355,9 +376,12 @@ async def _authority(
     """
     if may_decide(asked["approvers"], verdict.permissions):
         return None
-    for deputed in await delegations.authorities(session, tenant_id, verdict.actor, utcnow()):
-        if is_deputed(asked, [deputed]):
-            return deputed.actor
+    deputed = await delegations.authorities(session, tenant_id, verdict.actor, utcnow())
+    allowed = [one.actor for one in deputed if is_deputed(asked, [one])]
+    if allowed:
+        # A deputy of several stands for one who was not counted yet.
+        spent = {vote["on_behalf_of"] or vote["voter"] for vote in asked["votes"]}
+        return next((actor for actor in allowed if actor not in spent), allowed[0])
     roles = " or ".join(asked["approvers"])
     raise Forbidden(f"The policy wants this decided by a {roles}; ask one.")
 
@@ -378,6 +402,7 @@ async def _vote(
         )
     if verdict.actor == asked["asked_by"]:
         raise Forbidden("You asked for this yourself, so two others must approve it.")
+    authority = behalf or verdict.actor
     connection = await driver(session)
     # Under the lock of its row, so that of two at once the second sees the first.
     row = await connection.fetchrow(_LOCK, tenant_id, asked["id"])
@@ -388,6 +413,10 @@ async def _vote(
         or (row["plan_hash"] != verdict.plan_hash)
     ):
         _refuse(await read(session, tenant_id, asked["id"]), verdict.plan_hash, utcnow())
+    if await connection.fetchval(_COUNTED, tenant_id, asked["id"], verdict.actor, authority) is not None:
+        raise Conflict(
+            "One of you has approved this in the other's place already. The two must not stand for one person."
+        )
     inserted = await connection.fetchval(_VOTE, tenant_id, asked["id"], verdict.actor, behalf, verdict.reason)
     if inserted is None:
         raise Conflict("You have approved this already; somebody else must, too.")

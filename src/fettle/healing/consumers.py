@@ -71,15 +71,13 @@ async def take_outcomes(batch: TenantBatch) -> None:
     if settled:
         await approvals.withdraw(batch.session, batch.tenant_id, settled)
         await keeping.nudge(batch)
-    ended = {
-        event.correlation_id: event
-        for event in batch.events
-        if event.type == "playbook.completed" and event.correlation_id is not None
-    }
+    completed = [event for event in batch.events if event.type == "playbook.completed"]
+    ended = {event.correlation_id: event for event in completed if event.correlation_id is not None}
+    await approvals.withdraw(batch.session, batch.tenant_id, list(ended), (approvals.STEP,))
+    # Every run counts, not the last of each incident alone: others may wait for what comes of it.
+    await note_ended(batch, completed)
     if not ended:
         return
-    await approvals.withdraw(batch.session, batch.tenant_id, list(ended), (approvals.STEP,))
-    await note_ended(batch, list(ended.values()))
     standings = await incidents.lock(batch.session, batch.tenant_id, list(ended))
     taken = [
         (incident_id, event)

@@ -1,17 +1,19 @@
 """Lets runs begin to act, or holds them: asked under one lock for a tenant, so that no two exceed a limit together."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.brakes import breakers
 from fettle.healing.brakes.breaking import PROBE_POLL_SECONDS, Circuit, Passage, Standing
-from fettle.healing.brakes.limiting import Action, Admitted, Held, admit
+from fettle.healing.brakes.limiting import DAY, HOUR, VERIFIED, Action, Admitted, Held, admit
 from fettle.healing.brakes.limits import ActionLimits
 from fettle.healing.brakes.standing import BREAKER_OPEN, breaker_brake, circuit_of
 from fettle.kernel import events
@@ -21,17 +23,36 @@ from fettle.kernel.events import NewEvent
 from fettle.kernel.platform import Platform
 
 ACTOR: Final = "system:brakes"
+_TURNS: Final = "healing.brakes.turns"
 
 # Held to the end of the transaction: whoever asks for the same tenant waits for what this one wrote.
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('fettle.brakes:' || $1::text, 0))"
 
-_BEFORE: Final = """
-SELECT run_id, playbook_id, definition_hash, host, disruptive, canary, outcome, admitted_at FROM action_admissions
-WHERE tenant_id = $1 AND admitted_at > $2 ORDER BY admitted_at
-"""
+_COLUMNS: Final = "run_id, playbook_id, definition_hash, host, disruptive, canary, outcome, admitted_at"
+_TODAY: Final = f"""
+SELECT {_COLUMNS} FROM action_admissions WHERE tenant_id = $1 AND admitted_at > $2 ORDER BY admitted_at
+"""  # noqa: S608 - a constant
+# Of each limit just so many of the newest as it lets act, for that is all that it looks at: asked under the lock,
+# it must not cost more the more a tenant's runs do.
+_BEARING: Final = f"""
+WITH own AS NOT MATERIALIZED (SELECT {_COLUMNS} FROM action_admissions WHERE tenant_id = $1)
+(SELECT * FROM own WHERE run_id = $2)
+UNION (SELECT * FROM own WHERE admitted_at > $3 ORDER BY admitted_at DESC LIMIT $5)
+UNION (SELECT * FROM own WHERE admitted_at > $3 AND host = $9 ORDER BY admitted_at DESC LIMIT $6)
+UNION (SELECT * FROM own WHERE admitted_at > $4 AND disruptive ORDER BY admitted_at DESC LIMIT $7)
+UNION (SELECT DISTINCT ON (host) * FROM own WHERE $8 AND admitted_at > $3 AND playbook_id = $10 AND host <> ''
+       ORDER BY host, admitted_at DESC)
+UNION (SELECT * FROM own WHERE $12 AND admitted_at > $4 AND playbook_id = $10 AND definition_hash = $11 AND canary
+       AND outcome IS NULL)
+UNION (SELECT * FROM own WHERE $12 AND admitted_at > $3 AND playbook_id = $10 AND definition_hash = $11
+       AND outcome = '{VERIFIED}' ORDER BY admitted_at DESC LIMIT 1)
+ORDER BY admitted_at
+"""  # noqa: S608 - a constant
+# What goes on more than a day after it was let act is not among those of the last day, and is counted once.
 _ADMIT: Final = """
 INSERT INTO action_admissions (tenant_id, run_id, playbook_id, definition_hash, host, disruptive, canary, admitted_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (tenant_id, run_id) DO NOTHING
 """
 _HOLD: Final = """
 INSERT INTO held_runs AS h (tenant_id, run_id, incident_id, playbook_id, host, reason, detail, until)
@@ -91,7 +112,8 @@ async def ask(platform: Platform, wanted: Wanted) -> Held | None:
         None where it may begin; what holds it, which is over for good where it has no `until`.
     """
     fleet = await _fleet(platform, wanted)
-    async with platform.database.tenant(wanted.tenant_id) as session:
+    # Those who wait for the lock of a tenant wait in line here, and not each with a connection of the pool.
+    async with _turn(platform, wanted.tenant_id), platform.database.tenant(wanted.tenant_id) as session:
         connection = await driver(session)
         await connection.execute(_LOCK, str(wanted.tenant_id))
         now = utcnow()
@@ -105,6 +127,14 @@ async def ask(platform: Platform, wanted: Wanted) -> Held | None:
         else:
             await connection.execute(_RELEASE, wanted.tenant_id, wanted.run_id)
     return held
+
+
+def _turn(platform: Platform, tenant_id: UUID) -> asyncio.Lock:
+    turns = platform.parts.setdefault(_TURNS, WeakValueDictionary())
+    if not isinstance(turns, WeakValueDictionary):
+        raise TypeError(f"{_TURNS} is not a WeakValueDictionary")
+    found: asyncio.Lock = turns.setdefault(tenant_id, asyncio.Lock())
+    return found
 
 
 async def _fleet(platform: Platform, wanted: Wanted) -> int:
@@ -145,8 +175,7 @@ async def _at_breakers(session: AsyncSession, wanted: Wanted, now: datetime) -> 
 async def _at_limits(
     connection: asyncpg.Connection, wanted: Wanted, fleet: int, now: datetime
 ) -> Held | None:
-    rows = await connection.fetch(_BEFORE, wanted.tenant_id, now - timedelta(days=1))
-    before = [_action(row) for row in rows]
+    before = await bearing(connection, wanted, now)
     if any(action.run == wanted.run_id for action in before):
         return None
     action = Action(
@@ -160,6 +189,19 @@ async def _at_limits(
         wanted.disruptive, answer.canary, now,
     )  # fmt: skip
     return None
+
+
+async def bearing(connection: asyncpg.Connection, wanted: Wanted, now: datetime) -> list[Action]:
+    """Return what acted already, this run included, as far as the limits that are set look at it."""
+    limits = wanted.limits
+    rows = await connection.fetch(
+        _BEARING, wanted.tenant_id, wanted.run_id, now - HOUR, now - DAY, limits.per_hour or 0,
+        (limits.per_host_per_hour or 0) if wanted.host else 0,
+        (limits.disruptive_per_day or 0) if wanted.disruptive else 0,
+        limits.hosts_per_hour is not None or limits.share_of_fleet_per_hour is not None,
+        wanted.host, wanted.playbook, wanted.definition, limits.canary,
+    )  # fmt: skip
+    return [_action(row) for row in rows]
 
 
 async def _hold(session: AsyncSession, wanted: Wanted, held: Held, until: datetime) -> None:
@@ -235,7 +277,7 @@ async def note_ended(session: AsyncSession, tenant_id: UUID, ended: Sequence[tup
 async def actions(session: AsyncSession, tenant_id: UUID, now: datetime) -> list[Action]:
     """Return what began to act within the last day."""
     connection = await driver(session)
-    return [_action(row) for row in await connection.fetch(_BEFORE, tenant_id, now - timedelta(days=1))]
+    return [_action(row) for row in await connection.fetch(_TODAY, tenant_id, now - DAY)]
 
 
 async def listed(

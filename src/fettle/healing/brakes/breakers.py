@@ -22,6 +22,9 @@ from fettle.kernel.events import NewEvent
 from fettle.kernel.platform import Platform
 
 ACTOR: Final = "system:brakes"
+MOST_STANDING: Final = 1_000
+"""So many of a tenant may be kept open by hand: every process reads all that stand, several times a second."""
+
 _RECENT_RUNS: Final = 1_000
 """The share of failures is of so many of the newest runs, those within the window."""
 
@@ -248,9 +251,14 @@ async def open_by_hand(
     """Open a breaker, for a time or until somebody resets it.
 
     Raises:
-        Conflict: It is open already.
+        Conflict: It is open already, or too many are.
     """
     connection = await driver(session)
+    standing = await connection.fetchval(
+        "SELECT count(*) FROM circuit_breakers WHERE tenant_id = $1 AND state <> 'closed'", tenant_id
+    )
+    if standing >= MOST_STANDING:
+        raise Conflict(f"{standing} breakers are open already. Reset some, or press the stop switch.")
     await connection.execute(_ENSURE, tenant_id, [name[0]], [name[1]])
     (row,) = await lock(connection, tenant_id, [name])
     before = circuit_of(row)

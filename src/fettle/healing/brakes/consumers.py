@@ -21,10 +21,10 @@ _WELL: Final = {"verified": True, "completed": True, "failed": False, "rolled_ba
 _NO_FAULT_OF_THE_TOOL: Final = frozenset({"rejected", "expired", "cancelled", "expression", "disabled"})
 
 _RELEASED: Final = """
-SELECT i.id, i.number, i.fingerprint, i.check_type, i.host, i.site, i.platform, i.source, i.summary, i.pack_id,
-       i.labels, i.details, i.title, i.severity, i.opened_at
+SELECT DISTINCT ON (i.id) s.id AS suppression, i.id, i.number, i.fingerprint, i.check_type, i.host, i.site,
+       i.platform, i.source, i.summary, i.pack_id, i.labels, i.details, i.title, i.severity, i.opened_at
 FROM flap_suppressions s JOIN incidents i ON i.tenant_id = s.tenant_id AND i.id = ANY(s.suppressed)
-WHERE s.tenant_id = $1 AND s.id = ANY($2) ORDER BY i.id
+WHERE s.tenant_id = $1 AND s.id = ANY($2) ORDER BY i.id, s.id DESC
 """
 
 
@@ -93,15 +93,16 @@ async def _release(batch: TenantBatch, cleared: list[Event]) -> None:
     moves: list[Transition] = []
     for row in rows:
         if standings[row["id"]].state is State.SUPPRESSED:
-            moves.extend(_again(dict(row), cleared[-1]))
+            what = dict(row)
+            moves.extend(_again(what, by[what.pop("suppression")]))
     await incidents.transition(batch.session, batch.tenant_id, moves)
 
 
 def _again(row: dict[str, Any], event: Event) -> list[Transition]:
-    released = {"cause": "flapping", "by": event.data["suppression_id"], "reason": event.data["reason"]}
+    released = {"cause": flaps.FLAPPING, "by": event.data["suppression_id"], "reason": event.data["reason"]}
     opened_at: datetime = row["opened_at"]
     incident = {**row, "id": str(row["id"]), "opened_at": opened_at}
-    triaged = {"severity": row["severity"], "incident": incident}
+    triaged = {"severity": row["severity"], "incident": incident, "released": flaps.FLAPPING}
     return [
         _move(row["id"], "incident.released", State.OPEN, released, event),
         _move(row["id"], "incident.triaged", State.TRIAGED, triaged, event),

@@ -22,6 +22,8 @@ APPOINT: Final = "users:write"
 """Whoever may change what people may do may appoint a deputy for somebody else."""
 
 LONGEST: Final = timedelta(days=90)
+FURTHEST: Final = timedelta(days=366)
+"""A deputy is appointed no longer before their time begins."""
 
 _COLUMNS: Final = (
     "id, from_user, to_user, begins_at, ends_at, reason, created_by, created_at, ended_at, ended_by"
@@ -121,6 +123,8 @@ async def _check(session: AsyncSession, tenant_id: UUID, wanted: NewDelegation, 
     faults = []
     if wanted.from_user == wanted.to_user:
         faults.append(FieldError("/to_user", "is the same person"))
+    if wanted.begins_at > now + FURTHEST:
+        faults.append(FieldError("/begins_at", f"must be at most {FURTHEST.days} days from now"))
     if wanted.ends_at <= max(wanted.begins_at, now):
         faults.append(FieldError("/ends_at", "must lie in the future, and after begins_at"))
     elif wanted.ends_at - wanted.begins_at > LONGEST:

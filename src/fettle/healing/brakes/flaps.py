@@ -20,6 +20,9 @@ from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
 
 CLEARED: Final = "flap.cleared"
+FLAPPING: Final = "flapping"
+"""Why an incident went to a person, rests, or is decided anew, as its events say it."""
+
 _SUPPRESSED_KEPT: Final = 1_000
 
 # One question for a whole batch: is its check suppressed, and did an earlier incident of its end just now?
@@ -57,11 +60,25 @@ SELECT id FROM flap_suppressions
 WHERE tenant_id = $1 AND check_type = $2 AND host = $3 AND site = $4 AND cleared_at IS NULL
 """
 
+# Locked, so that whatever is noted under a suppression is noted before somebody clears it.
+_LOCK: Final = """
+SELECT id, cardinality(suppressed) AS resting FROM flap_suppressions
+WHERE tenant_id = $1 AND id = ANY($2) AND cleared_at IS NULL ORDER BY id FOR UPDATE
+"""
+_PRUNE: Final = """
+UPDATE flap_suppressions s SET suppressed = ARRAY(
+  SELECT i.id FROM incidents i WHERE i.tenant_id = $1 AND i.id = ANY(s.suppressed) AND i.state = 'suppressed'
+  ORDER BY i.id)
+WHERE s.tenant_id = $1 AND s.id = ANY($2)
+"""
+# Many of a batch may rest under one suppression, and an update takes each row of its table once.
 _NOTE: Final = f"""
-UPDATE flap_suppressions s SET suppressed = array_append(s.suppressed, n.incident)
-FROM unnest($2::uuid[], $3::uuid[]) AS n(id, incident)
-WHERE s.tenant_id = $1 AND s.id = n.id AND s.cleared_at IS NULL AND NOT n.incident = ANY(s.suppressed)
-  AND cardinality(s.suppressed) < {_SUPPRESSED_KEPT}
+UPDATE flap_suppressions s SET suppressed = (s.suppressed || ARRAY(
+  SELECT x FROM unnest(n.incidents) AS x WHERE NOT x = ANY(s.suppressed)))[:{_SUPPRESSED_KEPT}]
+FROM (SELECT f.id, array_agg(f.incident) AS incidents FROM unnest($2::uuid[], $3::uuid[]) AS f(id, incident)
+      GROUP BY f.id) n
+WHERE s.tenant_id = $1 AND s.id = n.id
+RETURNING ARRAY(SELECT x FROM unnest(n.incidents) AS x WHERE x = ANY(s.suppressed)) AS resting
 """  # noqa: S608 - a constant
 
 _COLUMNS: Final = """
@@ -78,11 +95,13 @@ class Flap:
         suppression: The standing suppression.
         began: It began with this very incident, which a person gets; those after it are suppressed.
         flaps: How many were too many.
+        is_full: So many rest under it already that this one goes to a person, or nothing would release it.
     """
 
     suppression: UUID
     began: bool
     flaps: int
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +110,14 @@ class Returned:
 
     Attributes:
         resolved_at: When it was resolved itself, where it is open again.
+        was_cleared: It is decided anew because a person cleared its check, which makes no flap.
     """
 
     incident_id: UUID
     subject: Subject
     fingerprint: str
     resolved_at: datetime | None
+    was_cleared: bool = False
 
 
 def subject_of(incident: Mapping[str, Any]) -> Subject:
@@ -128,14 +149,12 @@ async def take(
     for ordinal, one in enumerate(triaged, 1):
         row = known.get(ordinal)
         if row is not None and row["suppression"] is not None:
-            found[one.incident_id] = Flap(row["suppression"], began=False, flaps=0)
             noted.append((row["suppression"], one.incident_id))
             continue
         resolved_at = one.resolved_at or (row["resolved_at"] if row is not None else None)
-        if is_flap(resolved_at, now, limits):
+        if not one.was_cleared and is_flap(resolved_at, now, limits):
             returned.append(one)
-    if noted:
-        await connection.execute(_NOTE, tenant_id, [s for s, _ in noted], [i for _, i in noted])
+    found |= await _rest(connection, tenant_id, noted, flaps=0)
     if returned:
         found |= await _count(session, tenant_id, returned, limits, now)
     return found
@@ -193,10 +212,33 @@ async def _count(
             standing = await connection.fetchval(
                 _STANDING, tenant_id, one.subject.check_type, one.subject.host, one.subject.site
             )
-            await connection.execute(_NOTE, tenant_id, [standing], [one.incident_id])
-            found[one.incident_id] = Flap(standing, began=False, flaps=flaps)
+            if standing is not None:
+                found |= await _rest(connection, tenant_id, [(standing, one.incident_id)], flaps=flaps)
     await events.append(session, tenant_id, told)
     return found
+
+
+async def _rest(
+    connection: asyncpg.Connection, tenant_id: UUID, wanted: Sequence[tuple[UUID, UUID]], *, flaps: int
+) -> dict[UUID, Flap]:
+    """Note which incidents rest under which suppressions; without those that were cleared at this moment."""
+    if not wanted:
+        return {}
+    rows = await connection.fetch(_LOCK, tenant_id, list({suppression for suppression, _ in wanted}))
+    standing = {row["id"]: row["resting"] for row in rows}
+    noted = [(suppression, incident) for suppression, incident in wanted if suppression in standing]
+    more = Counter(suppression for suppression, _ in noted)
+    full = [
+        suppression for suppression in more if standing[suppression] + more[suppression] > _SUPPRESSED_KEPT
+    ]
+    if full:
+        await connection.execute(_PRUNE, tenant_id, full)
+    rows = await connection.fetch(_NOTE, tenant_id, [s for s, _ in noted], [i for _, i in noted])
+    resting = {incident for row in rows for incident in row["resting"]}
+    return {
+        incident: Flap(suppression, began=False, flaps=flaps, is_full=incident not in resting)
+        for suppression, incident in noted
+    }
 
 
 async def _suppress(

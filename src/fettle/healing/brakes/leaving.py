@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from fettle.healing.brakes import flaps
-from fettle.healing.brakes.flaps import Flap, Returned, subject_of
+from fettle.healing.brakes.flaps import FLAPPING, Flap, Returned, subject_of
 from fettle.healing.brakes.limits import FlapLimits, flap_limits
 from fettle.incidents import service as incidents
 from fettle.incidents.service import Transition
@@ -16,7 +16,6 @@ from fettle.kernel.events import Event
 from fettle.packs.service import active_packs
 
 ACTOR: Final = "system:brakes"
-FLAPPING: Final = "flapping"
 
 
 async def leave_flapping(batch: TenantBatch, triaged: Sequence[Event]) -> list[Event]:
@@ -47,6 +46,7 @@ def _returned(event: Event) -> Returned:
         subject_of(incident),
         str(incident.get("fingerprint") or ""),
         datetime.fromisoformat(resolved_at) if resolved_at else None,
+        was_cleared=event.data.get("released") == FLAPPING,
     )
 
 
@@ -57,6 +57,10 @@ def _move(event: Event, flap: Flap, limits: FlapLimits) -> Transition:
             f"It was out of order again {flap.flaps} times within {limits.window_seconds} s. "
             "Nothing heals it by itself until somebody clears it under Brakes."
         )
+        data = {**told, "level": "L3", "detail": detail}
+        return _transition(event, "incident.escalated", State.ESCALATED, data)
+    if flap.is_full:
+        detail = "Its check flaps, and more of its incidents rest already than are released together."
         data = {**told, "level": "L3", "detail": detail}
         return _transition(event, "incident.escalated", State.ESCALATED, data)
     detail = "Its check flaps and a person was told. It rests until somebody clears it under Brakes."
