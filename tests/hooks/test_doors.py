@@ -250,6 +250,11 @@ async def test_events_in_the_form_of_cloudevents(api):
         ce_subject="s",
     )
     assert binary.json()["status"] == "accepted", binary.text
+    unstorable = await program.send(
+        {"message": "m"}, ce_specversion="1.0", ce_id="5", ce_source="/a", ce_type="t", ce_subject="a%00b"
+    )
+    assert unstorable.status_code == 400, unstorable.text
+    assert "U+0000" in unstorable.json()["detail"]
     batch = [
         event | {"id": "3"},
         event | {"id": "4", "data_base64": "eyJtZXNzYWdlIjoibSJ9", "datacontenttype": "application/json"},

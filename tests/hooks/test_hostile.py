@@ -206,6 +206,20 @@ def test_an_expression_ends_however_much_it_would_do(expression):
         mapping.read(payload, {}, source="s")
 
 
+def test_all_items_and_all_expressions_of_a_payload_share_one_bound():
+    """A payload of half a kilobyte, or every request of everybody would wait for what one tenant wrote."""
+    busy = {"value": "length(filter(payload.list, x => x == 3))"}
+    mapping = SourceMapping(
+        {
+            "each": "payload.list",
+            "let": [{"name": f"v{number}", **busy} for number in range(20)],
+            "set": {"check_type": "x"},
+        }
+    )
+    with pytest.raises(MappingError, match="steps"):
+        mapping.read({"list": [1] * 300}, {}, source="s")
+
+
 async def test_hostile_header_lines_change_nothing(api):
     program = await sender(api, "json")
     headers = {

@@ -97,6 +97,22 @@ async def test_a_certificate_of_somebody_else_at_amazon_is_refused(api, amazon, 
     assert len(amazon.asked) == 1
 
 
+async def test_what_amazon_signed_once_is_not_another_message_by_moving_its_fields(api, amazon, topic):
+    """What is signed are lines: a field within its neighbour would leave the signature as it is."""
+    message = amazon.message(Message=ALARM)
+    assert (await topic.send(as_text(message))).status_code == 202
+    told, name, subject = message["Message"], message["MessageId"], message["Subject"]
+    without = {key: value for key, value in message.items() if key != "Subject"}
+    for moved in (
+        message | {"Message": f"{told}\nMessageId\n{name}", "MessageId": 7},
+        without | {"MessageId": f"{name}\nSubject\n{subject}"},
+        {key: value for key, value in message.items() if key != "MessageId"}
+        | {"Message": f"{told}\nMessageId\n{name}"},
+    ):
+        assert (await topic.send(as_text(moved))).status_code == 403
+    assert len(await topic.exceptions()) == 1
+
+
 async def test_a_wish_to_send_waits_for_a_person(api, amazon, topic):
     asks = amazon.message("SubscriptionConfirmation")
     answer = await topic.send(as_text(asks))

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -14,13 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from tests.crash import parts
+from tests.hooks.senders import sender
 
 from fettle.central.embedded import start_postgres, start_redis
 from fettle.identity.tenants import ensure_tenant
+from fettle.incidents.hooks.deliveries import Delivery
 from fettle.incidents.hooks.models import HookFigures, HookSource
 from fettle.incidents.hooks.service import give_secret
 from fettle.incidents.hooks.spool import Spool
+from fettle.incidents.hooks.waiting import Waiting
 from fettle.kernel import migrations
+from fettle.kernel.clock import utcnow
 from fettle.kernel.database import Database
 from fettle.kernel.errors import Unavailable
 from fettle.kernel.ids import new_id
@@ -209,3 +213,20 @@ def test_whatever_happens_each_record_is_read_in_order(steps, tmp_path_factory):
                 file.write(os.urandom(7))
     take(1_000)
     assert read == added
+
+
+async def test_what_cannot_be_read_or_taken_holds_up_nobody_behind_it(api):
+    program = await sender(api, "json")
+    waiting = Waiting(api.platform)
+
+    def delivery(payload):
+        return Delivery(
+            id=new_id(), tenant_id=api.alder.id, source_id=UUID(program.id), received_at=utcnow(), key=None,
+            headers={}, payload=payload, size=10, request_id=None,
+        )  # fmt: skip
+
+    for payload in ({"title": "one\x00"}, {"title": "two"}):
+        await waiting.add(delivery(payload))
+    assert await waiting.take_in() == 2
+    assert not waiting.has_some()
+    assert [one["summary"] for one in await program.exceptions()] == ["two"]

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from fettle.kernel.expressions import (
     ANY,
+    MAX_SIZE,
+    Budget,
     Expression,
     ExpressionError,
     Shape,
@@ -32,8 +34,6 @@ MAX_ITEMS: Final = 1_000
 MAX_STEPS: Final = 1_000_000
 """Most operations for all items of a payload together."""
 
-_STEPS: Final = 20_000
-_LEAST_STEPS: Final = 1_000
 _NAME: Final = 200
 _TEXT: Final = 4_000
 _KEY: Final = 500
@@ -128,10 +128,11 @@ class SourceMapping:
         """
         environment: dict[str, Any] = {"payload": payload, "headers": dict(headers)}
         items = self._items(environment)
-        of_item = max(_LEAST_STEPS, min(_STEPS, steps // max(1, len(items))))
+        # One budget for all of it: a bound for each expression would be multiplied by how many there are.
+        budget = Budget(steps, MAX_SIZE)
         found: list[dict[str, Any]] = []
         for number, item in enumerate(items):
-            mapped = self._one({**environment, "item": item}, number, of_item)
+            mapped = self._one({**environment, "item": item}, number, budget)
             if mapped is not None:
                 mapped.setdefault("source", source[:_NAME])
                 found.append(mapped)
@@ -152,18 +153,18 @@ class SourceMapping:
             raise MappingError("/each", f"more than {MAX_ITEMS} items; let the sender send fewer at once")
         return items
 
-    def _one(self, environment: dict[str, Any], number: int, steps: int) -> dict[str, Any] | None:
+    def _one(self, environment: dict[str, Any], number: int, budget: Budget) -> dict[str, Any] | None:
         where = f" (item {number})" if self._each is not None else ""
         for place, (name, expression) in enumerate(self._let):
-            environment[name] = _evaluated(expression, environment, (f"/let/{place}/value", where), steps)
+            environment[name] = _evaluated(expression, environment, (f"/let/{place}/value", where), budget)
         if self._when is not None:
-            meant = _evaluated(self._when, environment, ("/when", where), steps)
+            meant = _evaluated(self._when, environment, ("/when", where), budget)
             if meant is not True:
                 return None
         values: dict[str, Any] = {}
         for field, template in self._set.items():
             try:
-                values[field] = template.render(environment, max_steps=steps)
+                values[field] = template.within(environment, budget)
             except ExpressionError as error:
                 raise MappingError(f"/set/{field}", f"{error}{where}") from None
         return _in_bounds(values, where)
@@ -183,9 +184,11 @@ def _expression(source: str, pointer: str, known: Mapping[str, Shape]) -> Expres
         return compile_expression(source, known)
 
 
-def _evaluated(expression: Expression, environment: dict[str, Any], at: tuple[str, str], steps: int) -> Any:
+def _evaluated(
+    expression: Expression, environment: dict[str, Any], at: tuple[str, str], budget: Budget
+) -> Any:
     try:
-        return expression.evaluate(environment, max_steps=steps)
+        return expression.within(environment, budget)
     except ExpressionError as error:
         raise MappingError(at[0], f"{error}{at[1]}") from None
 

@@ -127,6 +127,8 @@ def _binary(media: str, headers: Headers, body: bytes) -> dict[str, Any]:
     }
     if any(len(values) > 1 for name, values in headers.items() if name.startswith("ce-")):
         raise Malformed("A header of the event was sent more than once. Send it once.")
+    if any("\x00" in value for value in event.values()):
+        raise Malformed("A header of the event holds U+0000, which cannot be stored. Leave it out.")
     return {**event, "data": _data(media, body) if body else None}
 
 

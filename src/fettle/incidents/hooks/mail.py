@@ -78,7 +78,7 @@ def _read(message: EmailMessage) -> dict[str, Any] | None:
         "message_id": _header(message, "message-id"),
         "text": _text(message),
         "attachments": [
-            {"name": clean(part.get_filename() or "")[:200], "type": part.get_content_type()}
+            {"name": clean(part.get_filename() or "")[:200], "type": clean(part.get_content_type())[:200]}
             for part in list(message.iter_attachments())[:_MOST_PARTS]
         ]
         if message.is_multipart()

@@ -1,5 +1,6 @@
 """HTTP of a source's mapping: shown, tried, changed and undone."""
 
+import asyncio
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -110,7 +111,7 @@ async def try_source(
         payload, headers = body.payload, {name.lower(): value for name, value in body.headers.items()}
     try:
         present = await _compiled(platform, source, source.mapping)
-        reading = present.read(payload, headers, source=source.origin)
+        reading = await asyncio.to_thread(present.read, payload, headers, source=source.origin)
         exceptions_of(reading)
     except MappingError as error:
         return schemas.SourceTestOut(payload=payload, exceptions=[], passed_over=0, error=str(error))

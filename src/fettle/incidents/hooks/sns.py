@@ -100,9 +100,10 @@ async def prove(platform: Platform, tenant_id: UUID, topic: str, body: bytes, no
     if said is None or not now - OLDEST <= said <= now + TOLERANCE:
         raise Unproven("Its timestamp is not of the last hours.")
     signature = _signature(document.get("Signature"))
+    signed = _string_to_sign(document, kind)
     certificate = await _certificate(platform, tenant_id, str(document.get("SigningCertURL", "")), now)
     try:
-        certificate.verify(signature, _string_to_sign(document, kind), PKCS1v15(), SHA256())
+        certificate.verify(signature, signed, PKCS1v15(), SHA256())
     except InvalidSignature:
         raise Unproven("Its signature does not fit Amazon's certificate.") from None
     return Message(kind, f"sns:{document.get('MessageId')}", document)
@@ -171,11 +172,21 @@ def _document(body: bytes) -> dict[str, Any]:
 
 
 def _string_to_sign(document: dict[str, Any], kind: str) -> bytes:
-    lines = [
-        f"{name}\n{document[name]}\n"
-        for name in _SIGNED[kind]
-        if isinstance(document.get(name), str) and (name != "Subject" or document[name])
-    ]
+    """Return what was signed; of two messages that differ, it is never the same.
+
+    Raises:
+        Unproven: A field that is signed is none, or would end another one.
+    """
+    lines = []
+    for name in _SIGNED[kind]:
+        value = document.get(name)
+        if name == "Subject" and value in (None, ""):
+            continue
+        # Fields are told apart by lines. One that is left out, or holds a line's end, could stand for its
+        # neighbours, and the same signature would prove a message of another id.
+        if not isinstance(value, str) or ("\n" in value and name != "Message"):
+            raise Unproven(f"Its field {name} is missing, or is not one line of text.")
+        lines.append(f"{name}\n{value}\n")
     return "".join(lines).encode("utf-8", "replace")
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from fettle.incidents.hooks.deliveries import Delivery, refuse, take
 from fettle.incidents.hooks.spool import Spool
-from fettle.incidents.hooks.standing import box, sources_of
+from fettle.incidents.hooks.standing import Source, box, sources_of
 from fettle.kernel import context
 from fettle.kernel.database import is_unreachable
 from fettle.kernel.errors import Problem, Unavailable
@@ -82,8 +82,15 @@ class Waiting:
                     delivery = self._opened(record)
                     if delivery is not None:
                         by_source[delivery.source_id].append(delivery)
-                # In order within a source; sources do not wait for each other.
-                await asyncio.gather(*(self._take_each(deliveries) for deliveries in by_source.values()))
+                # In order within a source; sources do not wait for each other. All have ended before any is
+                # tried again, so that none is under way twice.
+                ends = await asyncio.gather(
+                    *(self._take_each(deliveries) for deliveries in by_source.values()),
+                    return_exceptions=True,
+                )
+                for end in ends:
+                    if end is not None:
+                        raise end
                 await asyncio.to_thread(self._spool.taken, records[-1][0])
                 done += len(records)
         return done
@@ -120,16 +127,28 @@ class Waiting:
             if is_away(error):
                 raise
             log.exception("a delivery that had waited could not be taken", source_id=str(source.id))
-            await refuse(self._platform, source, delivery, "It had waited, and could not be taken in then.")
+            await self._refuse(source, delivery)
         finally:
             context.tenant_id.reset(token)
+
+    async def _refuse(self, source: Source, delivery: Delivery) -> None:
+        """Write down that one could not be taken; what cannot even be written down holds up none behind it."""
+        try:
+            await refuse(self._platform, source, delivery, "It had waited, and could not be taken in then.")
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.exception("a delivery that had waited could not be refused", source_id=str(source.id))
 
     def _opened(self, record: bytes) -> Delivery | None:
         try:
             return Delivery.of_record(box(self._platform).decrypt(record, _SEALED_FOR))
         except SecretUnreadable as error:
             log.error("a delivery that waited cannot be opened", reason=str(error))  # noqa: TRY400 - the reason is all
-            return None
+        except (Problem, ValueError, KeyError, TypeError) as error:
+            # It would hold up every tenant's deliveries behind it, and no later look could read it either.
+            log.error("a delivery that waited cannot be read", error=type(error).__name__)  # noqa: TRY400 - it may quote
+        return None
 
 
 def waiting_of(platform: Platform) -> Waiting:

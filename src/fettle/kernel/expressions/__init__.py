@@ -23,7 +23,9 @@ __all__ = [
     "ANY",
     "FUNCTIONS",
     "LOOPS",
+    "MAX_SIZE",
     "OPENING",
+    "Budget",
     "Expression",
     "ExpressionError",
     "Shape",
@@ -61,7 +63,19 @@ class Expression:
         Raises:
             ExpressionError: The data does not fit, or it takes too much.
         """
-        return evaluate(self._node, environment, Budget(max_steps, max_size))
+        return self.within(environment, Budget(max_steps, max_size))
+
+    def within(self, environment: Mapping[str, Any], budget: Budget) -> Any:
+        """Return the expression's value on this data, out of a budget that several share.
+
+        Args:
+            environment: What names stand for: parsed JSON.
+            budget: What is left of it; what this takes is taken off.
+
+        Raises:
+            ExpressionError: The data does not fit, or it takes too much.
+        """
+        return evaluate(self._node, environment, budget)
 
     def holds(self, environment: Mapping[str, Any]) -> bool:
         """Return the expression's truth on this data; null counts as false.

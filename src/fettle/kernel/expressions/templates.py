@@ -68,9 +68,21 @@ class Template:
         Raises:
             ExpressionError: An expression fails on this data, with the pointer of its string.
         """
-        rendering = _Rendering(self._parts, environment, Budget(max_steps, max_size))
+        return self.within(environment, Budget(max_steps, max_size))
+
+    def within(self, environment: Mapping[str, Any], budget: Budget) -> Any:
+        """Return the document with its expressions evaluated, out of a budget that several share.
+
+        Args:
+            environment: What names stand for: parsed JSON.
+            budget: What is left of it; what this takes is taken off.
+
+        Raises:
+            ExpressionError: The data does not fit, or it takes too much.
+        """
+        rendering = _Rendering(self._parts, environment, budget)
         result = rendering.value(self._source)
-        check_size(result, max_size)
+        check_size(result, budget.size)
         return result
 
 
