@@ -167,6 +167,21 @@ async def test_the_auditor_waits_for_no_incident_of_its_own(alder):
     assert await alder.overdue() == []
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_tenant_that_cannot_be_looked_at_hides_no_other(alder, birch, is_first):
+    broken, well = (alder, birch) if is_first else (birch, alder)
+    for one in (broken, well):
+        await one.run(await one.incident("healing", timedelta(0)))
+    await broken.policy(step_seconds="soon")
+    for _ in range(2):
+        await audit(alder.platform)
+    assert [item["kind"] for item in await well.overdue()] == ["run"]
+    await alder.rows("UPDATE overdue_items SET looked_at = now() - interval '1 hour'")
+    await alder.rows("UPDATE playbook_runs SET state = 'finished' WHERE tenant_id = $1", well.tenant)
+    await audit(alder.platform)
+    assert [one["state"] for one in await well.told()] == ["closed"]
+
+
 async def test_each_tenant_is_told_of_its_own_by_its_own_policy(alder, birch):
     await alder.policy(person_seconds=60)
     await birch.policy(person_seconds=600_000)
