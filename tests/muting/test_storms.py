@@ -93,6 +93,20 @@ async def test_a_storm_is_over_when_the_last_of_it_is(storm):
     assert row["state"] == "escalated", "when the storm is over, it has an incident of its own"
 
 
+async def test_a_storm_that_is_over_in_the_batch_that_it_began_in_leaves_nobody_anything_to_do(storm):
+    hosts = [22, *range(23)]  # the last to be told of is not the last to be well again
+    await storm.report(*many(range(23)), *many(hosts[:1], status="resolved"), *many(hosts))
+    await storm.report(*many(range(40, 42)))
+    assert len(await storm.rows("SELECT fingerprint FROM storm_members WHERE is_firing")) == 5
+    await storm.report(*many(hosts, status="resolved"), *many([40]), *many([41, 40], status="resolved"))
+    [one] = await storm.rows("SELECT state FROM incidents WHERE source = 'fettle:storm'")
+    assert one["state"] == "closed"
+    await storm.rows("UPDATE storms SET begun_at = begun_at - interval '2 minutes' RETURNING check_type")
+    await storm.report(*many(range(60, 90)), *many(range(60, 90), status="resolved"))
+    rows = await storm.rows("SELECT state FROM incidents WHERE source = 'fettle:storm'")
+    assert [row["state"] for row in rows] == ["closed", "closed"]
+
+
 async def test_what_is_reported_and_well_again_in_one_batch_is_counted(storm):
     await storm.report(*many(range(40)), *many([39], status="resolved"))
     [one] = await storm.rows("SELECT id, state FROM incidents WHERE source = 'fettle:storm'")

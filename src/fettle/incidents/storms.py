@@ -54,6 +54,10 @@ ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET
   occurrences = CASE WHEN m.incident_id = excluded.incident_id THEN m.occurrences ELSE 0 END + excluded.occurrences,
   first_at = CASE WHEN m.incident_id = excluded.incident_id THEN m.first_at ELSE excluded.first_at END
 """
+_OPEN: Final = """
+SELECT id, fingerprint FROM incidents WHERE tenant_id = $1 AND fingerprint = ANY($2) AND state <> ALL($3)
+ORDER BY id FOR UPDATE
+"""
 _STILL: Final = """
 SELECT incident_id, count(*) AS firing FROM storm_members
 WHERE tenant_id = $1 AND incident_id = ANY($2) AND is_firing AND fingerprint <> ALL($3) GROUP BY 1
@@ -155,7 +159,7 @@ async def sort_out(
     over = await _overflowing(connection, tenant_id, limit, list(first.values()))
     joins = {arrival.fingerprint: fingerprint_of(group_of(arrival)) for arrival in over}
     joins |= {name: row["goes_to"] for name, row in known.items()}
-    last_words = await _last_words(connection, tenant_id, arrivals, known)
+    last_words = await _last_words(connection, tenant_id, arrivals, joins)
     result: list[Arrival] = []
     for arrival in arrivals:
         target = joins.get(arrival.fingerprint)
@@ -260,30 +264,26 @@ async def _overflowing(
 
 
 async def _last_words(
-    connection: asyncpg.Connection,
-    tenant_id: UUID,
-    arrivals: Sequence[Arrival],
-    known: Mapping[str, asyncpg.Record],
+    connection: asyncpg.Connection, tenant_id: UUID, arrivals: Sequence[Arrival], joins: Mapping[str, str]
 ) -> set[UUID]:
-    """Return which word that all is well is the last that a storm waited for."""
+    """Return which word that all is well is the last that a storm waits for, also of one that begins with it."""
     said: dict[str, Arrival] = {}
     for arrival in arrivals:
-        if arrival.fingerprint in known:
+        if arrival.fingerprint in joins:
+            said.pop(arrival.fingerprint, None)
             said[arrival.fingerprint] = arrival
     well = {name: arrival for name, arrival in said.items() if arrival.resolved}
     if not well:
         return set()
-    storms = {known[name]["incident_id"] for name in well}
     # Their rows are locked, so that of two batches one sees what the other ended.
-    await connection.execute(
-        "SELECT FROM incidents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE",
-        tenant_id,
-        list(storms),
+    storms = await connection.fetch(
+        _OPEN, tenant_id, list({joins[name] for name in well}), [state.value for state in SETTLED]
     )
-    rows = await connection.fetch(_STILL, tenant_id, list(storms), list(said))
-    firing = {row["incident_id"] for row in rows}
-    firing |= {known[name]["incident_id"] for name, arrival in said.items() if not arrival.resolved}
-    over = {known[name]["incident_id"]: arrival.exception_id for name, arrival in well.items()}
+    rows = await connection.fetch(_STILL, tenant_id, [storm["id"] for storm in storms], list(said))
+    still = {row["incident_id"] for row in rows}
+    firing = {storm["fingerprint"] for storm in storms if storm["id"] in still}
+    firing |= {joins[name] for name, arrival in said.items() if not arrival.resolved}
+    over = {joins[name]: arrival.exception_id for name, arrival in well.items()}
     return {exception_id for storm, exception_id in over.items() if storm not in firing}
 
 
