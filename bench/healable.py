@@ -25,7 +25,16 @@ async def let_heal(
     pack = load_files(_files(pack_id, tools), tools={*tools.values(), "noop"})
     async with platform.database.system() as session:
         await install(session, pack, origin="local", actor="system:bench")
-    policy = {"id": "bench", "version": "1.0.0", "schema_version": 1, "title": "Act", "autonomy": "act"}
+    policy = {
+        "id": "bench",
+        "version": "1.0.0",
+        "schema_version": 1,
+        "title": "Act",
+        "autonomy": "act",
+        # What is killed on purpose, over and over, is to be taken up again and not to be left alone.
+        "flapping": {"enabled": False},
+        "breakers": {kind: {"failures": 50, "share": 1} for kind in ("tool", "host", "playbook", "tenant")},
+    }
     async with platform.database.tenant(tenant_id) as session:
         await activate(session, tenant_id, pack.id, pack.version, actor="system:bench")
         await put_policy(session, tenant_id, policy, actor="system:bench")

@@ -22,9 +22,11 @@ from fettle.kernel.settings import load_settings
 NOT_SEALED = {
     "api_keys.old_secret_hash",
     "api_keys.secret_hash",
+    "hook_receipts.key",
     "idempotency_keys.body_hash",
     "idempotency_keys.key_hash",
     "login_attempts.subject",
+    "oncall_feeds.digest",
     "refresh_tokens.token_hash",
     "token_keys.public_key",
 }

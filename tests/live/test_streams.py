@@ -68,7 +68,9 @@ async def streaming(api, headers, after=None):
 
 
 async def report(api, tenant, host, count=1):
-    body = {"items": [{"check_type": "unheard_of", "host": f"{host}-{n}"} for n in range(count)]}
+    # At one place so many at once would be a storm, which is one incident.
+    places = [{"host": f"{host}-{n}", "site": f"{host}-{n // 100}"} for n in range(count)]
+    body = {"items": [{"check_type": "unheard_of", **place} for place in places]}
     answer = await api.client.post("/api/v1/exceptions/batch", json=body, headers=tenant.headers())
     assert answer.status_code == 202, answer.text
     return [item["id"] for item in answer.json()["items"]]

@@ -174,12 +174,12 @@ def _check_unused(parts: Parts) -> Problems:
     used = {rule.get("runbook_id") for rule in rules} | {rule.get("playbook_id") for rule in rules}
     for item in parts.section("playbooks").values():
         used.update(_named_in(item.value["steps"]))
-    for section in ("playbooks", "runbooks"):
-        for key, item in parts.section(section).items():
-            if key not in used:
-                yield item.problem(
-                    ("id",), f"No rule or playbook uses '{key}'.", "Use it, or remove it.", "warning"
-                )
+    # A playbook that no rule names may be for people and for the planner; a runbook is for playbooks and rules.
+    for key, item in parts.section("runbooks").items():
+        if key not in used:
+            yield item.problem(
+                ("id",), f"No rule or playbook uses '{key}'.", "Use it, or remove it.", "warning"
+            )
 
 
 def _named_in(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -21,7 +21,7 @@ _PAGE: Final = """
 WITH page AS (
   SELECT i.* FROM unnest($2::text[]) WITH ORDINALITY AS s(state, rank)
   CROSS JOIN LATERAL (
-    SELECT id, state, assignee, opened_at FROM incidents
+    SELECT id, state, assignee, opened_at, check_type FROM incidents
     WHERE tenant_id = $1 AND state = s.state AND id > CASE WHEN s.rank = 1 THEN $3::uuid ELSE $4::uuid END
     ORDER BY id LIMIT $5
   ) i ORDER BY s.rank, i.id LIMIT $5
@@ -29,19 +29,18 @@ WITH page AS (
 """
 _THESE: Final = """
 WITH page AS (
-  SELECT id, state, assignee, opened_at FROM incidents WHERE tenant_id = $1 AND id = ANY($2)
+  SELECT id, state, assignee, opened_at, check_type FROM incidents WHERE tenant_id = $1 AND id = ANY($2)
   AND state NOT IN ('resolved', 'closed')
 )
 """
 # Since when: the last event that moved it or gave it to somebody. What was merely reported again is no move.
 _FACTS: Final = """
-SELECT p.id, p.state, p.assignee, coalesce(moved.occurred_at, p.opened_at) AS since, own.check_type,
+SELECT p.id, p.state, p.assignee, coalesce(moved.occurred_at, p.opened_at) AS since, p.check_type,
        approval.id IS NOT NULL AS asks, run.id IS NOT NULL AS runs, plan.id IS NOT NULL AS plans,
        muted.until AS muted_until, clock.id AS clock_id, clock.state AS clock_state, clock.opened_at AS clock_since,
        clock.acknowledged_at, least(clock.due_at, clock.update_at) AS clock_due,
        leader.state IS NOT NULL AND leader.state <> 'resolved' AS is_led
 FROM page p
-JOIN incidents own ON own.id = p.id
 LEFT JOIN LATERAL (
   SELECT occurred_at FROM events WHERE tenant_id = $1 AND stream_type = 'incident' AND stream_id = p.id
   AND (data ? 'state' OR type IN ('incident.assigned', 'incident.handed_over')) ORDER BY version DESC LIMIT 1
