@@ -6,11 +6,13 @@ import json
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fettle.evidence import consumers as evidence_consumers
 from fettle.evidence import keys, service
 from fettle.evidence.canonical import canonical
-from fettle.evidence.content import bundle_content
+from fettle.evidence.content import _plain_form, bundle_content, plain_form
 from fettle.evidence.export import verify_export
 from fettle.incidents import consumers as incident_consumers
 from fettle.incidents import queries
@@ -173,3 +175,18 @@ def test_a_very_long_timeline_is_told_by_its_ends_and_one_hash_of_its_middle():
     timeline[2500] = timeline[2500]._replace(data={"count": 2})
     assert bundle_content(timeline)["timeline"][1000] != content["timeline"][1000]
     assert len(canonical(content)) < 1_000_000
+
+
+_LEAF = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+)
+_JSON = st.recursive(_LEAF, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=4), inner))
+
+
+@given(st.dictionaries(st.text(max_size=4), _JSON))
+def test_the_short_way_to_a_plain_form_is_the_long_one(value):
+    assert canonical(plain_form(value)) == canonical(_plain_form(value))

@@ -1,15 +1,20 @@
 """What a bundle proves of an incident: what was out of order, decided, let through, done and checked; pure."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
+
+import orjson
 
 from fettle.evidence.canonical import NotCanonicalError, canonical, canonical_of_parsed
 from fettle.kernel.clock import rfc3339
 from fettle.kernel.events import Event
 
 _SAFE_INTEGER: Final = 2**53 - 1
+_LONG_NUMBER: Final = re.compile(rb"[:,\[]-?(?:[0-9]{16}|[0-9.]+[eE])")
+"""Matches wherever a compact serialisation holds a number beyond 2^53, and now and then inside of a text."""
 _MOST_TOLD: Final = 2_000
 _INCIDENT_FIELDS: Final = (
     "number", "title", "check_type", "host", "site", "platform", "source", "fingerprint", "pack_id", "labels",
@@ -33,7 +38,7 @@ def bundle_content(timeline: Sequence[Event]) -> dict[str, Any]:
     last = timeline[-1]
     content: dict[str, Any] = plain_form(
         {
-            "incident": {name: first.get(name) for name in _INCIDENT_FIELDS},
+            "incident": {name: first[name] for name in _INCIDENT_FIELDS if first.get(name) is not None},
             "outcome": {
                 "state": last.data.get("state"),
                 "resolution": last.data.get("resolution"),
@@ -117,20 +122,32 @@ def i_json(value: Any) -> Any:
     return str(value) if isinstance(value, UUID) else value
 
 
-def plain_form(value: Any) -> Any:
+def plain_form(value: dict[str, Any]) -> dict[str, Any]:
     """Return a value as I-JSON and without members that are null.
 
     What is absent says as much as a null, and is cheaper to verify.
     """
+    # Nearly every content is plain already, which its text shows many times faster than a walk through it.
+    try:
+        text = orjson.dumps(value)
+    except TypeError:
+        text = b"null"
+    if b"null" not in text and _LONG_NUMBER.search(text) is None:
+        return value
+    plain: dict[str, Any] = _plain_form(value)
+    return plain
+
+
+def _plain_form(value: Any) -> Any:
     kind = type(value)
     if kind is dict:
         return {
-            key: item if type(item) is str else plain_form(item)
+            key: item if type(item) is str else _plain_form(item)
             for key, item in value.items()
             if item is not None
         }
     if kind is list:
-        return [plain_form(item) for item in value]
+        return [_plain_form(item) for item in value]
     return i_json(value)
 
 
