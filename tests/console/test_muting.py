@@ -1,4 +1,4 @@
-"""Silences and windows in real Chromium: set from an incident, previewed, ended early, undone."""
+"""Silences and windows in real Chromium: set from an incident, previewed, ended early, undone; a window each week."""
 
 from uuid import uuid4
 
@@ -30,4 +30,28 @@ async def test_from_an_incident_to_a_silence_that_ends_early(desk):
     await expect(page.get_by_text(f"New disk {tail} is over")).to_be_visible()
     await page.get_by_role("button", name="Undo").click()
     await expect(row).to_contain_text("Holds now")
+    await add_window(page, tail)
     assert desk.faults == []
+
+
+async def add_window(page, tail):
+    await page.get_by_role("button", name="Add", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("What it is").select_option("window")
+    await dialog.get_by_label("Title").fill(f"Night {tail}")
+    await dialog.get_by_label("What it covers").fill(f"site=nowhere-{tail}")
+    weekly, days = dialog.get_by_role("switch", name="Every week"), dialog.get_by_role("group")
+    # The input of a switch lies unseen over its words, so what is pressed there is that.
+    await dialog.get_by_text("Every week", exact=True).click(force=True)
+    await expect(weekly).to_be_checked()
+    await expect(days.get_by_label("Sat")).to_be_checked()
+    await weekly.press("Space")
+    await expect(days).to_have_count(0)
+    await weekly.press("Space")
+    await days.get_by_label("Sun").press("Space")
+    await dialog.get_by_role("button", name="Set it").click()
+    await expect(dialog).to_have_count(0)
+    calendar = page.get_by_role("table").filter(has=page.get_by_role("columnheader", name="Effect"))
+    nights = calendar.get_by_role("row").filter(has_text=f"Night {tail}")
+    # Two weeks hold two Saturdays and two Sundays.
+    await expect(nights.nth(3)).to_contain_text("Incidents wait")
