@@ -18,7 +18,7 @@ from fettle.healing.flywheel.queries import saved
 from fettle.healing.flywheel.stages import Watched
 from fettle.healing.planner.words import RUNBOOK, Candidate
 from fettle.healing.rules import RuleSet
-from fettle.healing.signature import pattern_signature
+from fettle.healing.signature import ground_of, pattern_signature
 
 CHOICE = Candidate(
     RUNBOOK,
@@ -287,3 +287,52 @@ def test_patterns_that_are_remembered_are_the_ones_that_are_worked_out(incidents
     for one in incidents:
         told = one | {"summary": text.format(one["host"].upper()), "host": f"{one['host']}.corp"}
         assert remembered.of(told) == pattern_signature(told)
+
+
+NAMES = st.sampled_from(["disk", "mail", "mail.example.org", "ws-1", "Disk", "Main Street", "full", "var"])
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "check_type": st.sampled_from(["disk_queue", "mail_queue", "queue"]),
+                "host": NAMES,
+                "summary": st.lists(
+                    NAMES
+                    | st.sampled_from(["/var/log", "full-disk", "mail:25", "https://mail/q?x=disk", "is"]),
+                    max_size=4,
+                ).map(" ".join),
+                "details": st.fixed_dictionaries(
+                    {}, optional={"error_code": NAMES, "user": NAMES, "message": NAMES}
+                ),
+                "labels": st.fixed_dictionaries({}, optional={"instance": NAMES}),
+            },
+            optional={"site": NAMES},
+        ),
+        min_size=2,
+        max_size=30,
+    )
+)
+def test_what_is_remembered_of_one_is_never_said_of_another(incidents):
+    """A host may be called as a check, an error or a word of a text: of whoever came first, nothing is told."""
+    remembered = Patterns()
+    for one in incidents:
+        assert remembered.of(one) == pattern_signature(one)
+
+
+def test_a_check_is_not_named_after_another_tenants_whose_host_it_is_called_like():
+    remembered = Patterns()
+    for name in ("backup", "firewall"):
+        mine = {"check_type": f"{name}_status", "host": f"{name}.example.org", "platform": "linux"}
+        assert remembered.of(mine).split(":")[1] == f"{name}_status"
+
+
+def test_a_flood_that_differs_in_its_hosts_alone_is_worked_out_once():
+    grounds = {
+        ground_of(
+            {"check_type": "disk", "host": f"ws-{n}.corp", "summary": f"WS-{n}: disk of ws-{n}.corp is full."}
+        )
+        for n in range(50)
+    }
+    assert len(grounds) == 1

@@ -13,7 +13,8 @@ from tests.flywheel.conftest import CLOSE_FILE, FAULT, Wheel
 from tests.flywheel.rows import insert_promotion
 
 from fettle.healing import service
-from fettle.healing.flywheel import promotions
+from fettle.healing.flywheel import promotions, proposing
+from fettle.healing.flywheel.bundle import rule_bundle
 from fettle.healing.flywheel.evaluating import Criteria
 from fettle.healing.flywheel.pool import known_elsewhere, refresh
 from fettle.healing.flywheel.promotions import By
@@ -82,6 +83,25 @@ async def test_a_flood_of_runs_is_counted_to_the_last_one_in_a_few_statements(wh
     assert len([one for one in statements if "SELECT 1" not in one]) <= 8
     [row] = await wheel.rows("SELECT * FROM pattern_stats")
     assert row["succeeded"] == 2 * len(HOSTS)
+
+
+async def test_each_run_of_a_batch_counts_in_its_order_also_two_of_one_incident(wheel):
+    """A rule's run that failed counts although a plan healed the incident before anybody counted."""
+    await full(wheel)
+    await act(wheel, "ws-22")
+    found = await wheel.rows("SELECT * FROM events WHERE type = 'playbook.completed' ORDER BY position")
+    *planned, by_rule = [events.from_row(row) for row in found]
+    failed = by_rule._replace(data={**by_rule.data, "outcome": "failed"})
+    healed, last = planned[-1], planned[0]
+    last = last._replace(data={**last.data, "outcome": "failed"})
+    async with wheel.platform.database.tenant(wheel.tenant) as session:
+        await note(TenantBatch(wheel.platform, session, wheel.tenant, [failed, healed, by_rule, last]))
+    promotion = await wheel.promotion()
+    assert (promotion["acted_well"], promotion["acted_badly"], promotion["recent"]) == (2, 1, "101")
+    [row] = await wheel.rows("SELECT l1, l2, succeeded, failed FROM pattern_stats")
+    assert tuple(row.values()) == (3, len(HOSTS) + 2, len(HOSTS) + 3, 2)
+    [choice] = await wheel.rows("SELECT recent FROM pattern_choices")
+    assert choice["recent"].endswith("10")
 
 
 async def test_a_rule_grows_and_goes_from_shadow_to_canary_to_full_and_retires_when_it_regresses(wheel):
@@ -225,14 +245,75 @@ async def test_a_rule_that_a_person_changed_is_theirs(wheel):
     assert (await wheel.promotion())["state"] == "adopted"
 
 
-async def test_shadow_tells_what_a_rule_would_have_done_wrong(wheel):
+async def test_a_rule_that_a_person_deleted_is_not_proposed_again_at_the_next_heal(wheel):
+    promotion = await full(wheel)
+    async with wheel.platform.database.tenant(wheel.tenant) as session:
+        own = await service.read_own(session, wheel.tenant, promotion["rule_id"])
+        await service.delete_rule(session, wheel.tenant, own.rule.id, version=own.version, actor="user:ann")
+    await wheel.turn()
+    assert (await wheel.promotion())["state"] == "retired"
+    await wheel.heal("ws-95")
+    await wheel.turn()
+    assert len(await wheel.rows("SELECT 1 FROM promotions")) == 1
+
+
+async def test_shadow_tells_what_a_rule_would_have_done_wrong_and_begins_anew_when_a_person_restores_it(
+    wheel,
+):
     await wheel.allow(promotion="by_itself")
     await wheel.heal(*HOSTS)
     await wheel.turn()
     await wheel.heal("ws-70", outcome="failed")
     assert (await wheel.promotion())["shadow_wrong"] == 1
     await wheel.turn()
-    assert (await wheel.promotion())["state"] == "retired"
+    retired = await wheel.promotion()
+    assert retired["state"] == "retired"
+    assert (await move(wheel, promotions.restore, retired))["state"] == "shadow"
+    await wheel.turn()
+    promotion = await wheel.promotion()
+    assert (promotion["state"], promotion["shadow_wrong"]) == ("shadow", 0)
+
+
+async def test_what_stands_in_the_way_of_one_rule_or_one_tenant_keeps_no_other_from_its_turn(
+    wheel, other_wheel, database
+):
+    for one in (wheel, other_wheel):
+        await one.allow(promotion="by_itself")
+        await one.heal(*HOSTS)
+        await one.turn()
+        await one.heal("ws-20", "ws-21")
+    taken = await insert_promotion(database, wheel.tenant, "shadow", "taken")
+    broken = await insert_promotion(database, other_wheel.tenant, "shadow", "broken")
+    async with database.raw_system() as connection:
+        await connection.execute("UPDATE promotions SET shadow_right = 9 WHERE id = ANY($1)", [taken, broken])
+        await connection.execute("UPDATE promotions SET document = to_jsonb('x'::text) WHERE id = $1", broken)
+    [mine] = await wheel.rows("SELECT rule_id, document FROM promotions WHERE id = $1", taken)
+    async with database.tenant(wheel.tenant) as session:
+        await service.create_rule(session, wheel.tenant, service.own_form(mine["document"]), actor="user:ann")
+    await turn(wheel.platform)
+    states = await wheel.rows("SELECT state FROM promotions ORDER BY proposed_at")
+    assert [row["state"] for row in states] == ["canary", "shadow"]
+    states = await other_wheel.rows("SELECT state FROM promotions")
+    assert {row["state"] for row in states} == {"shadow"}
+
+
+async def test_a_trial_on_the_past_writes_and_locks_nothing(wheel):
+    """It takes its time, and whoever has written holds up all readers of events until the commit."""
+    await wheel.allow()
+    await wheel.heal(*HOSTS)
+    async with wheel.platform.database.tenant(wheel.tenant) as session:
+        setting = await proposing.setting_of(wheel.platform, session, wheel.tenant)
+        [(row, proposal)] = await proposing.look_at_changed(session, setting)
+        connection = await driver(session)
+        assert await connection.fetchval("SELECT pg_current_xact_id_if_assigned()::text") is None
+    assert proposal.back_test["won"] == len(HOSTS)
+    await wheel.heal("ws-96")
+    async with wheel.platform.database.tenant(wheel.tenant) as session:
+        assert await proposing.propose(session, wheel.tenant, [(row, proposal)]) == 1
+    async with wheel.platform.database.tenant(wheel.tenant) as session:
+        assert await proposing.propose(session, wheel.tenant, [(row, proposal)]) == 0
+    [choice] = await wheel.rows("SELECT changed_at FROM pattern_choices")
+    assert choice["changed_at"] is not None
 
 
 async def test_a_turn_finds_whom_it_has_to_look_at_and_no_one_else(wheel):
@@ -298,6 +379,29 @@ async def test_the_pool_holds_what_three_that_agreed_know_and_nothing_of_any(dat
     )
     assert {row["name"] for row in columns} == {"pattern", "choice", "tenants", "succeeded", "failed"}
     assert FAULT["check_type"] in found["pattern"]
+
+
+async def test_a_bundle_that_waited_for_another_holds_the_rules_of_then(wheel):
+    """Else rules that were retired meanwhile would get the newest version."""
+    promotion = await full(wheel)
+    database = wheel.platform.database
+
+    async def fetched():
+        async with database.tenant(wheel.tenant) as session:
+            return await rule_bundle(wheel.platform, session, wheel.tenant)
+
+    async with database.tenant(wheel.tenant) as session:
+        connection = await driver(session)
+        name = f"l1_rules:{wheel.tenant}"
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+        waiting = asyncio.create_task(fetched())
+        async with asyncio.timeout(20):
+            while not await connection.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            ):
+                await asyncio.sleep(0.01)
+        await move(wheel, promotions.end, promotion)
+    assert promotion["rule_id"] not in (await waiting).text
 
 
 async def test_a_promotion_of_another_tenant_is_none(wheel, other_wheel, database):

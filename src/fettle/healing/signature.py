@@ -22,6 +22,7 @@ PARTICULARS: Final = ("host", "hostname", "site", "agent", "appliance", "user", 
 _MAX_TEXT = 4_096
 _MAX_CLASS = 80
 _MAX_TOKEN = 256
+_TAKEN_OUT = "<\0>"  # no text holds it
 
 _URL = re.compile(r"\b[a-z][a-z0-9+.\-]{1,15}://[^\s\"'<>]*")
 _TOKEN = re.compile(r"[^\s\"'<>()\[\]{},;=|]+")
@@ -67,6 +68,26 @@ def pattern_signature(incident: Mapping[str, Any]) -> str:
     return ":".join((VERSION, *(_readable(part) for part in (check_type, platform, error)), digest))
 
 
+def ground_of(incident: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what a pattern rests on, with names of its own taken out where they stand by themselves.
+
+    Incidents of one ground have one pattern, and a ground costs little: what a signature names stands in it as it
+    came, and a name that is left within a longer word stands in it, too.
+
+    Args:
+        incident: As for `pattern_signature`.
+    """
+    sources = [incident, *(part for part in (incident.get("details"),) if isinstance(part, Mapping))]
+    particulars = _particulars(
+        [*sources, *(part for part in (incident.get("labels"),) if isinstance(part, Mapping))]
+    )
+    classes = tuple((name, value) for source in sources for name, value in _scalars(source, ERROR_CLASSES))
+    classes += tuple((name, value) for source in sources for name, value in _scalars(source, CLASSES))
+    texts = tuple(_without(value, particulars) for source in sources for _, value in _scalars(source, TEXTS))
+    left = tuple(name for name in particulars if any(name in text for text in texts))
+    return (_text(incident.get("check_type")), _text(incident.get("platform")), classes, texts, left)
+
+
 def template(text: str, particulars: tuple[str, ...] = ()) -> str:
     """Return a text with its particulars masked and its spacing and case evened out.
 
@@ -80,6 +101,27 @@ def template(text: str, particulars: tuple[str, ...] = ()) -> str:
             kept = kept.replace(name, "<name>")
     kept = _TOKEN.sub(lambda found: _masked(found[0], particulars), _URL.sub("<url>", kept))
     return _REPEATED.sub(r"\1", _SPACES.sub(" ", kept).strip())
+
+
+def _without(text: str, particulars: tuple[str, ...]) -> str:
+    """Return a text without the particulars that `template` masks wherever it finds them by themselves."""
+    kept = text[:_MAX_TEXT].lower()
+    said = [name for name in particulars if name in kept]
+    if not said:
+        return kept
+    for name in said:
+        if not _TOKEN.fullmatch(name):
+            kept = kept.replace(name, _TAKEN_OUT)
+    return _TOKEN.sub(lambda found: _named_apart(found[0], particulars), kept)
+
+
+def _named_apart(token: str, particulars: tuple[str, ...]) -> str:
+    core = token.rstrip(".:!?")
+    return _TAKEN_OUT + token[len(core) :] if core in particulars else token
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _masked(token: str, particulars: tuple[str, ...]) -> str:

@@ -69,17 +69,17 @@ async def rule_bundle(platform: Platform, session: AsyncSession, tenant_id: UUID
         session: With the tenant bound.
         tenant_id: Whose rules.
     """
-    compiled, _ = await rule_sets(platform).current(platform, session, tenant_id)
-    rules = served(compiled.rules.rules)
     key = await signer(platform)
-    digest = hashlib.sha256(canonical([key.key_id, rules])).hexdigest()
+    rules, digest = await _now(platform, session, tenant_id, key)
     connection = await driver(session)
     newest = await connection.fetchrow(_NEWEST, tenant_id)
     if newest is None or newest["digest"] != digest:
-        # One at a time: whoever waits here finds the version that the first one made.
+        # One at a time: whoever waits here finds the version that the first one made, and rules that may have
+        # changed meanwhile; older ones must not get a newer version.
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"l1_rules:{tenant_id}"
         )
+        rules, digest = await _now(platform, session, tenant_id, key)
         newest = await connection.fetchrow(_NEWEST, tenant_id)
     if newest is not None and newest["digest"] == digest:
         return _found(newest["version"], digest, newest["document"])
@@ -103,6 +103,15 @@ def is_known(etag: str, asked: str | None) -> bool:
         return False
     tags = {tag.strip().removeprefix("W/") for tag in asked.split(",")}
     return etag in tags or "*" in tags
+
+
+async def _now(
+    platform: Platform, session: AsyncSession, tenant_id: UUID, key: Signer
+) -> tuple[list[dict[str, Any]], str]:
+    """Return the rules that are served now, and what tells them from others."""
+    compiled, _ = await rule_sets(platform).current(platform, session, tenant_id)
+    rules = served(compiled.rules.rules)
+    return rules, hashlib.sha256(canonical([key.key_id, rules])).hexdigest()
 
 
 def _found(version: int, digest: str, text: str) -> RuleBundle:

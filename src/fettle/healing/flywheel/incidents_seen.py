@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import asyncpg
 import orjson
 
 from fettle.healing.dry_run import as_triaged
-from fettle.healing.signature import pattern_signature
+from fettle.healing.signature import ground_of, pattern_signature
 from fettle.kernel.platform import Platform
 from fettle.packs.active import ActivePacks
 
@@ -20,7 +21,6 @@ COLUMNS: Final = (
 
 _PART: Final = "healing.flywheel.patterns"
 _KEPT: Final = 4_096
-_LEAST_NAME: Final = 4
 
 _READ: Final = f"""
 SELECT {COLUMNS},
@@ -39,7 +39,8 @@ class Patterns:
 
     def of(self, incident: Mapping[str, Any]) -> str:
         """Return the pattern of an incident."""
-        short = _without_place(incident)
+        # A digest, since a text may be long and many are remembered.
+        short = sha256(orjson.dumps(ground_of(incident), default=str)).digest()
         found = self._known.get(short)
         if found is None:
             found = self._known[short] = pattern_signature(incident)
@@ -82,18 +83,3 @@ def as_decided(row: asyncpg.Record, packs: ActivePacks) -> dict[str, Any]:
     if row.get("severity_then") is not None:
         incident["severity"] = row["severity_then"]
     return incident
-
-
-def _without_place(incident: Mapping[str, Any]) -> bytes:
-    """Return what the pattern rests on with the host taken out; of texts that differ in it alone it is the same."""
-    said = [incident.get(name) for name in ("check_type", "platform", "category", "summary", "details")]
-    text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS).lower()
-    for number, name in enumerate(("host", "site")):
-        place = incident.get(name)
-        if not isinstance(place, str):
-            continue
-        for part in (place, place.split(".")[0]):
-            short = orjson.dumps(part.lower())[1:-1]
-            # A short name may be a part of any word: then it stands in the key itself.
-            text = text.replace(short, b"\x00%d" % number) if len(short) >= _LEAST_NAME else text + short
-    return text

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing import service
@@ -19,7 +20,7 @@ from fettle.kernel import context, events
 from fettle.kernel.bus import TenantBatch
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
-from fettle.kernel.errors import Conflict, NotFound
+from fettle.kernel.errors import Conflict, NotFound, Problem
 from fettle.kernel.events import Event, NewEvent
 from fettle.kernel.ids import new_id
 from fettle.packs.service import active_packs
@@ -28,11 +29,20 @@ ACTOR: Final = "system:flywheel"
 NOTICE: Final = "promoted_rule_retired"
 """The check type of the notice that a rule retired by itself."""
 
+SOMEBODY: Final = "somebody"
+"""Who ended what was ended in a way that no version tells of."""
+
+log = structlog.get_logger("fettle.flywheel")
+
 _FIND: Final = "SELECT * FROM promotions WHERE tenant_id = $1 AND id = $2"
 _FIND_LOCKED: Final = f"{_FIND} FOR UPDATE"
 _MOVE: Final = """
 UPDATE promotions SET state = $4, version = version + 1, stage_at = now(), stage_well = 0,
   recent = CASE WHEN $4 IN ('canary', 'full') THEN '' ELSE recent END,
+  shadow_seen = CASE WHEN $4 = 'shadow' THEN 0 ELSE shadow_seen END,
+  shadow_right = CASE WHEN $4 = 'shadow' THEN 0 ELSE shadow_right END,
+  shadow_wrong = CASE WHEN $4 = 'shadow' THEN 0 ELSE shadow_wrong END,
+  shadow_other = CASE WHEN $4 = 'shadow' THEN 0 ELSE shadow_other END,
   promoted_by = coalesce($5, promoted_by), rule_version = $6, ended_from = NULL, ended_by = NULL, ended_reason = NULL
 WHERE tenant_id = $1 AND id = $2 AND state = $3 RETURNING *
 """
@@ -51,6 +61,9 @@ UPDATE promotions p SET acted_well = p.acted_well + n.well, acted_badly = p.acte
   stage_well = p.stage_well + n.well, recent = n.recent
 FROM unnest($2::uuid[], $3::int[], $4::int[], $5::text[]) AS n(id, well, badly, recent)
 WHERE p.tenant_id = $1 AND p.id = n.id
+"""
+_LAST_BY: Final = """
+SELECT changed_by FROM rule_versions WHERE tenant_id = $1 AND rule_id = $2 ORDER BY version DESC LIMIT 1
 """
 # What it was grown from is not believed any more: the next rule needs evidence of its own.
 _FORGET: Final = """
@@ -191,12 +204,17 @@ async def watch_over(session: AsyncSession, tenant_id: UUID, criteria: Criteria)
     rows = await connection.fetch(
         "SELECT p.*, r.version AS rule_now FROM promotions p "
         "LEFT JOIN rules r ON r.tenant_id = p.tenant_id AND r.id = p.rule_id "
-        "WHERE p.tenant_id = $1 AND p.state = ANY($2) ORDER BY p.id FOR UPDATE OF p",
+        "WHERE p.tenant_id = $1 AND p.state = ANY($2) ORDER BY p.id FOR UPDATE OF p SKIP LOCKED",
         tenant_id, list(LIVE),
     )  # fmt: skip
     moved = 0
     for row in rows:
-        moved += await _watch_one(session, tenant_id, row, criteria)
+        try:
+            async with session.begin_nested():
+                moved += await _watch_one(session, tenant_id, row, criteria)
+        except Problem as problem:
+            # One that cannot move, such as where the tenant has no room for another rule, keeps none from moving.
+            log.warning("flywheel.rule_stays", rule_id=row["rule_id"], reason=problem.detail)
     return moved
 
 
@@ -206,7 +224,10 @@ async def _watch_one(session: AsyncSession, tenant_id: UUID, row: asyncpg.Record
         reason = "Somebody deleted the rule." if gone else "Somebody changed the rule; it is theirs now."
         connection = await driver(session)
         ending = RETIRED if gone else stages.ADOPTED
-        await connection.fetchrow(_END, tenant_id, row["id"], row["state"], ending, ACTOR, reason)
+        # Whoever did it is asked for more evidence than there was, as anybody who retires a rule.
+        last = await connection.fetchval(_LAST_BY, tenant_id, row["rule_id"])
+        person = SOMEBODY if last in {None, ACTOR} else str(last)
+        await connection.fetchrow(_END, tenant_id, row["id"], row["state"], ending, person, reason)
         if gone:
             await _tell(session, tenant_id, row, "rule.retired", By(reason=reason), from_=row["state"])
         return True

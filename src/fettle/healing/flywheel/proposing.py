@@ -1,12 +1,13 @@
 """Looks at what patterns came to, and proposes the rules that their evidence makes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import jsonschema_rs
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.flywheel import promotions, stages
@@ -20,13 +21,15 @@ from fettle.healing.rule_sets import CompiledRules, rule_sets
 from fettle.healing.rules import Rule
 from fettle.healing.service import rule_stream
 from fettle.kernel import events
-from fettle.kernel.database import driver
+from fettle.kernel.database import driver, is_unreachable
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
 from fettle.packs.active import ActivePacks
 from fettle.packs.diff import changes
+
+log = structlog.get_logger("fettle.flywheel")
 
 # Who has something to look at: a pattern that changed, a stage that may be passed, a rule that somebody changed, or
 # a proposal that waits for nobody. What merely holds costs nothing.
@@ -42,10 +45,13 @@ UNION SELECT p.tenant_id FROM promotions p JOIN LATERAL (
 """
 _CHANGED: Final = """
 SELECT * FROM pattern_choices WHERE tenant_id = $1 AND changed_at IS NOT NULL
-ORDER BY pattern, choice LIMIT 200 FOR UPDATE SKIP LOCKED
+ORDER BY pattern, choice LIMIT 200
 """
+# What changed again while it was looked at is looked at again.
 _LOOKED_AT: Final = """
-UPDATE pattern_choices SET changed_at = NULL WHERE tenant_id = $1 AND pattern = $2 AND choice = $3
+UPDATE pattern_choices c SET changed_at = NULL
+FROM unnest($2::text[], $3::text[], $4::timestamptz[]) AS n(pattern, choice, changed_at)
+WHERE c.tenant_id = $1 AND c.pattern = n.pattern AND c.choice = n.choice AND c.changed_at = n.changed_at
 """
 _BEFORE: Final = """
 SELECT state, successes, rule_id, document, ended_by FROM promotions
@@ -84,25 +90,49 @@ class Setting:
     criteria: Criteria
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A rule that evidence makes, with what speaks for and against it."""
+
+    document: dict[str, Any]
+    evidence: dict[str, Any]
+    back_test: dict[str, Any]
+    difference: dict[str, Any]
+
+
 async def turn(platform: Platform) -> int:
     """Look at every tenant that has something to look at; returns how many rules were moved or proposed."""
     async with platform.database.raw_system() as connection:
         rows = await connection.fetch(_DUE)
-    return sum([await turn_for(platform, row["tenant_id"]) for row in rows])
+    count = 0
+    for row in rows:
+        try:
+            count += await turn_for(platform, row["tenant_id"])
+        except Exception as error:
+            if is_unreachable(error):
+                raise
+            # What breaks over one tenant must not keep the others from their turn.
+            log.exception("flywheel.turn_broke", tenant_id=str(row["tenant_id"]))
+    return count
 
 
 async def turn_for(platform: Platform, tenant_id: UUID) -> int:
     """Watch over a tenant's promoted rules, propose new ones, promote those that policy lets promote themselves.
 
-    Each of the three is a transaction of its own, and finds what the one before it wrote, whoever wrote it: a
-    process that dies in between leaves nothing half done, and nothing that is done twice.
+    Each writes in a transaction of its own, and finds what the one before it wrote, whoever wrote it: a process
+    that dies in between leaves nothing half done, and nothing that is done twice.
+
+    A trial on 30 days of incidents takes its time. It reads in a transaction that writes and locks nothing: an
+    event that waits for its commit holds up every reader of the store, and a lock the count of what heals.
     """
     async with platform.database.tenant(tenant_id) as session:
         setting = await setting_of(platform, session, tenant_id)
         moved = await promotions.watch_over(session, tenant_id, setting.criteria)
     async with platform.database.tenant(tenant_id) as session:
         setting = await setting_of(platform, session, tenant_id)
-        proposed = await propose(session, setting)
+        found = await look_at_changed(session, setting)
+    async with platform.database.tenant(tenant_id) as session:
+        proposed = await propose(session, tenant_id, found)
     async with platform.database.tenant(tenant_id) as session:
         promoted = await promote_due(session, setting)
     return moved + proposed + promoted
@@ -114,14 +144,38 @@ async def setting_of(platform: Platform, session: AsyncSession, tenant_id: UUID)
     return Setting(tenant_id, compiled, packs, Criteria.of(packs.policy))
 
 
-async def propose(session: AsyncSession, setting: Setting) -> int:
-    """Propose the rules of patterns that changed since they were looked at; returns how many."""
+async def look_at_changed(
+    session: AsyncSession, setting: Setting
+) -> list[tuple[asyncpg.Record, Proposal | None]]:
+    """Return the patterns that changed since they were looked at, each with the rule that it makes; reads only."""
     connection = await driver(session)
+    rows = await connection.fetch(_CHANGED, setting.tenant_id)
+    if not setting.criteria.enabled:
+        return [(row, None) for row in rows]
+    return [(row, await _proposal(session, setting, row)) for row in rows]
+
+
+async def propose(
+    session: AsyncSession, tenant_id: UUID, found: Sequence[tuple[asyncpg.Record, Proposal | None]]
+) -> int:
+    """Propose rules, and take note of what was looked at; returns how many were proposed.
+
+    Args:
+        session: With the tenant bound.
+        tenant_id: Whose.
+        found: As `look_at_changed` returned it.
+    """
+    if not found:
+        return 0
     count = 0
-    for row in await connection.fetch(_CHANGED, setting.tenant_id):
-        await connection.execute(_LOOKED_AT, setting.tenant_id, row["pattern"], row["choice"])
-        if setting.criteria.enabled:
-            count += await _propose_one(session, setting, row)
+    for row, proposal in found:
+        if proposal is not None:
+            count += await _propose(session, tenant_id, row, proposal)
+    rows = [row for row, _ in found]
+    connection = await driver(session)
+    await connection.execute(
+        _LOOKED_AT, tenant_id, *([row[name] for row in rows] for name in ("pattern", "choice", "changed_at"))
+    )
     return count
 
 
@@ -189,59 +243,65 @@ async def look(session: AsyncSession, setting: Setting, row: asyncpg.Record, rul
     return Looked(evaluation, document)
 
 
-async def _propose_one(session: AsyncSession, setting: Setting, row: asyncpg.Record) -> bool:
+async def _proposal(session: AsyncSession, setting: Setting, row: asyncpg.Record) -> Proposal | None:
     connection = await driver(session)
     before = await connection.fetch(_BEFORE, setting.tenant_id, row["pattern"], row["choice"])
     if before and not _is_news(before, row, setting.criteria):
-        return False
+        return None
     rule_id = rule_id_of(row["pattern"], row["choice"], len(before) + 1)
     looked = await look(session, setting, row, rule_id)
     if looked.document is None or not looked.evaluation.eligible:
-        return False
+        return None
     if before and any(
         _says_the_same(one["document"], looked.document) for one in before if one["state"] == "full"
     ):
-        return False
+        return None
     tried = await back_test(
         session, setting.tenant_id, looked.document, setting.compiled.rules, setting.packs
     )
     if tried["matched"] and not tried["won"]:
-        return False  # the rules of today decide all of it
+        return None  # the rules of today decide all of it
     previous = next((one["document"] for one in before if one["state"] == "full"), None)
     difference = {
         "changes": [change.document() for change in changes(previous or {}, looked.document)],
         "beside": beside(setting.compiled.rules, looked.document),
     }
     evidence = {**looked.evaluation.document(), "succeeded": row["succeeded"], "failed": row["failed"]}
+    return Proposal(looked.document, evidence, tried, difference)
+
+
+async def _propose(session: AsyncSession, tenant_id: UUID, row: asyncpg.Record, proposal: Proposal) -> bool:
+    connection = await driver(session)
+    rule_id = str(proposal.document["id"])
     proposed = await connection.fetchval(
         _PROPOSE,
-        setting.tenant_id,
+        tenant_id,
         new_id(),
         row["pattern"],
         row["choice"],
         rule_id,
-        _check_type(looked.document),
-        dumps_str(looked.document),
-        dumps_str(evidence),
-        dumps_str(tried),
-        dumps_str(difference),
+        _check_type(proposal.document),
+        dumps_str(proposal.document),
+        dumps_str(proposal.evidence),
+        dumps_str(proposal.back_test),
+        dumps_str(proposal.difference),
         row["succeeded"],
     )
     if proposed is None:
         return False
     told = NewEvent(
         stream_type="rule",
-        stream_id=rule_stream(setting.tenant_id, rule_id),
+        stream_id=rule_stream(tenant_id, rule_id),
         type="rule.proposed",
         data={
             "rule_id": rule_id,
             "promotion_id": str(proposed),
-            "rule": looked.document,
-            "evidence": evidence,
+            "rule": proposal.document,
+            "evidence": proposal.evidence,
         },
         actor=promotions.ACTOR,
     )
-    await events.append(session, setting.tenant_id, [told])
+    await events.append(session, tenant_id, [told])
     return True
 
 

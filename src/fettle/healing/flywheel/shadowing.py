@@ -1,13 +1,14 @@
 """Rules in shadow: what each would have done for an incident, beside what was done; it acts on nothing."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
+from fettle.healing.derived import PATTERN
 from fettle.healing.flywheel.stages import SHADOW
 from fettle.healing.planner.words import PLAYBOOK, RUNBOOK
 from fettle.healing.rules import Rule, RuleError, RuleSet
@@ -62,17 +63,32 @@ def judged(document: Mapping[str, Any], choice: str, seen: Seen) -> str | None:
         choice: What it runs.
         seen: The incident, and what was done.
     """
+    return judge_of(document, choice)(seen)
+
+
+def judge_of(document: Mapping[str, Any], choice: str) -> Callable[[Seen], str | None]:
+    """Return what judges a rule on many incidents, compiled once; pure."""
     try:
-        if RuleSet([Rule.parse(document)]).match(seen.incident) is None:
-            return None
-        wanted = compile_template(dict(document.get("parameters") or {})).render({"incident": seen.incident})
+        rules = RuleSet([Rule.parse(document)])
+        parameters = compile_template(dict(document.get("parameters") or {}))
     except (RuleError, ExpressionError):
-        return None
-    if seen.choice is None:
-        return UNTRIED
-    if seen.choice == choice and dict(seen.parameters) == wanted:
-        return RIGHT if seen.healed else WRONG
-    return OTHER if seen.healed else UNTRIED
+        return lambda _: None
+
+    def judge(seen: Seen) -> str | None:
+        # The pattern is known by now; to work it out for each would take longer than all else.
+        if rules.match({**seen.incident, PATTERN: seen.pattern}) is None:
+            return None
+        try:
+            wanted = parameters.render({"incident": seen.incident})
+        except ExpressionError:
+            return None
+        if seen.choice is None:
+            return UNTRIED
+        if seen.choice == choice and dict(seen.parameters) == wanted:
+            return RIGHT if seen.healed else WRONG
+        return OTHER if seen.healed else UNTRIED
+
+    return judge
 
 
 async def watch(batch: TenantBatch, seen: Sequence[Seen]) -> None:
@@ -87,8 +103,9 @@ async def watch(batch: TenantBatch, seen: Sequence[Seen]) -> None:
     counts: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
     told: list[NewEvent] = []
     for row in rows:
+        judge = judge_of(row["document"], row["choice"])
         for one in seen:
-            verdict = judged(row["document"], row["choice"], one) if one.pattern == row["pattern"] else None
+            verdict = judge(one) if one.pattern == row["pattern"] else None
             if verdict is not None:
                 counts[row["id"]][verdict] += 1
                 told.append(_told(batch.tenant_id, row, one, verdict))

@@ -84,43 +84,51 @@ class _Lesson:
 
 async def note(batch: TenantBatch) -> None:
     """Take note of runs that ended, and of incidents that went to a person without one."""
-    runs = {
-        event.correlation_id: event
-        for event in batch.events
-        if event.type == "playbook.completed" and event.correlation_id is not None
-    }
-    handed = {
-        event.stream_id: event
-        for event in batch.events
-        if event.type == "incident.escalated" and "run_id" not in event.data
-    }
-    if not runs and not handed:
+    ended = [(incident_id, event) for event in batch.events if (incident_id := _about(event)) is not None]
+    if not ended:
         return
-    planned = [incident_id for incident_id, event in runs.items() if _level(event) != "L1"]
+    planned = [incident_id for incident_id, event in ended if _is_run(event) and _level(event) != "L1"]
     connection = await driver(batch.session)
-    rows = await read_seen(connection, batch.tenant_id, [*runs, *handed], planned)
+    rows = await read_seen(connection, batch.tenant_id, list({one for one, _ in ended}), planned)
     packs = await active_packs(batch.platform, batch.tenant_id)
     patterns = patterns_of(batch.platform)
+    known = {}
+    for row in rows:
+        incident = as_decided(row, packs)
+        known[row["id"]] = (row, incident, patterns.of(incident))
     counts: dict[str, _Count] = {}
     lessons: dict[tuple[str, str], _Lesson] = {}
     seen: list[shadowing.Seen] = []
-    for row in rows:
-        incident = as_decided(row, packs)
-        pattern = patterns.of(incident)
+    # As they happened, each of them: an incident may have been tried twice within a batch.
+    for incident_id, event in ended:
+        if incident_id not in known:
+            continue
+        row, incident, pattern = known[incident_id]
         count = counts.setdefault(pattern, _Count(row["check_type"], row["platform"], row["id"]))
-        if row["id"] in handed:
+        if not _is_run(event):
             count.levels["L3"] += 1
-            count.times.append(handed[row["id"]].occurred_at)
+            count.times.append(event.occurred_at)
             seen.append(shadowing.Seen(row["id"], pattern, incident, None, {}, healed=False))
-        if row["id"] in runs:
-            event = runs[row["id"]]
-            _count_run(count, row, event)
-            if row["plan_hash"] is not None and row["plan_hash"] == event.data.get("plan_hash"):
-                seen.append(_learn(lessons, pattern, row, incident, event))
+            continue
+        _count_run(count, row, event)
+        if row["plan_hash"] is not None and row["plan_hash"] == event.data.get("plan_hash"):
+            seen.append(_learn(lessons, pattern, row, incident, event))
+    # Promotions before evidence, in the order in which a turn locks them.
+    await shadowing.watch(batch, seen)
+    await count_runs(batch, _runs_of_grown(event for _, event in ended if _is_run(event)))
     await _store_counts(connection, batch.tenant_id, dict(sorted(counts.items())))
     await _store_lessons(connection, batch.tenant_id, dict(sorted(lessons.items())))
-    await shadowing.watch(batch, seen)
-    await count_runs(batch, _runs_of_grown(runs.values()))
+
+
+def _about(event: Event) -> UUID | None:
+    """Return the incident of which a run ended, or that went to a person without one; None for all else."""
+    if _is_run(event):
+        return event.correlation_id
+    return event.stream_id if "run_id" not in event.data else None
+
+
+def _is_run(event: Event) -> bool:
+    return event.type == "playbook.completed"
 
 
 def _level(event: Event) -> str:
