@@ -60,6 +60,8 @@ async def test_months_are_summed_and_days_that_cannot_be_are_named(api, spent):
     wrong = await get(api, "/usage?first=2026-05-02&last=2026-05-01")
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/first")
     assert (await get(api, "/usage?first=1990-01-01")).status_code == 422
+    for edge in ("last=0001-01-01", "first=9999-12-31", "first=0001-01-01&last=0001-01-01"):
+        assert (await get(api, f"/usage?{edge}")).status_code in {200, 422}, edge
 
 
 async def test_decisions_are_listed_by_page_by_incident_and_by_outcome(api, spent):

@@ -310,6 +310,26 @@ def test_a_large_number_comes_back_as_a_number():
     assert mask.reveal(hidden) == incident
 
 
+def test_a_number_that_tells_whom_it_is_about_does_not_leave_although_it_is_no_text():
+    told = {
+        "patient": 1234567,
+        "account": 47110815,
+        "member": [7654321],
+        "chart": 8812345,
+        "policy_number": 99887766,
+        "zip": 94110,
+        "customer": {"ref": 5550123},
+        "line": 4155551234.0,
+    }
+    kept = {"port": 8443, "exit_code": 1, "used_percent": 97.5, "is_member": True, "free_bytes": 5558675309}
+    mask, hidden, _ = shown({"details": {**told, **kept}}, MASKED)
+    text = str(hidden)
+    for number in ("1234567", "47110815", "7654321", "8812345", "99887766", "94110", "5550123", "4155551234"):
+        assert number not in text, number
+    assert {name: hidden["details"][name] for name in kept} == kept
+    assert mask.reveal(hidden) == {"details": {**told, **kept}}
+
+
 def test_people_are_told_of_machines_and_not_of_people():
     incident = {"host": "ws-9", "details": {"patient_of": "x", "caller": "Olu Adeyemi"}}
     mask, hidden, _ = shown(incident, MASKED)

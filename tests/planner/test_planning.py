@@ -113,6 +113,8 @@ async def test_an_outcome_that_breaks_again_and_again_goes_to_a_person_with_what
     assert told["reason"] == "planner_broke"
     outcomes = [(one["provider"].split(":")[0], one["outcome"]) for one in told["planner"]["tried"]]
     assert outcomes == [("openai", "cached"), ("planner", "broke")]
+    [spent] = await planning.rows("SELECT calls, input_tokens, output_tokens FROM planner_costs")
+    assert tuple(spent.values()) == (1, 900, 50)
     assert await planning.rows("SELECT 1 FROM plan_requests") == []
     assert await planning.rows("SELECT 1 FROM approvals") == []
     assert await planning.told("plan.proposed") == []

@@ -103,6 +103,18 @@ async def note_decision(
         sum(attempt.calls for attempt in decision.attempts), usage.input_tokens, usage.output_tokens,
         micros(usage.cost_usd), decision.latency_ms,
     )  # fmt: skip
+    await note_spent(session, tenant_id, decision)
+
+
+async def note_spent(session: AsyncSession, tenant_id: UUID, decision: L2Decision) -> None:
+    """Add what a decision cost to the sums of the day, whatever came of it.
+
+    Args:
+        session: With the tenant bound.
+        tenant_id: The owner.
+        decision: The decision.
+    """
+    connection = await driver(session)
     asked = [attempt for attempt in decision.attempts if attempt.model or attempt.calls]
     if asked:
         columns = [

@@ -54,6 +54,15 @@ _COUNTS: Final = frozenset(
     mb gb threshold offset length
     """.split()  # noqa: SIM905 - as the words above
 )
+_NUMBERS: Final = frozenset({"number", "no", "nr", "num", "id", "code"})
+_NUMBERED: Final = frozenset(
+    """
+    chart claim member subscriber insurance insured passport licence license badge card account acct patient client
+    customer employee staff resident contact caller
+    """.split()  # noqa: SIM905 - as the words above
+)
+"""With or without one of `_NUMBERS` behind it, a number there is somebody's."""
+_FILED: Final = frozenset({"record", "policy", "case", "file"})
 _LEAST_LENGTH: Final = 2
 _LEAST_OF_A_NAME: Final = 3
 _MOST_NAMES: Final = 500
@@ -177,20 +186,24 @@ class Mask:
     def _is_plain(self, word: str) -> bool:
         return (word in known_words() and word not in AMBIGUOUS) or word in self._vocabulary
 
-    def _walk(self, value: Any, depth: int, key: str = "") -> Any:
+    def _walk(self, value: Any, depth: int, key: str = "", *, tells: bool = False) -> Any:
+        """Return a value with stand-ins; `tells` says that a number in it would tell whom it is about."""
         if depth > _DEEPEST:
             return "[redacted:too_deep]"
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, Mapping):
             return {
-                self._text(str(name)): self._walk(child, depth + 1, str(name))
+                self._text(str(name)): self._walk(
+                    child, depth + 1, str(name), tells=tells or _tells(str(name))
+                )
                 for name, child in value.items()
             }
         if isinstance(value, list | tuple):
-            return [self._walk(child, depth + 1, key) for child in value]
-        if isinstance(value, int) and abs(value) >= _LONG_NUMBER and not _is_count(key):
-            return self._stand_in("number", value)
+            return [self._walk(child, depth + 1, key, tells=tells) for child in value]
+        if isinstance(value, int | float) and not isinstance(value, bool) and not _is_count(key):
+            is_long = abs(value) >= _LONG_NUMBER and value == value // 1
+            return self._stand_in("number", value) if tells or is_long else value
         return value
 
     def _text(self, text: str) -> str:
@@ -285,6 +298,16 @@ def _kind_of(key: str) -> str | None:
         if joined in {"computer_name", "host_name", "server_name", "device_name"}
         else ("name" if _NAME_KEYS.search(joined) else None)
     )
+
+
+def _tells(key: str) -> bool:
+    """Say whether a number below a key names a person, an account or a place, as a text there would."""
+    if _kind_of(key) in {"user", "name", "address"}:
+        return True
+    words = [word.lower() for word in _KEY_WORDS.findall(key)]
+    named = len(words) > 1 and words[-1] in _NUMBERS
+    last = words[-2] if named else "".join(words[-1:])
+    return last in _NUMBERED or (named and last in _FILED)
 
 
 def _is_count(key: str) -> bool:

@@ -44,6 +44,7 @@ router = APIRouter(route_class=StrictRoute, tags=["planner"])
 Reader = Annotated[Access, Depends(require("planner:read"))]
 _DAYS = 30
 _MOST_DAYS = 732
+_FIRST_DAY = date(2000, 1, 1)
 
 
 @router.get("/planner")
@@ -76,7 +77,7 @@ async def show_planner_usage(
 ) -> UsageOut:
     """Show what planning cost, by day, month or model."""
     until = last or utcnow().date()
-    begin = first or until - timedelta(days=_DAYS - 1)
+    begin = first or max(until, _FIRST_DAY) - timedelta(days=_DAYS - 1)
     if not 0 <= (until - begin).days < _MOST_DAYS:
         raise Invalid(
             "These days cannot be summed.",

@@ -12,6 +12,7 @@ from fettle.healing.planner import requests
 from fettle.healing.planner.breaker import breakers_of
 from fettle.healing.planner.chain import Planner
 from fettle.healing.planner.concluding import conclude, leave_to_person, offered
+from fettle.healing.planner.costs import note_spent
 from fettle.healing.planner.endpoints import read_chain
 from fettle.healing.planner.requests import PlanRequest
 from fettle.healing.planner.retrieval import RetrievalPlanner
@@ -108,6 +109,10 @@ class PlannerWorker(LeasedWork[PlanRequest]):
             decision = await self._decision(request)
             return await conclude(self._platform, request, decision)
         except Exception as error:
+            if not is_unreachable(
+                error
+            ):  # else nobody knows whether the outcome was written, and this with it
+                await self._note_spent(request, decision)
             if request.fence < MOST_LEASES or is_unreachable(error) or is_contended(error):
                 raise
             log.exception("planner.request_given_up", incident_id=str(request.incident_id))
@@ -115,6 +120,14 @@ class PlannerWorker(LeasedWork[PlanRequest]):
         return await leave_to_person(
             self._platform, request, replace(decision, attempts=(*decision.attempts, broke))
         )
+
+    async def _note_spent(self, request: PlanRequest, decision: L2Decision) -> None:
+        """Keep what a decision cost whose outcome was undone: the next one costs anew."""
+        try:
+            async with self._database.tenant(request.tenant_id) as session:
+                await note_spent(session, request.tenant_id, decision)
+        except Exception:
+            log.exception("planner.cost_unrecorded", incident_id=str(request.incident_id))
 
     async def _decision(self, request: PlanRequest) -> L2Decision:
         signature = pattern_signature(request.incident)
