@@ -266,6 +266,17 @@ async def test_nothing_that_was_redacted_leaves_by_any_channel_in_any_of_its_par
     assert "planhash" in told["slack"]
 
 
+async def test_a_clock_that_cannot_be_read_keeps_no_other_tenant_from_being_told(rig, platform, other_tenant):
+    other = Rig(rig.platform, rig.world, other_tenant, rig.sender)
+    for one in (rig, other):
+        await one.policy(([{"channel_id": await one.channel("webhook")}], 60))
+    mine = await rig.incident("Mine")
+    await other.incident("Theirs")
+    await rig.rows("UPDATE escalations SET policy = '{}' WHERE tenant_id = $1", other_tenant)
+    await rig.send()
+    assert [body["data"]["incident"]["id"] for body in rig.world.of("webhook")] == [str(mine)]
+
+
 async def test_two_tenants_messages_never_meet(rig, platform, other_tenant):
     async with World(webhook_secret=rig.world.webhook_secret).open() as elsewhere:
         other = Rig(over(platform, elsewhere), elsewhere, other_tenant, Sender(over(platform, elsewhere)))

@@ -4,14 +4,17 @@ from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from tests.escalation.test_schedules import ADA, BO, weekly
 
 from fettle.healing.escalation.contacts import channels_of, policy_of_contacts
 from fettle.healing.escalation.documents import policy_of
 from fettle.healing.escalation.policies import Match, Policy, Quiet, Step, Target, due
 from fettle.healing.escalation.schedules import Schedule, Window, on_call
+from fettle.healing.escalation.schemas import TryIn
 from fettle.healing.escalation.trying import MOST_STROKES, attempt
 
 NOW = datetime(2026, 3, 27, 12, tzinfo=UTC)
@@ -43,6 +46,12 @@ def test_it_says_who_is_on_call_at_each_steps_own_moment_and_why_somebody_is_not
     assert "switched off" in first[1].why_not
     assert "no such channel" in found.strokes[1].told[0].why_not
     assert found.strokes[2].told[0].person == BO
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"])
+def test_a_moment_that_no_clock_reaches_is_refused_and_not_reckoned_with(at):
+    with pytest.raises(ValidationError, match="between the years 2000 and 2200"):
+        TryIn.model_validate({"severity": "high", "at": at})
 
 
 def test_quiet_hours_come_first():

@@ -57,13 +57,19 @@ def _wall(text: str) -> str:
     return moment.isoformat()
 
 
+def _planned_for(moment: datetime) -> datetime:
+    if not 2000 <= moment.year <= 2200:  # noqa: PLR2004 - what anybody plans for; beyond it no clock can be reckoned on
+        raise ValueError("must lie between the years 2000 and 2200")
+    return moment
+
+
 Zone = Annotated[
     str, StringConstraints(max_length=60), AfterValidator(_known_zone), Field(examples=["Europe/Berlin"])
 ]
 WallMoment = Annotated[
     str, StringConstraints(max_length=30), AfterValidator(_wall), Field(examples=["2026-01-05T09:00"])
 ]
-Moment = Annotated[AwareDatetime, Field(strict=False)]
+Moment = Annotated[AwareDatetime, AfterValidator(_planned_for), Field(strict=False)]
 Id = Annotated[UUID, Field(strict=False)]
 
 

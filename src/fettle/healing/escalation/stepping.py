@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.escalation import contacts
@@ -16,13 +17,15 @@ from fettle.healing.muting.keeping import may_notify
 from fettle.healing.muting.mutes import Mute
 from fettle.kernel import events
 from fettle.kernel.clock import utcnow
-from fettle.kernel.database import driver
+from fettle.kernel.database import driver, is_unreachable
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
 
 ACTOR: Final = "system:escalation"
+
+log = structlog.get_logger("fettle.escalation")
 
 _TENANTS: Final = """
 SELECT DISTINCT tenant_id FROM escalations
@@ -72,18 +75,13 @@ async def strike(platform: Platform) -> int:
         tenants = [row["tenant_id"] for row in await connection.fetch(_TENANTS)]
     struck = 0
     for tenant_id in tenants:
-        async with platform.database.tenant(tenant_id) as session:
-            connection = await driver(session)
-            rows = await connection.fetch(_DUE, tenant_id)
-            still = await quiet(platform, session, tenant_id, rows)
-            told: list[NewEvent] = []
-            for row in rows:
-                if row["id"] in still:
-                    await _pause(connection, tenant_id, row["id"], still[row["id"]])
-                    continue
-                told += await _strike(connection, tenant_id, row, utcnow())
-            await events.append(session, tenant_id, told)
-            struck += len(rows)
+        try:
+            struck += await _strike_for(platform, tenant_id)
+        except Exception as error:
+            if is_unreachable(error):
+                raise
+            # Whatever breaks over one tenant's clocks, people of the others are still told.
+            log.exception("escalation.strike_broke", tenant_id=str(tenant_id))
     return struck
 
 
@@ -109,6 +107,21 @@ async def quiet(
         for storm_id in {one["storm_id"] for one in members if one["incident_id"] not in also}:
             still.pop(storm_id, None)
     return still
+
+
+async def _strike_for(platform: Platform, tenant_id: UUID) -> int:
+    async with platform.database.tenant(tenant_id) as session:
+        connection = await driver(session)
+        rows = await connection.fetch(_DUE, tenant_id)
+        still = await quiet(platform, session, tenant_id, rows)
+        told: list[NewEvent] = []
+        for row in rows:
+            if row["id"] in still:
+                await _pause(connection, tenant_id, row["id"], still[row["id"]])
+                continue
+            told += await _strike(connection, tenant_id, row, utcnow())
+        await events.append(session, tenant_id, told)
+    return len(rows)
 
 
 async def _pause(connection: asyncpg.Connection, tenant_id: UUID, escalation_id: UUID, mute: Mute) -> None:
