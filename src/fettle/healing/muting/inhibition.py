@@ -176,12 +176,16 @@ class Inhibitor:
 
     def _hanging(self, thing: Thing) -> Sequence[Dependency]:
         """Return the dependencies by which a thing hangs on what does not hang on it."""
+        return [
+            edge
+            for edge in self._behind(thing)
+            if not any(one.on.covers(thing) for one in self._behind(edge.on))
+        ]
+
+    def _behind(self, thing: Thing) -> Sequence[Dependency]:
+        """Return `hangs_on` of a thing, found once: many incidents are about the same."""
         if thing not in self._edges:
-            self._edges[thing] = [
-                edge
-                for edge in hangs_on(self._dependencies, thing)
-                if not any(one.on.covers(thing) for one in hangs_on(self._dependencies, edge.on))
-            ]
+            self._edges[thing] = hangs_on(self._dependencies, thing)
         return self._edges[thing]
 
     def _rank(self, incident_id: UUID) -> tuple[bool, int, int, UUID]:
