@@ -155,6 +155,19 @@ def test_what_is_held_may_act_when_its_time_has_come(wanted, before, limits, fle
     assert isinstance(then, Admitted), then
 
 
+def test_the_time_told_counts_what_is_forgotten_by_then():
+    """The host is within the radius only as long as its own action counts, which is as long as the budget is used."""
+    wanted = Action("new", "P", "1", "b", disruptive=False, at=NOW)
+    before = [
+        Action("one", "P", "1", "b", disruptive=False, at=ago(3000)),
+        Action("two", "P", "1", "a", disruptive=False, at=ago(10)),
+    ]
+    limits = ActionLimits(per_hour=2, hosts_per_hour=1)
+    held = admit(wanted, before, limits, fleet=0, now=NOW)
+    assert isinstance(held, Held)
+    assert held.until == ago(10) + HOUR
+
+
 @given(st.lists(ACTIONS, max_size=12))
 def test_nothing_else_acts_while_a_canary_is_under_way(before):
     limits = ActionLimits(canary=True)

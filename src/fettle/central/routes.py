@@ -72,9 +72,8 @@ async def list_events(
 @router.get("/events/dead-letters")
 async def list_dead_letters(paging: Paging, access: Reading, session: TenantSession) -> DeadLetterPage:
     """List events that a consumer could not handle, oldest first."""
-    cursor = paging.after(UUID)
     rows = await event_log.list_dead_letters(
-        session, access.tenant_id, after=cursor[0] if cursor else None, limit=paging.limit + 1
+        session, access.tenant_id, after=paging.last_id(), limit=paging.limit + 1
     )
     items, following = paging.cut(rows, lambda letter: [letter.id])
     return DeadLetterPage(items=list(items), next_cursor=following)

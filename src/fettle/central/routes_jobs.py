@@ -44,13 +44,12 @@ async def list_jobs(
     state: Annotated[list[JobState] | None, Query(description="In any of these states.")] = None,
 ) -> Page[JobOut]:
     """List long work, newest first."""
-    after = paging.after(UUID)
     rows = await jobs.list_jobs(
         session,
         access.tenant_id,
         name=name,
         states=state or (),
-        before=after[0] if after else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda job: [job.id])

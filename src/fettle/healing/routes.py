@@ -186,13 +186,12 @@ async def list_approvals(
     incident_id: Annotated[UUID | None, Query(description="Of this incident.")] = None,
 ) -> Response:
     """List plans that wait, or waited, for a person, newest first."""
-    after = paging.after(UUID)
     rows = await approvals.listed(
         platform.database,
         access.tenant_id,
         states=state,
         incident_id=incident_id,
-        before=after[0] if after else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: [row["id"]])

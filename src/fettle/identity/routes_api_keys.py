@@ -35,12 +35,11 @@ async def list_keys(
     wanted: Annotated[KeyFilter, Depends(key_filter)],
 ) -> Page[ApiKeyOut]:
     """The tenant's API keys, newest first, without their secrets."""
-    position = paging.after(UUID)
     rows = await api_keys.list_api_keys(
         session,
         access.tenant_id,
         wanted,
-        after=position[0] if position is not None else None,
+        after=paging.last_id(),
         limit=paging.limit + 1,
     )
     return paging.by_id(rows, _shown)

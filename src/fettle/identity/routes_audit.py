@@ -78,12 +78,11 @@ async def list_audit(
     paging: Paging,
 ) -> Response:
     """Who changed what in the tenant, and who read what is sensitive, newest first."""
-    position = paging.after(UUID)
     rows = await audit_search.page(
         platform.database,
         access.tenant_id,
         wanted,
-        before=position[0] if position is not None else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: (row["id"],))

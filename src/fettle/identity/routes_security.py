@@ -151,8 +151,7 @@ async def my_sessions(
     platform: CurrentPlatform, caller: SignedInCaller, paging: Paging
 ) -> Page[schemas.SessionOut]:
     """The account's sessions that are not over, newest first."""
-    position = paging.after(UUID)
-    after = position[0] if position is not None else None
+    after = paging.last_id()
     rows = await sessions.list_sessions(platform, caller, after=after, limit=paging.limit + 1)
     page, cursor = paging.cut(rows, lambda row: (row.id,))
     items = [

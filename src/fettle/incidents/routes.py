@@ -145,8 +145,7 @@ async def list_incidents(
         rows = await reading.gravest(database, tenant_id, wanted, before=grave, limit=limit)
         page, cursor = paging.cut(rows, lambda row: [row["severity"], row["id"]])
     else:
-        after = paging.after(UUID)
-        before = after[0] if after else None
+        before = paging.last_id()
         rows = await reading.newest(database, tenant_id, wanted, before=before, limit=limit)
         page, cursor = paging.cut(rows, lambda row: [row["id"]])
     return answer_of({"items": documents_of(page), "next_cursor": cursor})

@@ -82,9 +82,8 @@ async def list_comments(
 ) -> CommentPage:
     """List what was said on an incident, oldest first."""
     await queries.one(session, access.tenant_id, incident_id)
-    after = paging.after(UUID)
     rows = await comments.list_comments(
-        session, access.tenant_id, incident_id, after=after[0] if after else None, limit=paging.limit + 1
+        session, access.tenant_id, incident_id, after=paging.last_id(), limit=paging.limit + 1
     )
     found, cursor = paging.cut(rows, lambda comment: [comment.id])
     names = await names_of(session, access.tenant_id, {comment.author for comment in found})
@@ -208,9 +207,8 @@ async def list_reported(
     incident_id: UUID, paging: Paging, access: Reader, session: TenantSession
 ) -> ReportedPage:
     """List what was reported for an incident and for what was merged into it, newest first."""
-    after = paging.after(UUID)
     rows = await splitting.exceptions_of(
-        session, access.tenant_id, incident_id, before=after[0] if after else None, limit=paging.limit + 1
+        session, access.tenant_id, incident_id, before=paging.last_id(), limit=paging.limit + 1
     )
     found, cursor = paging.cut(rows, lambda row: [row["id"]])
     return ReportedPage(items=[ReportedException.model_validate(row) for row in found], next_cursor=cursor)

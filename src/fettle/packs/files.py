@@ -82,7 +82,7 @@ def read_archive(data: bytes) -> PackFiles:
         raise refuse(
             "", f"The archive cannot be read: {error}.", "Pack it again as zip, tar or tar.gz."
         ) from None
-    except (NotImplementedError, RuntimeError) as error:
+    except (NotImplementedError, RuntimeError) as error:  # zipfile's words for a compression or a password
         raise refuse(
             "", f"The archive cannot be read: {error}.", "Use plain deflate and no password."
         ) from None

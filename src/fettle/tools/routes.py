@@ -105,7 +105,6 @@ async def list_runs(
     playbook_id: Annotated[PlaybookId | None, Query(description="Of this playbook.")] = None,
 ) -> Response:
     """List runs, newest first."""
-    after = paging.after(UUID)
     rows = await service.list_runs(
         platform.database,
         access.tenant_id,
@@ -113,7 +112,7 @@ async def list_runs(
         states=state,
         outcomes=outcome,
         playbook_id=playbook_id,
-        before=after[0] if after else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: [row["id"]])

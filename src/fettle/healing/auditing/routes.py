@@ -29,13 +29,12 @@ async def list_overdue(
     ] = None,
 ) -> Page[schemas.OverdueOut]:
     """List what should have gone on by now and did not, and what did since, newest first."""
-    after = paging.after(UUID)
     rows = await service.listed(
         session,
         access.tenant_id,
         hanging=hanging,
         incident_id=incident_id,
-        before=after[0] if after else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: (row.id,))

@@ -1,7 +1,7 @@
 """Whether one more playbook may begin to act: budgets, how far a playbook reaches, and the canary; pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import floor
 from typing import Final
@@ -78,20 +78,27 @@ def admit(
         fleet: How many hosts the tenant has declared.
         now: The time.
     """
-    held = [
-        found
-        for found in (
-            _budget(before, limits.per_hour, HOUR, now, "playbooks may start in an hour"),
-            _of_host(wanted, before, limits, now),
-            _disruptive(wanted, before, limits, now),
-            _radius(wanted, before, limits, fleet, now),
-        )
-        if found is not None
-    ]
-    if held:
-        # It is over all of them, so the one that lasts longest says when to ask again.
-        return max(held, key=_lasts)
-    return _canary(wanted, before, now) if limits.canary else Admitted()
+    held = _limited(wanted, before, limits, fleet, now)
+    if held is None:
+        return _canary(wanted, before, now) if limits.canary else Admitted()
+    # What is forgotten by then may have let it pass another limit, as the host that was already among those reached.
+    later = held
+    while later.until is not None and (further := _limited(wanted, before, limits, fleet, later.until)):
+        later = further
+    return replace(held, until=later.until)
+
+
+def _limited(
+    wanted: Action, before: Sequence[Action], limits: ActionLimits, fleet: int, now: datetime
+) -> Held | None:
+    """Return what holds a run at a time: of several limits the one that lasts longest."""
+    held = (
+        _budget(before, limits.per_hour, HOUR, now, "playbooks may start in an hour"),
+        _of_host(wanted, before, limits, now),
+        _disruptive(wanted, before, limits, now),
+        _radius(wanted, before, limits, fleet, now),
+    )
+    return max((found for found in held if found is not None), key=_lasts, default=None)
 
 
 def used(before: Iterable[Action], now: datetime) -> Mapping[str, int]:

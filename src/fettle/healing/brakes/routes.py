@@ -127,7 +127,7 @@ async def resume_platform(
 @router.get("/brakes/stops")
 async def list_stops(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.StopOut]:
     """List when the tenant's stop switch was pressed and lifted, by whom and why, newest first."""
-    rows = await stops.listed(session, access.tenant_id, before=_last(paging), limit=paging.limit + 1)
+    rows = await stops.listed(session, access.tenant_id, before=paging.last_id(), limit=paging.limit + 1)
     page, cursor = paging.cut(rows, lambda row: [row["id"]])
     shown = await _named(session, access.tenant_id, page, "stopped_by", "lifted_by")
     return Page(items=[schemas.StopOut.model_validate(row) for row in shown], next_cursor=cursor)
@@ -149,7 +149,7 @@ async def list_flaps(
         access.tenant_id,
         cleared=None if state is None else state == "cleared",
         q=q,
-        before=_last(paging),
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: [row["id"]])
@@ -235,7 +235,7 @@ async def reset_breaker(
 @router.get("/brakes/held")
 async def list_held(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.HeldOut]:
     """List runs that a limit holds, why, and when each is looked at again; newest first."""
-    rows = await admissions.listed(session, access.tenant_id, before=_last(paging), limit=paging.limit + 1)
+    rows = await admissions.listed(session, access.tenant_id, before=paging.last_id(), limit=paging.limit + 1)
     page, cursor = paging.cut(rows, lambda row: [row["run_id"]])
     items = [schemas.HeldOut.model_validate({**dict(row), "host": row["host"] or None}) for row in page]
     return Page(items=items, next_cursor=cursor)
@@ -252,7 +252,7 @@ async def list_delegations(
 ) -> Page[schemas.DelegationOut]:
     """List who may decide approvals in whose place, newest first."""
     rows = await delegations.listed(
-        session, access.tenant_id, active=active, before=_last(paging), limit=paging.limit + 1
+        session, access.tenant_id, active=active, before=paging.last_id(), limit=paging.limit + 1
     )
     page, cursor = paging.cut(rows, lambda row: [row["id"]])
     people = {f"user:{row[end]}" for row in page for end in ("from_user", "to_user")}
@@ -347,7 +347,7 @@ async def list_what_if(
         level=level,
         effect=effect,
         changed=changed,
-        before=_last(paging),
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: [row["id"]])
@@ -356,11 +356,6 @@ async def list_what_if(
 
 def _every(counts: Mapping[str, int]) -> dict[str, int]:
     return {effect: counts.get(effect, 0) for effect in EFFECTS}
-
-
-def _last(paging: Paging) -> UUID | None:
-    position = paging.after(UUID)
-    return position[0] if position is not None else None
 
 
 def _breaker(body: schemas.BreakerName) -> tuple[str, str]:

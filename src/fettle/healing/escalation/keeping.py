@@ -76,8 +76,5 @@ async def page(
     session: TenantSession, kind: type[Kept], tenant_id: UUID, paging: PageParams
 ) -> tuple[Sequence[Kept], str | None]:
     """Return one page of what a tenant keeps of a kind, and the cursor of the next."""
-    after = paging.after(UUID)
-    rows = await service.listed(
-        session, kind, tenant_id, after=after[0] if after else None, limit=paging.limit + 1
-    )
+    rows = await service.listed(session, kind, tenant_id, after=paging.last_id(), limit=paging.limit + 1)
     return paging.cut(rows, lambda row: (row.id,))

@@ -21,12 +21,11 @@ router = APIRouter(route_class=StrictRoute, tags=["escalation"])
 @router.get("/escalation/feeds")
 async def list_feeds(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.FeedOut]:
     """List one's own calendar addresses, newest first; whoever sets up escalation sees everybody's."""
-    after = paging.after(UUID)
     rows = await feeds.listed(
         session,
         access.tenant_id,
         None if _may_all(access) else _person(access),
-        before=after[0] if after else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: (row.id,))

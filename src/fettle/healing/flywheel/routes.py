@@ -134,13 +134,12 @@ async def list_promotions(
     pattern: Annotated[Signature | None, Query(description="Of this pattern.")] = None,
 ) -> PromotionPage:
     """List rules that grew from what healed, newest first."""
-    after = paging.after(UUID)
     rows = await queries.promotions_of(
         platform.database,
         access.tenant_id,
         states=state,
         pattern=pattern,
-        before=after[0] if after else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: (row["id"],))

@@ -40,14 +40,13 @@ async def list_mutes(
     q: Annotated[str | None, Query(max_length=200, description="In the title.")] = None,
 ) -> Page[schemas.MuteOut]:
     """List what the tenant has set, newest first."""
-    after = paging.after(UUID)
     rows = await service.listed(
         session,
         access.tenant_id,
         kind=kind,
         state=state,
         text=q,
-        before=after[0] if after else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: (row.id,))
@@ -227,13 +226,12 @@ async def list_correlations(
     incident_id: Annotated[UUID | None, Query(description="With this incident.")] = None,
 ) -> Page[schemas.CorrelationOut]:
     """List groups of incidents that may belong together, newest first."""
-    after = paging.after(UUID)
     rows = await correlations.listed(
         session,
         access.tenant_id,
         state=state,
         incident_id=incident_id,
-        before=after[0] if after else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
     )
     page, cursor = paging.cut(rows, lambda row: (row["id"],))

@@ -106,11 +106,10 @@ async def list_planner_decisions(
     outcome: Annotated[PlanOutcome | None, Query(description="With this outcome.")] = None,
 ) -> PlannerDecisionPage:
     """List what the planner decided, the newest first, with its cost and what came of it."""
-    after = paging.after(UUID)
     rows = await costs.decisions(
         session,
         access.tenant_id,
-        before=after[0] if after is not None else None,
+        before=paging.last_id(),
         limit=paging.limit + 1,
         incident_id=incident_id,
         outcome=outcome,

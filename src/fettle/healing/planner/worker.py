@@ -109,9 +109,8 @@ class PlannerWorker(LeasedWork[PlanRequest]):
             decision = await self._decision(request)
             return await conclude(self._platform, request, decision)
         except Exception as error:
-            if not is_unreachable(
-                error
-            ):  # else nobody knows whether the outcome was written, and this with it
+            # Without an answer of the database nobody knows whether the outcome was written, and its cost with it.
+            if not is_unreachable(error):
                 await self._note_spent(request, decision)
             if request.fence < MOST_LEASES or is_unreachable(error) or is_contended(error):
                 raise
@@ -127,6 +126,7 @@ class PlannerWorker(LeasedWork[PlanRequest]):
             async with self._database.tenant(request.tenant_id) as session:
                 await note_spent(session, request.tenant_id, decision)
         except Exception:
+            # A figure that is lost must not hide why the outcome broke, nor keep the incident from a person.
             log.exception("planner.cost_unrecorded", incident_id=str(request.incident_id))
 
     async def _decision(self, request: PlanRequest) -> L2Decision:

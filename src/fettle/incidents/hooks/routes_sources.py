@@ -44,9 +44,8 @@ async def list_sources(
 ) -> schemas.SourcePage:
     """List sources, oldest first, with what came of what was sent to them."""
     await tally_of(platform).write()
-    after = paging.after(UUID)
     rows = await service.listed(
-        session, access.tenant_id, q=q, kind=kind, after=after[0] if after else None, limit=paging.limit + 1
+        session, access.tenant_id, q=q, kind=kind, after=paging.last_id(), limit=paging.limit + 1
     )
     page, cursor = paging.cut(rows, lambda row: (row.id,))
     return schemas.SourcePage(items=await _shown(platform, session, page), next_cursor=cursor)
@@ -163,9 +162,8 @@ async def list_payloads(
 ) -> schemas.PayloadPage:
     """List what was received last, newest first, redacted; at most fifty are kept."""
     source = await service.find(session, access.tenant_id, source_id)
-    before = paging.after(UUID)
     rows = await service.payloads(
-        session, source, outcome=outcome, before=before[0] if before else None, limit=paging.limit + 1
+        session, source, outcome=outcome, before=paging.last_id(), limit=paging.limit + 1
     )
     page, cursor = paging.cut(rows, lambda row: (row.id,))
     items = [schemas.PayloadOut.model_validate(row) for row in page]
@@ -178,10 +176,7 @@ async def list_subscriptions(
 ) -> schemas.SubscriptionPage:
     """List topics' wishes to send here, newest first."""
     source = await service.find(session, access.tenant_id, source_id)
-    before = paging.after(UUID)
-    rows = await service.subscriptions(
-        session, source, before=before[0] if before else None, limit=paging.limit + 1
-    )
+    rows = await service.subscriptions(session, source, before=paging.last_id(), limit=paging.limit + 1)
     page, cursor = paging.cut(rows, lambda row: (row.id,))
     items = [schemas.SubscriptionOut.model_validate(row) for row in page]
     return schemas.SubscriptionPage(items=items, next_cursor=cursor)
