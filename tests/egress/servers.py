@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fettle.tools.egress_rules import Address
+from fettle.kernel.egress_rules import Address
 
 A, AAAA = 1, 28
 

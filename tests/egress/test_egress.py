@@ -18,9 +18,9 @@ from tests.egress.servers import (
     web_server,
 )
 
+from fettle.kernel.egress import Egress, EgressFailed, EgressRefused, Outgoing, client_tls
 from fettle.kernel.ids import new_id
 from fettle.kernel.settings import SettingsError, load_settings
-from fettle.tools.egress import Egress, EgressFailed, EgressRefused, Outgoing, client_tls
 
 LOOPBACK = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 

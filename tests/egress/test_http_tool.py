@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 from tests.egress.servers import Authority, DnsResolver, WebServer, answer, name_server, web_server
 
+from fettle.kernel.egress import Egress
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 from fettle.kernel.settings import load_settings
-from fettle.tools.egress import Egress
 from fettle.tools.providers import http
 from fettle.tools.registry import OutcomeUnknown, ToolCall, ToolError, ToolRegistry
 from fettle.tools.secrets import resolve
@@ -44,7 +44,7 @@ async def web(platform: Platform) -> AsyncIterator[WebServer]:
     async with name_server() as dns, web_server() as server:
         dns.script["api.example"] = [["127.0.0.1"]]
         settings = load_settings(egress_allow=[f"api.example:{server.port}", f"127.0.0.1:{server.port}"])
-        platform.parts["tools.egress"] = Egress(settings, DnsResolver(dns.port))
+        platform.parts["kernel.egress"] = Egress(settings, DnsResolver(dns.port))
         yield server
 
 
@@ -192,7 +192,7 @@ async def test_a_command_that_never_left_may_be_tried_again(
     async with web_server() as gone:
         port = gone.port
     settings = load_settings(egress_allow=[f"127.0.0.1:{port}"])
-    platform.parts["tools.egress"] = Egress(settings)
+    platform.parts["kernel.egress"] = Egress(settings)
     with pytest.raises(ToolError) as failed:
         await call(registry, platform, {"method": "POST", "url": f"http://127.0.0.1:{port}/"})
     assert (failed.value.code, failed.value.retryable) == ("unreachable", True)
@@ -277,7 +277,7 @@ async def test_mutual_tls_by_secrets(registry: ToolRegistry, platform: Platform,
         dns.script["a.example"] = [["127.0.0.1"]]
         web.answers["/"] = answer()
         settings = load_settings(egress_allow=[f"a.example:{web.port}", f"127.0.0.1:{web.port}"])
-        here = dataclasses.replace(platform, parts={"tools.egress": Egress(settings, DnsResolver(dns.port))})
+        here = dataclasses.replace(platform, parts={"kernel.egress": Egress(settings, DnsResolver(dns.port))})
         output = await call(
             registry,
             here,

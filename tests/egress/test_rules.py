@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fettle.kernel.egress_rules import Allowed, EgressRefused, Reach, reach_of, read_url, true_address
 from fettle.kernel.ids import new_id
-from fettle.tools.egress_rules import Allowed, EgressRefused, Reach, reach_of, read_url, true_address
 
 NEVER = [
     "0.0.0.0", "0.1.2.3", "169.254.169.254", "169.254.170.2", "169.254.1.1", "100.100.100.200", "168.63.129.16",

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from fettle.kernel.clock import rfc3339, utcnow
-from fettle.tools.egress import Egress
+from fettle.kernel.egress import Egress
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alarms"
 HOST = "https://sns.eu-central-1.amazonaws.com"
@@ -110,15 +110,15 @@ async def running_amazon(platform):
     amazon = Amazon()
     server = await asyncio.start_server(amazon.answer, "127.0.0.1", 0)
     amazon.port = server.sockets[0].getsockname()[1]
-    before = platform.parts.get("tools.egress")
-    platform.parts["tools.egress"] = ToLoopback(platform.settings, amazon)
+    before = platform.parts.get("kernel.egress")
+    platform.parts["kernel.egress"] = ToLoopback(platform.settings, amazon)
     try:
         yield amazon
     finally:
-        platform.parts.pop("tools.egress")
+        platform.parts.pop("kernel.egress")
         platform.parts.pop("hooks.sns_certificates", None)
         if before is not None:
-            platform.parts["tools.egress"] = before
+            platform.parts["kernel.egress"] = before
         server.close()
         await server.wait_closed()
 

@@ -20,7 +20,7 @@ async def provider(platform):
     async with openid_provider() as running:
         allowed = [running.place]
         platform.settings = platform.settings.model_copy(update={"egress_allow": allowed})
-        platform.parts.pop("tools.egress", None)
+        platform.parts.pop("kernel.egress", None)
         yield running
 
 
@@ -373,7 +373,7 @@ async def test_two_providers_are_not_mixed_up(client, platform, provider, declar
     async with openid_provider() as evil:
         settings = platform.settings
         platform.settings = settings.model_copy(update={"egress_allow": [provider.place, evil.place]})
-        platform.parts.pop("tools.egress", None)
+        platform.parts.pop("kernel.egress", None)
         try:
             await declare(tenant)
             evil_id, _ = await declare(tenant, issuer=evil.issuer)
@@ -384,7 +384,7 @@ async def test_two_providers_are_not_mixed_up(client, platform, provider, declar
             assert error_of(await trip.come_back(address)) == "provider_failed"
         finally:
             platform.settings = settings
-            platform.parts.pop("tools.egress", None)
+            platform.parts.pop("kernel.egress", None)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from fettle.identity.models_sign_in import IdentityProvider
 from fettle.identity.oidc import Client, Journey, Metadata, ProviderRefused, PublicKey
 from fettle.kernel import jsonio
 from fettle.kernel.clock import utcnow
+from fettle.kernel.egress import EgressFailed, EgressRefused, Outgoing, Reply, egress_of
 from fettle.kernel.errors import Problem
 from fettle.kernel.platform import Platform
-from fettle.tools.egress import EgressFailed, EgressRefused, Outgoing, Reply, egress_of
 
 KEPT_SECONDS: Final = 600.0
 _LEAST_SECONDS_BETWEEN_KEYS: Final = 10.0

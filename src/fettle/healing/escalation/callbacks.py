@@ -26,9 +26,9 @@ from fettle.incidents.states import State
 from fettle.kernel import context, jsonio
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
+from fettle.kernel.egress import EgressFailed, EgressRefused, Outgoing, egress_of
 from fettle.kernel.errors import Forbidden, Invalid, Problem
 from fettle.kernel.platform import Platform
-from fettle.tools.egress import EgressFailed, EgressRefused, Outgoing, egress_of
 from fettle.tools.registry import ToolError
 from fettle.tools.vault import Secrets
 

@@ -12,8 +12,8 @@ from fettle.healing.escalation.content import ACKNOWLEDGED
 from fettle.healing.escalation.signing import standard_webhook_signature
 from fettle.kernel import jsonio
 from fettle.kernel.clock import utcnow
+from fettle.kernel.egress import EgressFailed, EgressRefused, Outgoing, Reply, egress_of
 from fettle.kernel.mail import is_address
-from fettle.tools.egress import EgressFailed, EgressRefused, Outgoing, Reply, egress_of
 
 SECONDS: Final = 15.0
 LONGEST_RETRY_AFTER: Final = 3_600.0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from fettle.kernel.egress_rules import EgressRefused, read_url
 from fettle.kernel.settings import Settings, SettingsError
-from fettle.tools.egress_rules import EgressRefused, read_url
 
 RETRIEVAL: Final = "retrieval"
 OPENAI: Final = "openai"

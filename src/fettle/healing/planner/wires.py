@@ -10,9 +10,9 @@ from uuid import UUID
 from fettle.healing.planner.endpoints import ANTHROPIC, OPENAI, Endpoint
 from fettle.healing.planner.words import Prompt, ProviderError, Question, Reply, Usage
 from fettle.kernel import jsonio
+from fettle.kernel.egress import Egress, EgressFailed, EgressRefused, Outgoing
 from fettle.kernel.errors import Problem
 from fettle.kernel.settings import Settings
-from fettle.tools.egress import Egress, EgressFailed, EgressRefused, Outgoing
 
 MOST_OUTPUT_TOKENS: Final = 1_000
 _MOST_BYTES: Final = 262_144

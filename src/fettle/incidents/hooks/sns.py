@@ -23,10 +23,10 @@ from cryptography.x509.oid import NameOID
 
 from fettle.incidents.hooks.signatures import TOLERANCE, Unproven
 from fettle.kernel import jsonio
+from fettle.kernel.egress import EgressFailed, EgressRefused, Outgoing, egress_of
 from fettle.kernel.errors import Problem, Unavailable
 from fettle.kernel.platform import Platform
 from fettle.packs.moments import moment_of
-from fettle.tools.egress import EgressFailed, EgressRefused, Outgoing, egress_of
 
 TOPIC: Final = re.compile(
     r"arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]{4,30}:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?"

@@ -7,8 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from fettle.kernel import jsonio
-from fettle.kernel.errors import Problem
-from fettle.tools.egress import (
+from fettle.kernel.egress import (
     EgressFailed,
     EgressRefused,
     Outgoing,
@@ -16,6 +15,7 @@ from fettle.tools.egress import (
     client_tls,
     egress_of,
 )
+from fettle.kernel.errors import Problem
 from fettle.tools.registry import OutcomeUnknown, Tool, ToolCall, ToolError, ToolRegistry, object_schema
 
 SHOWN_BYTES: Final = 16_000

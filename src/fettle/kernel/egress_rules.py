@@ -1,4 +1,4 @@
-"""Which places on the network a tool may reach: what an address is, and what an operator has listed."""
+"""Which places on the network may be reached: what an address is, and what an operator has listed."""
 
 import ipaddress
 import re
@@ -264,7 +264,7 @@ class Allowed:
         reach = reach_of(address)
         where = place.host if place.address is not None else f"{place.host} at {address}"
         if reach is Reach.NEVER:
-            raise EgressRefused(f"{where} is an address that no tool may reach")
+            raise EgressRefused(f"{where} is an address that may not be reached")
         true = true_address(address)
         listed = any(
             entry.network is not None

@@ -18,9 +18,9 @@ from uuid import UUID
 import certifi
 import httpcore
 
+from fettle.kernel.egress_rules import Address, Allowed, EgressRefused, Place, read_url
 from fettle.kernel.platform import Platform
 from fettle.kernel.settings import Settings, SettingsError
-from fettle.tools.egress_rules import Address, Allowed, EgressRefused, Place, read_url
 
 __all__ = [
     "Egress",
@@ -37,7 +37,7 @@ MOST_REDIRECTS: Final = 5
 MOST_ADDRESSES: Final = 4
 CONNECT_SECONDS: Final = 5.0
 
-_PART: Final = "tools.egress"
+_PART: Final = "kernel.egress"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _KEPT_ACROSS_ORIGINS: Final = frozenset({"accept", "accept-language", "user-agent"})
@@ -100,7 +100,7 @@ class SystemResolver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A request that a tool wants to send.
+    """A request that is to be sent.
 
     Attributes:
         tls: Trust and client certificate, from `client_tls`; the system's trust when None.
@@ -286,7 +286,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
 
     async def connect_unix_socket(self, *_args: Any, **_options: Any) -> httpcore.AsyncNetworkStream:
         """Refuse: the database and Redis listen on such sockets."""
-        raise EgressRefused("no tool reaches a Unix socket")
+        raise EgressRefused("no Unix socket is reached by HTTP")
 
     async def sleep(self, seconds: float) -> None:
         """Wait, as the pool asks between tries."""
@@ -352,7 +352,7 @@ def _redirected(outgoing: Outgoing, reply: Reply, location: str) -> tuple[Place,
 def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if _HEADER_NAME.fullmatch(name) is None or name.lower() in _OURS:
-            raise EgressRefused(f"the header {name[:100]!r} is not one that a tool sets")
+            raise EgressRefused(f"the header {name[:100]!r} is not one that may be set")
         if _HEADER_VALUE.fullmatch(value) is None:
             raise EgressRefused(f"the value of the header {name} holds what no header may hold")
 
@@ -362,7 +362,7 @@ def _decoded(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _own_ports(settings: Settings) -> frozenset[int]:
-    """Return the ports that belong to this installation, which no tool reaches even when listed."""
+    """Return the ports that belong to this installation, which nothing reaches even when listed."""
     ports = {settings.port}
     for url, default in ((settings.database_url, 5432), (settings.redis_url, 6379)):
         parts = urlsplit(url.get_secret_value()) if url is not None else None
