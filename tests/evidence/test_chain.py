@@ -8,8 +8,9 @@ import json
 import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from fettle.evidence import merkle
 from fettle.evidence.canonical import NotCanonicalError, canonical
@@ -87,7 +88,7 @@ def altered(value):
 
 
 @given(st.integers(0, len(CHAIN) - 1), st.data())
-@settings(max_examples=150)
+@examples(150)
 def test_any_changed_value_is_found_at_its_bundle(place, data):
     broken = copy.deepcopy(CHAIN)
     path = data.draw(st.sampled_from(list(leaves(broken[place]))))
@@ -224,7 +225,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-@settings(max_examples=400)
+@examples(400)
 def test_the_fast_canonical_form_is_the_canonical_form(value):
     assert canonical(value) == rfc8785.dumps(value)
 
@@ -242,9 +243,18 @@ hostile = st.recursive(
 )
 
 
+def test_the_keys_may_be_given_in_any_shape_and_none_trusts_nothing():
+    for keys in (KEYS, [SIGNER.public_key], (OTHER.public_key, SIGNER.public_key), SIGNER.public_key):
+        assert verify(CHAIN, keys).ok
+    for keys in ({}, [], "", None, 5, [None, 5], {SIGNER.key_id: None}, SIGNER.public_key[:-4]):
+        assert verify(CHAIN, keys).failure.fault is Fault.RE_SIGNED
+
+
 @given(st.lists(st.one_of(hostile, st.sampled_from(CHAIN)), max_size=5), hostile)
 def test_nothing_that_is_given_makes_verification_raise(bundles, checkpoint):
     verify(bundles, KEYS)
+    verify(checkpoint, checkpoint)
+    assert verify(None, KEYS).failure.fault is Fault.MALFORMED
     verify(bundles, KEYS, checkpoint=checkpoint)
     verify([{**CHAIN[0], "proof": checkpoint}, {**CHAIN[0], "content": {"x": checkpoint}}], KEYS)
 
@@ -282,7 +292,7 @@ def test_a_key_that_stands_twice_in_an_object_is_found(tmp_path):
 
 
 @given(st.integers(0, len(CHAIN) - 1), st.data())
-@settings(max_examples=300)
+@examples(300)
 def test_any_flipped_bit_of_a_bundle_in_the_file_is_found(tmp_path_factory, place, data):
     path = write(tmp_path_factory.getbasetemp() / "flipped.jsonl", CHAIN)
     lines = path.read_bytes().split(b"\n")

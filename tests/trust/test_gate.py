@@ -69,6 +69,35 @@ def test_the_newest_of_several_counts():
     assert verdict(signals, {"requires": ["backup"]}) == "pass"
 
 
+def test_of_two_at_one_time_the_worse_counts_in_whatever_order():
+    good, bad, odd = signal(), signal(health="critical"), signal(health="?")
+    assert verdict([good, bad], {}) == verdict([bad, good], {}) == "block"
+    assert verdict([odd, bad], {}) == verdict([bad, odd], {}) == "block"
+    assert verdict([good, odd], {}) == verdict([odd, good], {}) == "hold"
+
+
+def test_good_news_from_the_future_neither_passes_nor_hides_what_is_known_now():
+    ahead = signal(seconds_ago=-3600)
+    assert verdict([ahead], {}) == verdict([ahead], {"requires": ["backup"]}) == "hold"
+    assert verdict([ahead, signal(health="critical")], {}) == "block"
+    assert verdict([signal(), ahead], {}) == "pass"
+    assert verdict([signal(seconds_ago=-30)], {}) == "pass"
+    assert verdict([signal(health="critical", seconds_ago=-3600)], {}) == "block"
+
+
+@pytest.mark.parametrize("nameless", [{}, {"name": None}, {"name": 5}, {"name": ""}, {"name": ["backup"]}])
+def test_a_signal_without_a_name_never_passes(nameless):
+    assert verdict([signal(), {**signal(), "name": None, **nameless}], {}) == "hold"
+    bad = {**signal(health="critical"), "name": None, **nameless}
+    assert verdict([bad, {**signal(), "name": None, **nameless}], {}) == "block"
+    assert verdict([signal(), bad], {"requires": ["backup"]}) == "pass"
+
+
+@pytest.mark.parametrize("thing", [None, 5, "backup", [signal()]])
+def test_what_is_no_signal_never_passes(thing):
+    assert verdict([signal(), thing], {}) == "hold"
+
+
 def test_a_policy_may_be_stricter_for_one_signal():
     policy = {"degraded": "pass", "requires": ["a", {"signal": "b", "degraded": "block"}]}
     assert verdict([signal("a", "degraded"), signal("b")], policy) == "pass"
@@ -78,6 +107,8 @@ def test_a_policy_may_be_stricter_for_one_signal():
 @pytest.mark.parametrize(
     "policy",
     [
+        None,
+        [],
         {"requires": "backup"},
         {"requires": [5]},
         {"requires": ["a"], "critical": "pass"},

@@ -48,8 +48,8 @@ _LINK_TYPES: Final = {str, int}
 _PROOF_FIELDS: Final = frozenset({"key_id", "index", "size", "path", "signature"})
 _LONGEST_PATH: Final = 64
 
-PublicKeys = Mapping[str, str] | Iterable[str]
-"""Ed25519 public keys in base64: by key id, or the keys alone."""
+PublicKeys = Mapping[str, str] | Iterable[str] | str
+"""Ed25519 public keys in base64: by key id, or the keys alone, or the one key."""
 
 
 class Fault(StrEnum):
@@ -214,8 +214,12 @@ def verify(
     """
     checking = _Checking(_keys(public_keys), first_sequence)
     failure = checking.check_checkpoint(checkpoint) if checkpoint is not None else None
-    remaining = iter(bundles)
     position = 0
+    try:
+        remaining = iter(bundles)
+    except TypeError:
+        remaining = iter(())
+        failure = failure or Failure(0, None, Fault.MALFORMED, "There is no list of bundles.")
     while failure is None:
         try:
             bundle = next(remaining)
@@ -480,9 +484,10 @@ def _signs(key: Ed25519PublicKey, signature: str, message: bytes) -> bool:
 
 
 def _keys(public_keys: PublicKeys) -> dict[str, Ed25519PublicKey]:
-    texts = public_keys.values() if isinstance(public_keys, Mapping) else public_keys
+    given: Any = public_keys.values() if isinstance(public_keys, Mapping) else public_keys
+    texts = [given] if isinstance(given, str) else given  # one key is a list of one, not of its letters
     found = {}
-    for text in texts:
+    for text in texts if isinstance(texts, Iterable) else ():
         raw = _decoded(text)
         if raw is not None and len(raw) == 32:  # noqa: PLR2004 - RFC 8032
             found[key_id_of(raw)] = Ed25519PublicKey.from_public_bytes(raw)

@@ -15,6 +15,9 @@ _CLOCK_SKEW_SECONDS: Final = 60
 _DEFAULTS: Final = {"degraded": HOLD, "critical": BLOCK, "unknown": HOLD, "stale": HOLD, "missing": HOLD}
 _MAY_PASS: Final = ("degraded",)
 
+_NAMELESS: Final = "a signal without a name"
+_WORST_FIRST: Final = ("critical", "unknown", "degraded", "healthy")
+
 
 class GatePolicyError(ValueError):
     """A gate policy that cannot be read; it is raised rather than taken for a pass."""
@@ -71,7 +74,8 @@ def decide(
     """Decide whether an action that depends on signals may go on.
 
     A signal is `{name, health, observed_at}` with health `healthy`, `degraded` or `critical`; of several
-    with one name the newest counts. The policy is::
+    with one name the newest counts, and of those of one time the worst. One that is dated into the future is
+    not the newest: somebody's clock is wrong. The policy is::
 
         requires: [name, {signal: name, max_age_seconds: 900, critical: hold}]
         max_age_seconds: 3600      # for all; older is stale
@@ -81,8 +85,9 @@ def decide(
         stale: hold
         missing: hold              # required, and not there
 
-    Without `requires`, every given signal counts; an action that depends on nothing passes. A needed
-    signal that is missing, stale or of unknown health never passes, whatever the policy says.
+    Without `requires`, every given signal counts, also one that does not say its name; an action that depends
+    on nothing passes. A needed signal that is missing, stale or of unknown health never passes, whatever the
+    policy says.
 
     Args:
         signals: The latest signals of what the action touches.
@@ -92,12 +97,14 @@ def decide(
     Raises:
         GatePolicyError: When the policy is not of this shape.
     """
+    if not isinstance(policy, Mapping):
+        raise GatePolicyError(f"a policy must be an object, not {policy!r}")
     at = now or datetime.now(UTC)
     latest: dict[str, Mapping[str, Any]] = {}
     for signal in signals:
-        name = signal.get("name")
-        if isinstance(name, str) and (name not in latest or _age(signal, at) < _age(latest[name], at)):
-            latest[name] = signal
+        name, said = _named(signal)
+        if name not in latest or _rank(said, at) < _rank(latest[name], at):
+            latest[name] = said
     reasons = [_judge(name, latest.get(name), own, at) for name, own in _needs(policy, latest)]
     reasons.sort(key=lambda reason: (-_SEVERITY[reason.verdict], reason.signal))
     return GateDecision(reasons[0].verdict if reasons else PASS, tuple(reasons))
@@ -149,9 +156,12 @@ def _state(signal: Mapping[str, Any] | None, max_age: float | None, at: datetime
     health = signal.get("health")
     if health not in ("healthy", "degraded", "critical"):
         return "unknown", "has no known health"
+    if health == "critical":  # bad news counts however old it is: only good news goes stale
+        return health, "is critical"
     age = _age(signal, at)
-    # A bad health counts however old it is: only good news goes stale.
-    if health != "critical" and max_age is not None and not -_CLOCK_SKEW_SECONDS <= age <= max_age:
+    if age < -_CLOCK_SKEW_SECONDS:
+        return "stale", f"is dated {-age:.0f} s into the future"
+    if max_age is not None and age > max_age:
         when = (
             f"was recorded {age:.0f} s ago"
             if abs(age) != float("inf")
@@ -159,6 +169,23 @@ def _state(signal: Mapping[str, Any] | None, max_age: float | None, at: datetime
         )
         return "stale", f"{when}; at most {max_age:.0f} s count"
     return health, f"is {health}"
+
+
+def _named(signal: object) -> tuple[str, Mapping[str, Any]]:
+    """Return the name that a signal counts under, and what it says; without a name it has bad news alone to say."""
+    if not isinstance(signal, Mapping):
+        return _NAMELESS, {}
+    name = signal.get("name")
+    if isinstance(name, str) and name:
+        return name, signal
+    return _NAMELESS, {"health": "critical"} if signal.get("health") == "critical" else {}
+
+
+def _rank(signal: Mapping[str, Any], at: datetime) -> tuple[float, int]:
+    """Return what is least for the signal that counts among those of one name."""
+    age, health = _age(signal, at), signal.get("health")
+    badness = _WORST_FIRST.index(health) if health in _WORST_FIRST else _WORST_FIRST.index("unknown")
+    return (age if age >= -_CLOCK_SKEW_SECONDS else float("inf"), badness)
 
 
 def _age(signal: Mapping[str, Any], at: datetime) -> float:
