@@ -64,6 +64,7 @@ WITHOUT_TENANT = {
     "/api/v1/me/sessions",
     "/api/v1/me/sessions/end-others",
     "/api/v1/me/sessions/{session_id}",
+    "/api/v1/me/tenants",
     "/api/v1/me/totp",
     "/api/v1/me/totp/confirm",
     "/api/v1/me/totp/disable",

@@ -342,3 +342,51 @@ async def test_a_person_changes_their_own_name_and_nothing_else(client, make_per
 async def test_fields_that_are_not_offered_are_refused(client, owner, tenant, path, body):
     answer = await client.post(f"/api/v1{path}", headers=in_tenant(owner, tenant), json=body)
     assert answer.status_code == 422
+
+
+async def test_whoever_has_more_tenants_than_are_told_at_once_finds_them_by_search_and_page_by_page(
+    client, platform, make_partner, employ, other_tenant
+):
+    partner = await make_partner()
+    mark = uuid4().hex[:8]
+    names = {f"m{mark}-{n:03}": f"{'ÄB' if n % 2 else 'äb'} {'x' * 190} {n:03}" for n in range(203)}
+    names[f"m{mark}-999"] = f"Zebra {mark}"
+    async with platform.database.raw_system() as connection:
+        await connection.executemany(
+            "INSERT INTO tenants (id, name, slug, partner_id) VALUES ($1, $2, $3, $4)",
+            [(uuid4(), name, slug, partner) for slug, name in names.items()],
+        )
+    _, headers = await employ(partner, "partner_admin")
+    me = (await client.get("/api/v1/me", headers=headers)).json()
+    assert (len(me["tenants"]), me["more_tenants"]) == (200, True)
+
+    seen, query = [], {"limit": "60"}
+    while True:
+        answer = await client.get("/api/v1/me/tenants", headers=headers, params=query)
+        assert answer.status_code == 200, answer.text
+        seen += answer.json()["items"]
+        if answer.json()["next_cursor"] is None:
+            break
+        query["cursor"] = answer.json()["next_cursor"]
+    assert {one["slug"]: one["name"] for one in seen} == names
+    assert len(seen) == len(names)
+    assert seen[:200] == me["tenants"]
+    assert {(one["via"], one["role"]) for one in seen} == {("partner", "partner_admin")}
+
+    async def found(**asked):
+        answer = await client.get("/api/v1/me/tenants", headers=headers, params=asked)
+        assert answer.status_code == 200, answer.text
+        return [one["slug"] for one in answer.json()["items"]]
+
+    assert await found(q=f"ZEBRA {mark}") == [f"m{mark}-999"]
+    assert await found(slug=[f"m{mark}-999", "alder"]) == [f"m{mark}-999"]
+    async with platform.database.raw_system() as connection:
+        foreign = await connection.fetchval("SELECT slug FROM tenants WHERE id = $1", other_tenant)
+    assert await found(slug=foreign) == await found(q=foreign) == []
+
+
+async def test_few_tenants_are_told_whole(client, make_person, bearer, tenant):
+    headers = await bearer(await make_person({tenant: "viewer"}))
+    me = (await client.get("/api/v1/me", headers=headers)).json()
+    listed = (await client.get("/api/v1/me/tenants", headers=headers)).json()
+    assert (me["more_tenants"], listed) == (False, {"items": me["tenants"], "next_cursor": None})

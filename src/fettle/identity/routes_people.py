@@ -4,9 +4,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
 from sqlalchemy import select
 
-from fettle.identity import accounts, members, roles, second_factors, step_up
+from fettle.identity import accounts, members, own_tenants, roles, second_factors, step_up
 from fettle.identity import schemas_people as schemas
 from fettle.identity.access import (
     TENANT_HEADER,
@@ -21,7 +22,7 @@ from fettle.identity.access import (
 )
 from fettle.identity.audit import Who
 from fettle.identity.authentication import Caller, authenticator
-from fettle.identity.models import ApiKey, Membership, Tenant, User
+from fettle.identity.models import ApiKey, User
 from fettle.identity.models_people import Partner
 from fettle.identity.permissions import PERMISSIONS
 from fettle.identity.sign_in_policy import SecondFactorRequired, SignInWayRefused
@@ -34,9 +35,14 @@ router = APIRouter(route_class=StrictRoute)
 Searched = Annotated[
     str | None, Query(min_length=1, max_length=200, description="Part of the name or the address.")
 ]
+SearchedTenant = Annotated[
+    str | None, Query(min_length=1, max_length=200, description="Part of the name or the slug.")
+]
+Slugs = Annotated[
+    list[Annotated[str, Field(max_length=63)]] | None,
+    Query(max_length=20, description="Only those with one of these slugs."),
+]
 HeldRole = Annotated[str | None, Query(min_length=1, max_length=63, description="Only those with this role.")]
-
-_MOST_TENANTS_OF_ME = 200
 
 
 async def caller_as_who(request: Request, caller: SignedInCaller) -> Who:
@@ -62,16 +68,38 @@ async def me(
             chosen = await authenticator(platform).access(token, header)
         except (SecondFactorRequired, SignInWayRefused) as refused:
             refusal = refused.slug
+    first = await own_tenants.own_tenants(platform, caller, own_tenants.Wanted(), limit=own_tenants.FIRST + 1)
     return schemas.Me(
         **await _name_of(platform, caller),
         is_platform_admin=caller.is_platform_admin,
         must_change_password=caller.must_change_password,
-        tenants=await _tenants_of(platform, caller),
+        tenants=[one.tenant for one in first[: own_tenants.FIRST]],
+        more_tenants=len(first) > own_tenants.FIRST,
         partners=await _partners_of(platform, caller),
         tenant_id=chosen.tenant_id if chosen is not None else None,
         permissions=sorted(chosen.permissions) if chosen is not None else [],
         refused_because=refusal,
     )
+
+
+@router.get("/me/tenants", tags=["auth"])
+async def my_tenants(
+    platform: CurrentPlatform,
+    caller: SignedInCaller,
+    paging: Paging,
+    q: SearchedTenant = None,
+    slug: Slugs = None,
+) -> Page[schemas.TenantOfMine]:
+    """The caller's tenants by name, page by page, and whichever of them are searched for."""
+    placed = await own_tenants.own_tenants(
+        platform,
+        caller,
+        own_tenants.Wanted(q, slug),
+        after=paging.after(str, UUID),
+        limit=paging.limit + 1,
+    )
+    page, cursor = paging.cut(placed, lambda one: one.position)
+    return Page(items=[one.tenant for one in page], next_cursor=cursor)
 
 
 @router.patch("/me", tags=["auth"])
@@ -245,35 +273,6 @@ async def _name_of(platform: Platform, caller: Caller) -> dict[str, Any]:
             return {"id": user.id, "kind": "user", "email": user.email, "name": user.name}
         name = await session.scalar(select(ApiKey.name).where(ApiKey.id == caller.api_key_id))
         return {"id": caller.api_key_id, "kind": "api_key", "email": None, "name": name or ""}
-
-
-async def _tenants_of(platform: Platform, caller: Caller) -> list[schemas.TenantOfMine]:
-    """Return the caller's tenants, the first of them by name; a platform administrator's are all."""
-    wanted = (
-        select(Tenant.id, Tenant.name, Tenant.slug, Tenant.partner_id, Membership.role)
-        .join(
-            Membership,
-            (Membership.tenant_id == Tenant.id) & (Membership.user_id == caller.user_id),
-            isouter=True,
-        )
-        .order_by(Tenant.name, Tenant.id)
-        .limit(_MOST_TENANTS_OF_ME)
-    )
-    if not caller.is_platform_admin:
-        wanted = wanted.where(Tenant.id.in_(caller.rights))
-    async with platform.database.system() as session:
-        rows = (await session.execute(wanted)).all()
-    return [_tenant_of(caller, *row) for row in rows]
-
-
-def _tenant_of(
-    caller: Caller, id_: UUID, name: str, slug: str, partner_id: UUID | None, role: str | None
-) -> schemas.TenantOfMine:
-    at_partner = caller.partners.get(partner_id) if partner_id is not None else None
-    implied = "platform_admin" if caller.is_platform_admin else None
-    ways = (("tenant", role), ("partner", at_partner), ("platform", implied))
-    via, held = next(((via, held) for via, held in ways if held is not None), ("tenant", None))
-    return schemas.TenantOfMine(id=id_, name=name, slug=slug, partner_id=partner_id, via=via, role=held)
 
 
 async def _partners_of(platform: Platform, caller: Caller) -> list[schemas.PartnerOfMine]:

@@ -51,8 +51,9 @@ class Me(Output):
     is_platform_admin: bool
     must_change_password: bool
     tenants: list[TenantOfMine] = Field(
-        description="The first 200 by name; GET /tenants lists and searches all."
+        description="The first 200 by name; GET /me/tenants lists and searches all."
     )
+    more_tenants: bool = Field(description="Whether there are more of them.")
     partners: list[PartnerOfMine]
     tenant_id: UUID | None = Field(description="The tenant that the request is about, where one is chosen.")
     permissions: list[str] = Field(description="In that tenant; empty where none is chosen.")
