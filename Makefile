@@ -9,12 +9,15 @@ NODE := $(CURDIR)/$(VENV)/node
 NPM := PATH="$(NODE):$$PATH" npm
 
 PYTEST_ARGS ?=
+# Many tests wait for other processes, so one more than there are processors keeps all of them busy.
+SHARED_OUT := -n $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 8 ? n + 1 : 8))) --dist loadgroup --no-loadscope-reorder
+TWO_AT_ONCE := $(MAKE) --no-print-directory --jobs=2 --output-sync=line
 SOAK_KILLS ?= 1000
 
 CONSOLE_SOURCES := $(shell find console -type f \
 	-not -path 'console/node_modules/*' -not -path 'console/dist/*' 2>/dev/null)
 
-.PHONY: help setup up test lint console-test system-packages bench soak lock clean
+.PHONY: help setup up test fuzz lint console-test system-packages bench soak lock clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +27,13 @@ setup: $(VENV)/.installed console/dist/.built ## Install everything into .venv a
 up: setup ## Start Fettle on this machine; Ctrl-C stops it
 	@$(BIN)/fettle up
 
-test: setup system-packages tests/openid/node_modules/.installed lint console-test ## Check types, style, boundaries and console, then run every test
-	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+test: ## Install, check types, style, boundaries and console, then run every test
+	@$(TWO_AT_ONCE) setup system-packages tests/openid/node_modules/.installed
+	@$(TWO_AT_ONCE) lint console-test
+	$(BIN)/pytest $(SHARED_OUT) $(PYTEST_ARGS)
+
+fuzz: setup system-packages ## Try the property tests at random, ten times as long; each run looks elsewhere
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz $(SHARED_OUT) $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## Check style, types and the boundaries between modules
 	$(BIN)/ruff format --check .

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
+from tests.examples import register_profiles
 
 from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
 from fettle.identity import passwords
@@ -21,16 +22,40 @@ from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 from fettle.kernel.settings import Settings, load_settings
 
-# How long an example takes says how busy the machine is, not whether the code is right.
-hypothesis_settings.register_profile("fettle", deadline=None)
-hypothesis_settings.load_profile("fettle")
+register_profiles()
+hypothesis_settings.load_profile("test")
 
 for name in [name for name in os.environ if name.startswith("FETTLE_")]:
     del os.environ[name]
 
 pytest_plugins = [name for name in ("tests.fixtures_api",) if importlib.util.find_spec(name)]
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+LONGEST_FIRST = (
+    "tests/console/",
+    "tests/crash/",
+    "tests/cli/test_up.py",
+    "tests/api/test_schemathesis.py",
+    "tests/isolation/",
+    "tests/api/",
+    "tests/hooks/test_waiting.py",
+    "tests/planner/",
+    "tests/escalation/",
+)
+"""What takes longest begins first, so that no process is left alone with it at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest first; where processes share the work, one has each file, and one the whole console."""
+
+    def place(item: pytest.Item) -> int:
+        longest = (n for n, path in enumerate(LONGEST_FIRST) if item.nodeid.startswith(path))
+        return next(longest, len(LONGEST_FIRST))
+
+    items.sort(key=place)
+    for item in items:
+        path = item.nodeid.partition("::")[0]
+        group = "console" if path.startswith("tests/console/") else path
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

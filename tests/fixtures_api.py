@@ -69,11 +69,11 @@ class Api:
     async def settle(self) -> None:
         """Wait until every consumer has read all that is stored; needs `api_at_work`."""
         groups = [spec.group for spec in features.consumers()]
-        assert await wait_until_idle(self.platform, groups, timeout=timedelta(seconds=30))
+        assert await wait_until_idle(self.platform, groups, timeout=timedelta(seconds=60))
 
     async def eventually(self, path: str, headers: Mapping[str, str], wanted: Callable[[Any], bool]) -> Any:
-        """Ask again until the answer is as wanted, at most 30 seconds, and return it."""
-        async with asyncio.timeout(30):
+        """Ask again until the answer is as wanted, at most a minute, and return it."""
+        async with asyncio.timeout(60):
             while True:
                 answer = (await self.client.get(path, headers=headers)).json()
                 if wanted(answer):
@@ -106,7 +106,7 @@ async def api(platform: Platform) -> AsyncIterator[Api]:
     server = uvicorn.Server(server_config(create_app(platform), platform.settings, **options))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield Api(
             url,
             client,

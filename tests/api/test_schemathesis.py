@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -14,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.examples import examples
 from tests.populated import Alder, populate
 
 for archive in ("application/zip", "application/gzip", "application/x-tar"):
@@ -51,16 +53,14 @@ def try_operation(operation, mode, values, url, session, answered) -> None:
         strategy |= operation.as_strategy(generation_mode=mode, path_parameters=real)
 
     @settings(
-        max_examples=EXAMPLES[mode],
+        examples(EXAMPLES[mode]),
         database=None,
-        deadline=None,
-        derandomize=True,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     @given(case=strategy)
     def check(case) -> None:
-        response = case.call(base_url=url, session=session, timeout=20)
+        response = case.call(base_url=url, session=session, timeout=60)
         problem_if_error(response)
         if response.status_code < 300:
             answered.add(operation.label)
@@ -106,6 +106,7 @@ async def show_second_factor(api) -> None:
         await connection.execute("UPDATE refresh_sessions SET methods = '{password,totp}'")
 
 
+@pytest.mark.hypothesis
 async def test_no_generated_input_breaks_anything(api_at_work):
     api = api_at_work
     alder = await populate(api)

@@ -106,7 +106,7 @@ async def test_a_canary_goes_first_and_the_others_once_it_is_verified(scene):
     await scene.report(*hosts(6), run=False)
     running = asyncio.create_task(scene.executor().run_once())
     await began.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(await held(scene)) < 5:
             await asyncio.sleep(0.01)
     assert len(scene.calls) == 1
@@ -229,7 +229,7 @@ async def test_a_tenant_whose_runs_wait_in_line_leaves_its_neighbours_the_databa
         connection = await driver(session)
         await connection.execute(admissions._LOCK, str(scene.tenant))  # as another process that admits
         line = [asyncio.create_task(admissions.ask(scene.platform, run_of(scene))) for _ in range(60)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await other_scene.rows(
                 "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
             ):

@@ -137,7 +137,7 @@ async def test_the_bus_hands_a_queued_job_to_redis_and_the_sweep_hands_a_lost_on
     job_id = await queued(platform, tenant)
     consuming = asyncio.create_task(run_consumers(platform, CONSUMERS))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await message_of(platform.redis, job_id)
     finally:
         consuming.cancel()
@@ -146,7 +146,7 @@ async def test_the_bus_hands_a_queued_job_to_redis_and_the_sweep_hands_a_lost_on
             "UPDATE jobs SET created_at = now() - interval '1 minute' WHERE id = $1", job_id
         )
     await hand_over_late_jobs(platform)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await message_of(platform.redis, job_id)
 
 

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -119,11 +118,6 @@ class Fettle:
 
 
 COMMAND = [sys.executable, "-m", "fettle.cli.main"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:

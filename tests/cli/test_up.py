@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from tests.cli.running import Fettle, eventually, free_port
+from tests.cli.running import Fettle, eventually
+from tests.ports import free_port
 
 from fettle.central.embedded import running_parts
 from fettle.central.opening import opened_platform
@@ -37,7 +38,7 @@ def modes_of_etc():
 
 
 async def healthy(fettle):
-    async with httpx.AsyncClient(base_url=fettle.url) as client:
+    async with httpx.AsyncClient(base_url=fettle.url, timeout=60) as client:
         try:
             return (await client.get("/health/ready")).status_code == 200
         except httpx.HTTPError:
@@ -46,7 +47,7 @@ async def healthy(fettle):
 
 async def test_the_owner_signs_in_with_the_password_that_was_shown_once(fettle):
     login = {"email": fettle.ready["owner"], "password": fettle.ready["one_time_password"]}
-    async with httpx.AsyncClient(base_url=fettle.url) as client:
+    async with httpx.AsyncClient(base_url=fettle.url, timeout=60) as client:
         answer = await client.post("/api/v1/auth/login", json=login)
         page = await client.get("/")
     assert answer.status_code == 200
@@ -97,7 +98,7 @@ async def test_an_incident_shows_its_way_from_exception_to_evidence(fettle):
 
 async def test_the_figures_of_the_worker_are_shown_by_the_api(fettle):
     """What the worker handled, decided and called is counted in a process that serves nothing."""
-    async with httpx.AsyncClient(base_url=fettle.url) as client:
+    async with httpx.AsyncClient(base_url=fettle.url, timeout=60) as client:
         shown = (await client.get("/metrics")).text
     for name in (
         'fettle_events_handled_total{group="healing.decide",outcome="handled"}',

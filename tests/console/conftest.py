@@ -14,13 +14,14 @@ import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
-from tests.cli.running import Fettle, free_port
+from tests.cli.running import Fettle
+from tests.ports import free_port
 
 CONSOLE = Path(__file__).resolve().parents[2] / "console"
 PASSWORD = "several unrelated words"
 TENANT = "Alder Clinic"
 SLUG = "alder-clinic"
-PATIENCE_MS = 15_000
+PATIENCE_MS = 60_000
 # Some changes ask for a sign-in of the last ten minutes.
 RECENT_SECONDS = 240
 QUIET = [
@@ -55,7 +56,7 @@ class Owner:
 
     async def make_tenant(self, name: str, slug: str) -> None:
         """Make another tenant of the owner's over the API."""
-        async with httpx.AsyncClient(base_url=f"{self.url}/api/v1") as client:
+        async with httpx.AsyncClient(base_url=f"{self.url}/api/v1", timeout=60) as client:
             headers = await self.session(client)
             del headers["X-Tenant-ID"]
             made = await client.post("/tenants", json={"name": name, "slug": slug}, headers=headers)
@@ -217,7 +218,7 @@ async def stranger(owner: Owner, browser: Browser) -> AsyncIterator[Page]:
 @pytest_asyncio.fixture
 async def desk(context: BrowserContext, owner: Owner) -> AsyncIterator[Desk]:
     """A page of the console of somebody who is signed in; at the end nothing may have gone wrong on it."""
-    async with httpx.AsyncClient(base_url=f"{owner.url}/api/v1") as api:
+    async with httpx.AsyncClient(base_url=f"{owner.url}/api/v1", timeout=60) as api:
         api.headers.update(await owner.session(api))
         desk = Desk(await context.new_page(), owner.url, api)
         desk.watch()

@@ -11,7 +11,7 @@ from tests.console.conftest import CONSOLE, Desk
 HOSTILE = '<img src=x onerror="window.taken=1"><script>window.taken=1</script>{{7*7}}${window.taken=1}'
 VIEWS = [(1440, "light"), (1440, "dark"), (1024, "dark"), (390, "dark"), (390, "light")]
 HEIGHT = 844
-LAID_OUT_SECONDS = 5
+LAID_OUT_SECONDS = 30
 PAUSE_SECONDS = 0.02
 
 _AXE = (CONSOLE / "node_modules" / "axe-core" / "axe.min.js").read_text()

@@ -92,7 +92,7 @@ async def test_an_api_key_is_shown_once_and_works_until_it_is_revoked(desk):
     await page.get_by_role("dialog").get_by_role("button", name="Make a key").click()
     secret = (await page.get_by_role("dialog").locator("pre").first.inner_text()).strip()
     assert secret.startswith("ftl_")
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {secret}"}) as sender:
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {secret}"}, timeout=60) as sender:
         sent = {"check_type": "console_key", "summary": "sent with a key of the console"}
         assert (await sender.post(f"{desk.url}/api/v1/exceptions", json=sent)).status_code == 202
         await page.get_by_role("button", name="I have kept it").click()

@@ -67,7 +67,7 @@ async def write_everywhere(desk):
 
 async def refused_sign_in(desk):
     """Leave the script in the audit, too, as somebody who is not even signed in."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         agent = {"User-Agent": HOSTILE.replace("\n", " ")}
         body = {"email": HOSTILE[:60] + "@example.org", "password": "wrong and long enough"}
         await client.post(f"{desk.url}/api/v1/auth/login", json=body, headers=agent)

@@ -20,7 +20,7 @@ async def opened(desk, check_type, **fields):
         **fields,
     }
     incident_id = await incident_of(desk, await desk.report(**told))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             incident = (await desk.api.get(f"/incidents/{incident_id}")).json()
             if incident["state"] == "escalated":
@@ -70,7 +70,7 @@ async def test_everything_that_fits_is_chosen_and_done_as_a_job_with_its_progres
         answer = await desk.api.post("/exceptions/batch", json={"items": told[begin : begin + 50]})
         assert answer.status_code == 202, answer.text
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await desk.api.get(f"/incidents/count?check_type={check_type}&state=escalated")).json()[
             "count"
         ] < 130:

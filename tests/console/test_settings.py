@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx
 import pyotp
 from playwright.async_api import expect
-from tests.console.conftest import PASSWORD, SLUG, TENANT, sign_in
+from tests.console.conftest import PASSWORD, PATIENCE_MS, SLUG, TENANT, sign_in
 from tests.console.looking import assert_accessible, assert_good_in_every_view
 
 from fettle.kernel.clock import utcnow
@@ -111,7 +111,7 @@ async def test_a_passkey_is_added_and_signs_in_alone(desk, stranger):
 async def test_a_session_that_is_ended_elsewhere_comes_back_to_the_same_page(desk, stranger, owner):
     email = f"eve-{uuid4().hex[:8]}@example.org"
     await join(desk, stranger, email)
-    async with httpx.AsyncClient(base_url=f"{owner.url}/api/v1") as other:
+    async with httpx.AsyncClient(base_url=f"{owner.url}/api/v1", timeout=60) as other:
         answer = await other.post("/auth/login", json={"email": email, "password": PASSWORD})
         other.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         await stranger.reload()
@@ -120,7 +120,7 @@ async def test_a_session_that_is_ended_elsewhere_comes_back_to_the_same_page(des
         await stranger.goto(f"/t/{SLUG}/audit?action=session.started")
         await expect(stranger.get_by_role("heading", name="Audit")).to_be_visible()
         assert (await other.post("/me/sessions/end-others")).json()["ended"] >= 1
-    await expect(stranger.get_by_role("heading", name="Sign in")).to_be_visible(timeout=40_000)
+    await expect(stranger.get_by_role("heading", name="Sign in")).to_be_visible(timeout=2 * PATIENCE_MS)
     await expect(stranger.get_by_text("Your session has ended")).to_be_visible()
     await sign_in(stranger, email, PASSWORD)
     await expect(stranger.get_by_role("heading", name="Audit")).to_be_visible()
@@ -246,7 +246,7 @@ async def test_a_key_is_rotated_and_the_old_secret_lives_on_for_a_while(desk):
         "the secret before works until"
     )
     for secret in (made["secret"], fresh):
-        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {secret}"}) as sender:
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {secret}"}, timeout=60) as sender:
             sent = {"check_type": "console_rotation", "summary": "sent"}
             assert (await sender.post(f"{desk.url}/api/v1/exceptions", json=sent)).status_code == 202
 

@@ -23,7 +23,7 @@ async def test_a_source_from_its_first_step_to_a_mapping_that_is_undone(desk):
     assert secret.startswith("ftl_src_")
     await dialog.get_by_role("button", name="I have put it in").click()
     proof = {"Authorization": f"Bearer {secret}"}
-    async with httpx.AsyncClient() as program:
+    async with httpx.AsyncClient(timeout=60) as program:
         sent = await program.post(address, headers=proof, json={"title": "The press stands still", "id": 7})
         assert sent.json()["status"] == "accepted", sent.text
         stranger = await program.post(address, headers={"Authorization": "Bearer no"}, json={})

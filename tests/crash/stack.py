@@ -12,10 +12,11 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
-from bench.environment import answers, free_port
+from bench.environment import answers
 from bench.healable import let_heal
 from redis.asyncio import Redis
 from tests.crash import parts
+from tests.ports import free_port
 
 from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
 from fettle.identity.api_keys import create_api_key
@@ -58,6 +59,7 @@ class Stack:
     _restarting: set[asyncio.Task[None]] = field(default_factory=set)
     _stayed_away: list[BaseException] = field(default_factory=list)
     _away: set[str] = field(default_factory=set)
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def world(self) -> Path:
@@ -126,6 +128,11 @@ class Stack:
             and not (name == "api" and not answers(self.port))
         ]
 
+    async def end(self) -> None:
+        """Let nothing that was killed stay away any longer: the test is over."""
+        self._over.set()
+        await self.all_back()
+
     async def all_back(self) -> None:
         """Wait until whatever was killed has been started again."""
         while self._restarting:
@@ -145,7 +152,8 @@ class Stack:
             self._stayed_away.append(error)
 
     async def _bring_back(self, name: str, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
         if name == "postmaster":
             self.postgres = await asyncio.to_thread(start_postgres, self.home, options=_DURABLE_ENOUGH)
         else:
@@ -195,7 +203,7 @@ async def stack(home: Path, *, tenants: int = 2) -> AsyncIterator[Stack]:
         supervising = asyncio.create_task(here.supervise())
         yield here
     finally:
-        await here.all_back()
+        await here.end()
         if supervising is not None:
             supervising.cancel()
         for child in here.children.values():

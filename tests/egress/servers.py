@@ -81,7 +81,7 @@ class DnsResolver:
         labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
         question = labels + b"\x00" + struct.pack(">HH", kind, 1)
         transport.sendto(struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + question)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             data = await answered
         transport.close()
         at, found = 12 + len(question), []

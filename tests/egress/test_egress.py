@@ -259,7 +259,7 @@ async def test_size_and_time_have_an_end(dns: NameServer, web: WebServer):
         assert failed.value.code == code
         assert failed.value.may_have_arrived
     with pytest.raises(EgressFailed) as failed:
-        await out.send(Outgoing(url=base + "/wait", timeout_seconds=0.3), tenant_id=None)
+        await out.send(Outgoing(url=base + "/wait", timeout_seconds=1), tenant_id=None)
     assert (failed.value.code, failed.value.may_have_arrived) == ("timeout", True)
 
 

@@ -6,9 +6,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.escalation.test_schedules import ADA, BO, CY, ZONES, schedules, wall
+from tests.examples import examples
 
 from fettle.healing.escalation import calendars
 from fettle.healing.escalation.calendars import NOBODY, CalendarError, Part, read
@@ -40,7 +41,7 @@ def whole(schedule):
     )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     schedules.map(whole),
     st.datetimes(wall(2026, 1, 1), wall(2026, 12, 1)).map(lambda one: one.replace(microsecond=0, tzinfo=UTC)),

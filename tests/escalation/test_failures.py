@@ -68,11 +68,12 @@ async def test_an_answer_without_end_is_cut_and_the_message_is_not_sent_over_and
 
 @pytest.mark.parametrize("kind", HTTP)
 async def test_a_receiver_that_does_not_answer_is_given_up_in_time_and_asked_again(rig, kind, monkeypatch):
-    monkeypatch.setattr(channels_http, "SECONDS", 0.3)
     await rig.policy(([{"channel_id": await rig.channel(kind)}], 3600))
     rig.world.fail(kind, "slow")
     incident = await rig.incident()
-    await rig.send()
+    with monkeypatch.context() as impatient:
+        impatient.setattr(channels_http, "SECONDS", 1)
+        await rig.send()
     (row,) = await rig.log(incident)
     assert (row["state"], row["may_have_arrived"]) == ("queued", True)
     await rig.retry()

@@ -90,6 +90,8 @@ class World:
                 return
             if answer == "slow":
                 await asyncio.sleep(60)
+                writer.transport.abort()
+                return
             status, more, text = answer or self._take(method, path, kind, headers, body)
             lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(text)}", "Connection: close"]
             lines += [f"{name}: {value}" for name, value in more.items()]

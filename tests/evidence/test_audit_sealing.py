@@ -30,7 +30,7 @@ ANN = Who("user:ann", "192.0.2.7")
 async def sealing(platform):
     """The consumer that seals audit records, running."""
     task = asyncio.create_task(run_consumers(platform, [audit_sealing.CONSUMER]))
-    yield lambda: wait_until_idle(platform, [GROUP], timeout=timedelta(seconds=20))
+    yield lambda: wait_until_idle(platform, [GROUP], timeout=timedelta(seconds=60))
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

@@ -34,7 +34,7 @@ async def pipeline(platform):
     """Intake and sealing, running."""
     specs = [*incident_consumers.CONSUMERS, *evidence_consumers.CONSUMERS]
     task = asyncio.create_task(run_consumers(platform, specs))
-    yield lambda: wait_until_idle(platform, GROUPS, timeout=timedelta(seconds=20))
+    yield lambda: wait_until_idle(platform, GROUPS, timeout=timedelta(seconds=60))
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

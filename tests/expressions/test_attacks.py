@@ -5,8 +5,9 @@ import json
 import string
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from fettle.kernel.expressions import ExpressionError, compile_expression, compile_template
 
@@ -198,7 +199,7 @@ LEAVES = (
 SOURCES = st.recursive(LEAVES, compose, max_leaves=12)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(SOURCES, st.fixed_dictionaries({"x": JSON, "y": JSON, "item": JSON, "incident": JSON}))
 def test_any_expression_ends_in_json_or_in_an_expression_error_and_always_in_the_same(source, data):
     before = json.dumps(data)
@@ -213,7 +214,7 @@ def test_any_expression_ends_in_json_or_in_an_expression_error_and_always_in_the
     assert json.dumps(data) == before
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.text(alphabet=string.printable + "é\u2028\ud800\x00", max_size=60))
 @example("${{")
 @example("\\u")

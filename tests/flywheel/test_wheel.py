@@ -395,7 +395,7 @@ async def test_a_bundle_that_waited_for_another_holds_the_rules_of_then(wheel):
         name = f"l1_rules:{wheel.tenant}"
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
         waiting = asyncio.create_task(fetched())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await connection.fetchval(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
             ):

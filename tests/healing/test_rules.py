@@ -4,8 +4,9 @@ import random
 import types
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.healing.reference import INCIDENTS, SCALARS, naive_match, rule_sets
 
 from fettle.healing.rules import RuleError, RuleSet
@@ -23,7 +24,7 @@ def matches(condition, incident):
     return RuleSet.compile([rule("R", condition)]).match(incident) is not None
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(rule_sets(), st.lists(INCIDENTS, min_size=1, max_size=6))
 def test_the_index_finds_what_trying_each_rule_finds(rules, incidents):
     compiled = RuleSet.compile(rules)
@@ -32,7 +33,7 @@ def test_the_index_finds_what_trying_each_rule_finds(rules, incidents):
         assert (winner and winner.id) == naive_match(rules, incident)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 2**32), st.sampled_from([12, 40, 400, 1500]), st.integers(1, 4), st.floats(0, 1))
 def test_large_sets_take_the_same_winner_through_dispatch_and_bit_sets(seed, size, most, share):
     chance = random.Random(seed)
@@ -92,7 +93,7 @@ def test_large_sets_take_the_same_winner_through_dispatch_and_bit_sets(seed, siz
         assert (winner and winner.id) == naive_match(rules, one)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(rule_sets(max_size=6), INCIDENTS)
 def test_the_explanation_agrees_with_the_decision(rules, incident):
     compiled = RuleSet.compile(rules)

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.hooks.senders import sender
 
 from fettle.incidents.hooks.deliveries import exceptions_of
@@ -42,7 +43,7 @@ def mangled(example, draw):
     return draw(ANY)
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(examples(150), suppress_health_check=list(HealthCheck))
 @given(data=st.data(), name=st.sampled_from(sorted(SOURCES)))
 def test_a_mapping_makes_exceptions_or_an_error_with_words_of_whatever_it_is_given(data, name):
     case = data.draw(st.sampled_from(SOURCES[name]["tests"]))
@@ -58,7 +59,7 @@ def test_a_mapping_makes_exceptions_or_an_error_with_words_of_whatever_it_is_giv
     assert all(len(json.dumps(one.details)) < 64_000 for one in made)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(value=ANY | st.datetimes().map(str) | st.integers(-(10**20), 10**20) | st.floats())
 def test_whatever_is_said_to_be_a_moment_is_one_or_none(value):
     moment = moment_of(value)
@@ -88,7 +89,7 @@ def test_moments_as_programs_write_them(said, meant):
     assert (moment.isoformat() if moment else None) == meant
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     body=st.binary(max_size=400)
     | st.text(max_size=400).map(lambda text: f"Subject: {text}\n\n{text}".encode())

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.authenticator import PRESENT, VERIFIED, Authenticator, b64, unb64
+from tests.examples import examples
 
 from fettle.identity import passkeys
 from fettle.kernel.errors import Conflict
@@ -332,7 +333,7 @@ PARTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(examples(150), suppress_health_check=list(HealthCheck))
 @given(response=PARTS | JUNK, kind=st.just("public-key") | JUNK, own=st.binary(max_size=20).map(b64) | JUNK)
 def test_no_junk_breaks_the_reader(response, kind, own):
     junk = {"id": own, "rawId": own, "type": kind, "response": response}

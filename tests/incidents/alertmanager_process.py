@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.ports import free_port
 
 PROGRAMS = ("prometheus-alertmanager", "alertmanager")
 
@@ -89,7 +89,7 @@ async def running_alertmanager(webhook: str, api_key: str) -> AsyncIterator[Aler
         }
         config = {**_CONFIG, "receivers": [{"name": "fettle", "webhook_configs": [receiver]}]}
         (folder / "alertmanager.yml").write_text(json.dumps(config))  # JSON is YAML
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"127.0.0.1:{free_port()}"
         log = folder / "log"
         with log.open("wb") as written:
             process = await asyncio.create_subprocess_exec(
@@ -102,7 +102,7 @@ async def running_alertmanager(webhook: str, api_key: str) -> AsyncIterator[Aler
                 stderr=written,
             )
         try:
-            async with httpx.AsyncClient(base_url=f"http://{address}", timeout=10) as client:
+            async with httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as client:
                 await _until_ready(client, process, log)
                 yield Alertmanager(client, log)
         finally:
@@ -112,15 +112,10 @@ async def running_alertmanager(webhook: str, api_key: str) -> AsyncIterator[Aler
 
 
 async def _until_ready(client: httpx.AsyncClient, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             assert process.returncode is None, log.read_text()  # noqa: ASYNC240 - the test has failed
             with contextlib.suppress(httpx.TransportError):
                 if (await client.get("/-/ready")).status_code == 200:
                     return
             await asyncio.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

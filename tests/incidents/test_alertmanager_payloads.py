@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -104,7 +104,6 @@ notices = st.fixed_dictionaries(
 
 
 @given(notices)
-@settings(deadline=None)
 def test_whatever_is_a_notification_becomes_as_many_exceptions(document):
     exceptions = read(document)
     assert [exception.status for exception in exceptions] == [a["status"] for a in document["alerts"]]
@@ -117,7 +116,6 @@ def test_whatever_is_a_notification_becomes_as_many_exceptions(document):
     | st.tuples(notices, st.dictionaries(st.sampled_from(["version", "status", "alerts", "groupKey"]), anything))
     .map(lambda both: both[0] | both[1])
 )  # fmt: skip
-@settings(deadline=None)
 def test_whatever_else_is_refused_and_never_breaks(document):
     try:
         exceptions = read(document)

@@ -19,7 +19,7 @@ from fettle.kernel.bus import run_consumers, wait_until_idle
 from fettle.kernel.errors import Conflict, NotFound, TooLarge
 from fettle.kernel.ids import new_id
 
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=60)
 
 
 @pytest.fixture

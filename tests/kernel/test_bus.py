@@ -14,7 +14,7 @@ from fettle.kernel.errors import Invalid
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
 
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=60)
 
 
 def event(stream, number):
@@ -207,11 +207,9 @@ async def test_a_handler_is_bound_to_the_tenant_of_its_events(platform, database
 
 
 async def until(holds):
-    for _ in range(600):
-        if holds():
-            return
-        await asyncio.sleep(0.05)
-    assert holds()
+    async with asyncio.timeout(PATIENCE.total_seconds()):
+        while not holds():
+            await asyncio.sleep(0.02)
 
 
 async def effects_of(database, tenant, stream):
@@ -310,19 +308,20 @@ async def test_a_handler_that_hangs_is_set_aside_and_blocks_nobody(platform, dat
     async with consuming(platform, group):
         await append(database, tenant, event(stuck, 0), event(free, 0))
         assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+        await until(lambda: handled)
         async with database.raw_system() as connection:
             row = await connection.fetchrow(
-                "SELECT stream_id, last_error FROM parked_events WHERE consumer_group = $1", group.group
-            )
-    assert handled == [free]
-    assert row["stream_id"] == stuck
+                "SELECT last_error FROM parked_events WHERE consumer_group = $1 AND stream_id = $2",
+                group.group, stuck,
+            )  # fmt: skip
+    assert set(handled) == {free}
     assert row["last_error"] == "HandlerTooSlowError"
 
 
 async def test_a_slow_handler_keeps_its_lanes_from_a_process_that_looks_for_some(
     platform, database, tenant, monkeypatch
 ):
-    brief = platform.settings.model_copy(update={"lease_seconds": 0.4})
+    brief = platform.settings.model_copy(update={"lease_seconds": 2})
     monkeypatch.setattr(platform, "settings", brief)
     stream = new_id()
     handled, begun, go_on = [], asyncio.Event(), asyncio.Event()
@@ -348,7 +347,7 @@ async def test_a_slow_handler_keeps_its_lanes_from_a_process_that_looks_for_some
 async def lanes_shared(database, group):
     """Wait until a second process had several leases' time to take lanes that nobody held."""
     async with database.raw_system() as connection:
-        for _ in range(6):
+        for _ in range(8):
             before = await connection.fetchval(
                 "SELECT max(seen_at) FROM consumer_members WHERE consumer_group = $1", group
             )

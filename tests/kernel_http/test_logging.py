@@ -150,7 +150,7 @@ def test_an_allowed_report_arrives_and_holds_no_secret(tmp_path: Path):
                 connect(CANARY)
             except ValueError as error:
                 report(error)
-            sentry_sdk.flush(timeout=10)
+            sentry_sdk.flush(timeout=60)
         finally:
             sentry_sdk.get_client().close()
             sentry_sdk.get_global_scope().set_client(None)

@@ -8,15 +8,23 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from tests.examples import examples
 
 from fettle.central.embedded import start_redis
+from fettle.kernel import ratelimit
 from fettle.kernel.errors import RateLimited
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 from fettle.kernel.ratelimit import BURST_SECONDS, CHUNK_SECONDS, RateLimiter, limit_tenant
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy is no Redis that is gone."""
+    monkeypatch.setattr(ratelimit, "_REDIS_PATIENCE_SECONDS", 60)
 
 
 @pytest_asyncio.fixture
@@ -67,8 +75,10 @@ async def test_many_at_once_in_several_processes_never_exceed_the_limit(redis: R
 _PROCESS = """
 import asyncio, sys
 from redis.asyncio import Redis
+from fettle.kernel import ratelimit
 from fettle.kernel.errors import RateLimited
 from fettle.kernel.ratelimit import RateLimiter
+ratelimit._REDIS_PATIENCE_SECONDS = 60
 async def main():
     redis = Redis.from_url(sys.argv[1])
     limiter = RateLimiter(redis, per_minute=1200)
@@ -103,22 +113,21 @@ async def test_real_processes_never_exceed_the_limit(redis: Redis, redis_url: st
 
 
 async def test_a_tenant_has_one_limit_for_all_its_callers(platform: Platform):
-    few = platform.settings.model_copy(update={"rate_limit_per_minute": 60})
+    few = platform.settings.model_copy(update={"rate_limit_per_minute": 1})
     here = dataclasses.replace(platform, settings=few, parts={})
     ours, theirs = new_id(), new_id()
-    for _ in range(int(BURST_SECONDS)):
-        await limit_tenant(here, ours)
+    await limit_tenant(here, ours)
     with pytest.raises(RateLimited):
         await limit_tenant(here, ours)
     await limit_tenant(here, theirs)
 
 
 async def test_a_refusal_says_when_to_come_back(redis: Redis):
-    limiter = RateLimiter(redis, per_minute=12)
+    limiter = RateLimiter(redis, per_minute=1)
     await limiter.take("tenant:a")
     with pytest.raises(RateLimited) as refused:
         await limiter.take("tenant:a")
-    assert 1 <= int(refused.value.headers["Retry-After"]) <= 5
+    assert 1 <= int(refused.value.headers["Retry-After"]) <= 60
 
 
 async def test_one_key_costs_another_nothing(redis: Redis):
@@ -128,7 +137,7 @@ async def test_one_key_costs_another_nothing(redis: Redis):
 
 
 async def test_a_busy_key_asks_redis_far_less_than_once_each(redis: Redis):
-    limiter = RateLimiter(redis, per_minute=600_000)
+    limiter = RateLimiter(redis, per_minute=600_000, clock=lambda: 1.0)
     before = (await redis.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})["calls"]
     assert await passes(limiter, "tenant:a", 5_000) == 5_000
     after = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
@@ -150,21 +159,16 @@ async def test_what_a_process_did_not_spend_is_given_back(redis: Redis):
 async def test_each_process_keeps_the_limit_alone_while_redis_is_gone(home: Path):
     with start_redis(home / "limits") as server:
         redis = Redis.from_url(server.url)
-        limiter = RateLimiter(redis, per_minute=600)
+        limiter = RateLimiter(redis, per_minute=600, clock=lambda: 1.0)
         await limiter.take("tenant:a")
         server.kill()
-        assert 0 < await passes(limiter, "tenant:b", 500) <= most(600, 5, 1)
+        assert 0 < await passes(limiter, "tenant:b", 500) <= most(600, 0, 1)
         with pytest.raises(RateLimited):
-            await passes_or_raises(limiter, "tenant:b")
+            await limiter.take("tenant:b")
         await redis.aclose()
 
 
-async def passes_or_raises(limiter: RateLimiter, key: str) -> None:
-    for _ in range(200):
-        await limiter.take(key)
-
-
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     per_minute=st.integers(1, 20_000),
     steps=st.lists(st.tuples(st.floats(0, 3), st.integers(1, 120)), min_size=1, max_size=12),

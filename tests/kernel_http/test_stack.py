@@ -83,7 +83,7 @@ async def slow() -> None:
 
 async def _ticks() -> AsyncIterator[bytes]:
     yield b"data: 1\n\n"
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(1.5)
     yield b"data: 2\n\n"
 
 
@@ -124,7 +124,7 @@ async def address(platform: Platform, log: io.StringIO) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture(scope="module")
 async def client(address: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=address) as opened:
+    async with httpx.AsyncClient(base_url=address, timeout=60) as opened:
         yield opened
 
 
@@ -426,7 +426,7 @@ async def test_requests_are_counted_by_route_and_never_by_path(client: httpx.Asy
 
 
 async def test_a_slow_body_is_given_up(platform: Platform):
-    here = changed(platform, request_timeout_seconds=0.3)
+    here = changed(platform, request_timeout_seconds=1)
     async with serve(wrap(application(), here, log_stream=io.StringIO()), here.settings) as url:
         heard = await speak(
             url,
@@ -438,10 +438,10 @@ async def test_a_slow_body_is_given_up(platform: Platform):
 
 
 async def test_a_slow_answer_is_given_up_and_a_live_stream_is_not(platform: Platform):
-    here = changed(platform, request_timeout_seconds=0.2)
+    here = changed(platform, request_timeout_seconds=1)
     async with (
         serve(wrap(application(), here, log_stream=io.StringIO()), here.settings) as url,
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
     ):
         response = await client.get("/api/v1/slow")
         assert_problem(response, 503, "unavailable")
@@ -467,7 +467,7 @@ async def test_too_many_requests_without_a_credential_are_refused(platform: Plat
     here = changed(platform, rate_limit_per_minute=60)
     async with (
         serve(wrap(application(), here, log_stream=io.StringIO()), here.settings) as url,
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
     ):
         await platform.redis.flushall()
         answers = [await client.get("/api/v1/readings") for _ in range(20)]
@@ -481,7 +481,7 @@ async def test_another_page_may_call_only_when_listed(platform: Platform):
     here = changed(platform, cors_origins=["https://console.example.com"])
     async with (
         serve(wrap(application(), here, log_stream=io.StringIO()), here.settings) as url,
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
     ):
         listed = await client.get("/api/v1/readings", headers={"Origin": "https://console.example.com"})
         assert listed.headers["access-control-allow-origin"] == "https://console.example.com"
@@ -510,7 +510,7 @@ async def test_browsers_are_held_to_https_where_it_is_served(platform: Platform)
     here = changed(platform, public_url="https://fettle.example.com")
     async with (
         serve(wrap(application(), here, log_stream=io.StringIO()), here.settings) as url,
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
     ):
         response = await client.get("/api/v1/readings", headers={"Host": "fettle.example.com"})
         assert "max-age" in response.headers["strict-transport-security"]

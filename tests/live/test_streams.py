@@ -33,7 +33,7 @@ class Stream:
         self.messages = []
         self.ids = []
 
-    async def until(self, wanted, seconds=20):
+    async def until(self, wanted, seconds=60):
         async with asyncio.timeout(seconds):
             while True:
                 for message in self.messages:
@@ -55,7 +55,7 @@ class Stream:
 async def streaming(api, headers, after=None):
     extra = {} if after is None else {"Last-Event-ID": str(after)}
     async with (
-        httpx.AsyncClient(base_url=api.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=api.url, timeout=60) as client,
         client.stream("GET", "/api/v1/events/stream", headers={**headers, **extra}) as response,
     ):
         assert response.status_code == 200, await response.aread()
@@ -193,7 +193,7 @@ async def test_without_redis_the_stream_goes_on(api):
     async with hub.reading(api.alder.id, reader):
         await report(api, api.alder, "by-looking")
         found = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not any(opened("by-looking-0")(message) for message in found):
                 found += [json.loads(message.body) for message in await reader.take(5)]
     assert hub.status == "delayed"
@@ -342,7 +342,7 @@ async def test_a_server_that_is_stopped_does_not_wait_for_its_readers(api):
     elsewhere = dataclasses.replace(api, url=f"http://127.0.0.1:{listener.getsockname()[1]}")
     async with streaming(elsewhere, api.alder.headers()):
         server.should_exit = True
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await serving
     listener.close()
 
@@ -359,7 +359,7 @@ async def code_of_end(connection):
 
 
 async def heard(connection, wanted):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             message = json.loads(await connection.recv())
             if wanted(message):
@@ -372,7 +372,8 @@ async def test_a_socket_tells_the_same_by_first_message_and_by_protocol(api):
         ws_url(api), subprotocols=[f"fettle.bearer.{key}"]
     ) as other:  # fmt: skip
         await one.send(json.dumps({"token": key}))
-        await asyncio.sleep(0.2)
+        for connection in (one, other):
+            await heard(connection, lambda m: m["type"] == "platform_status")
         await report(api, api.alder, "socket")
         assert await heard(one, opened("socket-0")) == await heard(other, opened("socket-0"))
 

@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.muting.shapes import known, matchers, mid
 
 from fettle.healing.muting.inhibition import Firing, Inhibition, Inhibitor
@@ -64,7 +65,7 @@ def slow_spans(recurrence: Recurrence, start: datetime, steps: int) -> list[bool
     return inside[4 * 96 : -4 * 96]
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(recurrences, st.sampled_from(DAYS))
 def test_hours_of_weekdays_hold_as_clocks_show_them(recurrence, start):
     when = When(recurrence=recurrence)
@@ -84,7 +85,7 @@ def test_hours_of_weekdays_hold_as_clocks_show_them(recurrence, start):
     assert covered == expected
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(recurrences, st.sampled_from(DAYS), st.integers(0, 96), st.integers(0, 200), st.integers(0, 300))
 def test_the_next_change_is_where_it_first_is_otherwise(recurrence, day, from_step, length, at):
     starts = day + from_step * STEP
@@ -181,7 +182,7 @@ timed = st.lists(
 )
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(timed, known, st.integers(0, 200))
 def test_overlapping_silences_and_windows_end_with_the_last(set_, labels, at):
     moment = DAYS[0] + at * STEP
@@ -205,7 +206,7 @@ def test_overlapping_silences_and_windows_end_with_the_last(set_, labels, at):
         assert found.reason == (SILENCED if silenced else MAINTENANCE)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(timed, known, st.integers(0, 200), st.booleans())
 def test_what_acts_is_held_and_disruptive_work_waits_for_its_window(set_, labels, at, is_disruptive):
     moment = DAYS[0] + at * STEP

@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.muting.shapes import NAMES, known, matchers, mid
 
 from fettle.healing.muting.inhibition import Dependency, Firing, Inhibition, Inhibitor, Thing
@@ -72,7 +73,7 @@ def assert_grounded(inhibitor, firing, edges, place) -> set[UUID]:
     return told
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(inhibitions.filter(lambda rules: len(rules) <= 1), st.lists(known, max_size=6))
 def test_an_inhibition_is_alertmanagers(rules, worlds):
     firing = [Firing(mid(number), labels) for number, labels in enumerate(worlds)]
@@ -156,7 +157,7 @@ def slow_place(deps, firing, still):
     return place
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(dependencies, st.lists(about, max_size=6))
 def test_what_hangs_on_a_thing_that_is_down_keeps_still_and_somebody_is_told(deps, worlds):
     firing = [Firing(mid(number), labels) for number, labels in enumerate(worlds)]
@@ -166,7 +167,7 @@ def test_what_hangs_on_a_thing_that_is_down_keeps_still_and_somebody_is_told(dep
     assert told or not firing, "somebody is told"
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(inhibitions, dependencies, st.lists(about, max_size=7), st.sets(st.integers(0, 6)), st.randoms())
 def test_every_chain_of_reasons_ends_at_one_that_is_told(rules, deps, worlds, quiet, chance):
     firing = [Firing(mid(number), labels) for number, labels in enumerate(worlds)]

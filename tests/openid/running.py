@@ -34,7 +34,7 @@ class OpenIdProvider:
 
     async def knows(self, subject: str, **claims) -> None:
         """Tell the provider what it says of a person."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             answer = await client.put(f"{self.issuer}/people/{subject}", json=claims)
             assert answer.status_code == 204
 

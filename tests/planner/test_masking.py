@@ -4,8 +4,9 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from fettle.healing.planner.masking import MASKED, PROSE, WITHHELD, Mask
 from fettle.healing.planner.vectors import sealed, words
@@ -245,7 +246,7 @@ def test_a_field_of_people_hides_them_wherever_they_stand(field):
     st.sampled_from([str.title, str.lower, str.upper]),
     st.sampled_from(PROSE),
 )
-@settings(max_examples=300)
+@examples(300)
 def test_made_up_names_are_found_without_a_list_of_them(first, last, shape, spelled, prose):
     first, last = f"{first}q{first[-1]}", f"{last}zx"  # no word of ours
     name = spelled(f"{first} {last}")
@@ -259,7 +260,7 @@ def test_made_up_names_are_found_without_a_list_of_them(first, last, shape, spel
     st.sampled_from(PEOPLE),
     st.sampled_from([v for k in KINDS.values() for v in k]),
 )
-@settings(max_examples=150)
+@examples(150)
 def test_masked_texts_come_back_unchanged_where_nothing_was_secret(shape, person, value):
     text = f"{shape.format(person, person)} {value}"
     mask = Mask(REDACTOR, {"summary": text}, prose=MASKED, this_year=2026)

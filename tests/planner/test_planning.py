@@ -182,8 +182,8 @@ async def test_a_wait_that_is_too_long_is_not_waited_for(planning):
 
 
 async def test_what_is_too_slow_is_left_for_the_next(planning):
-    planning.use(planning.model.openai, planning.model.anthropic, planner_timeout_seconds=0.2)
-    planning.model.will(Slow(5), Slow(5), Slow(5), choose(CLAMAV))
+    planning.use(planning.model.openai, planning.model.anthropic, planner_timeout_seconds=1.5)
+    planning.model.will(Slow(60), Slow(60), Slow(60), choose(CLAMAV))
     await planning.allow()
     assert (await planning.heal())["state"] == "healing"
     tried = (await planning.newest())["decision"]["planner"]["tried"]

@@ -1,8 +1,9 @@
 """Playbooks: what their authors declare is what is done, in that order, and mistakes are named before any run."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.tools.simulation import CHECK, INCIDENT, Refused, Simulation, playbook, step
 
 from fettle.tools.ledger import Outcome, Phase, Record, State
@@ -341,7 +342,7 @@ def build(plan):
     return playbook(*steps, verify=CHECK), failing
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(STEPS, st.sampled_from(["pass", "fail"]))
 def test_every_run_ends_and_undoes_exactly_what_succeeded(plan, result):
     document, failing = build(plan)

@@ -209,13 +209,18 @@ async def test_a_stale_and_a_fresh_turn_of_one_process_cannot_both_end_a_run(rig
 
 async def test_a_long_call_keeps_its_lease(rig):
     calls = asyncio.Event()
+    until = "SELECT due_at > $2 FROM playbook_runs WHERE id = $1"
 
     async def wait(call):
-        await asyncio.sleep(rig.platform.settings.lease_seconds * 1.6)
+        lapses = await rig.scalar("SELECT due_at FROM playbook_runs WHERE id = $1", call.run_id)
+        while await rig.scalar("SELECT now() <= $1", lapses) or not await rig.scalar(
+            until, call.run_id, lapses
+        ):
+            await asyncio.sleep(0.02)
         calls.set()
         return {}
 
-    rig.platform.settings = rig.platform.settings.model_copy(update={"lease_seconds": 0.4})
+    rig.platform.settings = rig.platform.settings.model_copy(update={"lease_seconds": 2})
     rig.tool("demo.slow", wait)
     (run_id,) = await rig.approve(plan({"id": "s", "tool": "demo.slow"}))
     first = asyncio.create_task(rig.executor().run_once())

@@ -17,7 +17,7 @@ def rig(api_at_work):
 
 async def until(rig, run_id, *states):
     """Execute what is due, beside the application's own executor, until the run is in one of the states."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await rig.run(run_id))["state"] not in states:
             await rig.execute()
             await asyncio.sleep(0.02)
