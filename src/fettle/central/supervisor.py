@@ -17,12 +17,14 @@ from typing import Final, Protocol
 
 import asyncpg
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 
 from fettle.central.children import Child, own_process
 from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
 from fettle.central.opening import opened_platform
 from fettle.central.postgres_fixes import missing_fixes
 from fettle.central.processes import FileLock, StartError
+from fettle.central.reaching import check_own_parts
 from fettle.central.run import LISTENER
 from fettle.identity.owner import OWNER_EMAIL, ensure_owner
 from fettle.kernel import migrations
@@ -89,6 +91,7 @@ class Supervisor:
 
         Raises:
             StartError: With one line that says why it cannot start.
+            SettingsError: With one line that names the setting.
         """
         previous = {name: signal.signal(name, self._ask_to_stop) for name in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -123,6 +126,7 @@ class Supervisor:
             )
         )
         listener = self._stack.enter_context(_listen(self._settings.host, self._settings.port))
+        asyncio.run(check_own_parts(self._settings))
         settings = self._with_redis(self._with_database(self._settings))
         self._progress.step("Bringing the schema up to date")
         asyncio.run(_migrate(settings))
@@ -249,7 +253,11 @@ async def _version_num(url: str) -> int:
 async def _migrate(settings: Settings) -> None:
     if settings.database_url is None:
         raise StartError("no database is configured.")
-    await migrations.upgrade(settings.database_url.get_secret_value())
+    try:
+        await migrations.upgrade(settings.database_url.get_secret_value())
+    except DBAPIError as error:
+        said = str(error.orig).partition(":")[2].strip() or str(error.orig)
+        raise StartError(f"the schema cannot be brought up to date: {said.splitlines()[0]}.") from error
 
 
 async def _seed(settings: Settings) -> str | None:

@@ -1,8 +1,12 @@
 """``fettle up``: the whole platform on this machine, until Ctrl-C."""
 
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 
 from fettle.central.processes import StartError
 from fettle.central.supervisor import Ready, Supervisor
@@ -10,6 +14,7 @@ from fettle.cli.exits import CommandError, Exit
 from fettle.cli.local import quiet_logs, settings
 from fettle.cli.output import AsJson, console, print_json
 from fettle.cli.profile import save_profile
+from fettle.kernel.settings import SettingsError
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -36,6 +41,8 @@ def up(as_json: AsJson = False) -> None:
             telling.step("Stopping")
     except StartError as error:
         raise CommandError(str(error), Exit.CANNOT_START) from None
+    except SettingsError as error:
+        raise CommandError(str(error), Exit.BAD_SETTING) from None
     finally:
         telling.end()
 
@@ -95,7 +102,7 @@ class ScreenProgress:
             self._screen.print("  Password    ", end="")
             self._screen.print(ready.one_time_password, style="bold", markup=False)
             self._screen.print("  It is shown this once, and you choose another when you sign in.\n")
-        self._screen.print("[dim]Ctrl-C stops it. In a second terminal: fettle demo host[/]")
+        self._screen.print(f"[dim]Ctrl-C stops it. In a second terminal: {escape(_command())} demo host[/]")
 
     def end(self) -> None:
         """Leave the screen as it is."""
@@ -108,3 +115,11 @@ class ScreenProgress:
         if self._doing is not None:
             self._screen.print(f"[green]✓[/] {self._doing}")
             self._doing = None
+
+
+def _command() -> str:
+    """Return how one calls us in another terminal of the same folder: by name only where the name leads to us."""
+    called = Path(sys.argv[0])
+    if called.name != "fettle" or shutil.which("fettle") == str(called.resolve()):
+        return "fettle"
+    return str(called)

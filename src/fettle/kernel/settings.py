@@ -44,6 +44,26 @@ def _mail_server(url: SecretStr) -> SecretStr:
     return url
 
 
+def _postgres_address(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme != "postgresql" or not (parts.hostname or parts.query) or parts.port == 0:
+        raise ValueError("must be postgresql://role:password@host/name")
+    return url
+
+
+def _redis_address(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if (
+        parts.scheme not in {"redis", "rediss", "unix"}
+        or not (parts.hostname or parts.path)
+        or parts.port == 0
+    ):
+        raise ValueError("must be redis://host:6379/0, or with TLS rediss://")
+    return url
+
+
+PostgresAddress = Annotated[SecretStr, AfterValidator(_postgres_address)]
+RedisAddress = Annotated[SecretStr, AfterValidator(_redis_address)]
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
 
 
@@ -59,18 +79,18 @@ class Settings(BaseSettings):
         None,
         description="Address by which people reach the console, for links, such as https://fettle.example.org.",
     )
-    database_url: SecretStr | None = Field(
+    database_url: PostgresAddress | None = Field(
         None,
         description="PostgreSQL 16+ as the schema's owner, postgresql://role:password@host/name; unset: embedded.",
     )
-    database_app_url: SecretStr | None = Field(
+    database_app_url: PostgresAddress | None = Field(
         None, description="The same database as the role fettle_app, which row-level security binds."
     )
-    database_system_url: SecretStr | None = Field(
+    database_system_url: PostgresAddress | None = Field(
         None, description="The same database as the role fettle_system, for the bus and sign-in."
     )
     database_pool_size: int = Field(10, ge=2, le=200, description="Connections per process and role.")
-    redis_url: SecretStr | None = Field(None, description="Redis 7, redis://host:6379/0; unset: embedded.")
+    redis_url: RedisAddress | None = Field(None, description="Redis 7, redis://host:6379/0; unset: embedded.")
     master_key: SecretStr | None = Field(
         None,
         description="Base64 of 32 bytes that wrap every stored secret; unset: a file in the home folder.",
@@ -184,4 +204,5 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "FETTLE_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{name}: {first['msg']}. Mend it in the environment or in .env.") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {said}. Mend it in the environment or in .env.") from None
