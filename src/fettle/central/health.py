@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from fettle import __version__
 from fettle.healing.auditing import service as auditing
+from fettle.incidents.hooks.waiting import waiting_of
 from fettle.kernel import bus
 from fettle.kernel.clock import utcnow
 from fettle.kernel.platform import Platform
@@ -72,7 +73,7 @@ class HealthCheck:
             return self._last
 
     async def figures(self) -> list[Metric]:
-        """Return how far each consumer group is behind; nothing while the database does not answer."""
+        """Return how far each consumer group is behind, if the database answers, and what waits on this machine."""
         await self.report()
         lag = GaugeMetricFamily(
             "fettle_consumer_lag_events",
@@ -89,7 +90,12 @@ class HealthCheck:
             lag.add_metric([group.group], group.events)
             late.add_metric([group.group], group.seconds)
             dead.add_metric([group.group], group.dead)
-        return [lag, late, dead]
+        waiting = GaugeMetricFamily(
+            "fettle_hooks_waiting_bytes",
+            "Webhooks on this machine's disk that wait for the database.",
+            value=waiting_of(self._platform).size(),
+        )
+        return [lag, late, dead, waiting]
 
     async def _ask(self) -> Health:
         self._groups = []

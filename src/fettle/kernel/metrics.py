@@ -71,6 +71,42 @@ REDACTIONS: Final = Counter(
     ("kind",),
     registry=REGISTRY,
 )
+TEMPORAL_FIRINGS: Final = Counter(
+    "fettle_temporal_firings", "What rules over time found, by kind of rule.", ("kind",), registry=REGISTRY
+)
+TEMPORAL_LIMITS: Final = Counter(
+    "fettle_temporal_keys_over_limit",
+    "Keys of rules over time that there was no room for, by what was done: evicted, refused.",
+    ("did",),
+    registry=REGISTRY,
+)
+HOOKS_ANSWERED: Final = Counter(
+    "fettle_hooks_answered",
+    "Webhooks that were proved, by what their sender was told: accepted, passed_over, repeated, waiting (on the disk, "
+    "while the database is away) or held (until a person allows it).",
+    ("outcome",),
+    registry=REGISTRY,
+)
+HOOKS_REFUSED: Final = Counter(
+    "fettle_hooks_refused",
+    "Webhooks that were refused: unknown_source, unproven, or what the problem's type says.",
+    ("reason",),
+    registry=REGISTRY,
+)
+HOOKS_TAKEN_IN: Final = Counter(
+    "fettle_hooks_taken_in",
+    "Webhooks that had waited on the disk and were taken off it, by what became of them: accepted, passed_over, "
+    "repeated or refused.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+HOOK_SECONDS: Final = Histogram(
+    "fettle_hook_delay_seconds",
+    "Time from receiving a webhook until its exceptions were committed, by whether it had to wait on the disk.",
+    ("waited",),
+    buckets=_PIPELINE_SECONDS,
+    registry=REGISTRY,
+)
 
 log = structlog.get_logger("fettle.metrics")
 

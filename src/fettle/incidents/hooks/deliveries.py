@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from fettle.incidents.accepting import acceptor
 from fettle.incidents.hooks.standing import Source
 from fettle.incidents.schemas import ExceptionIn
-from fettle.kernel import jsonio
+from fettle.kernel import jsonio, metrics
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.errors import FieldError, Invalid, NotFound, Problem
 from fettle.kernel.platform import Platform
@@ -116,8 +116,14 @@ class Taken:
     exceptions: list[UUID]
 
 
-async def take(platform: Platform, source: Source, delivery: Delivery) -> Taken:
+async def take(platform: Platform, source: Source, delivery: Delivery, *, waited: bool = False) -> Taken:
     """Take a delivery in, once.
+
+    Args:
+        platform: The process's parts.
+        source: Whose it is.
+        delivery: What was sent.
+        waited: Whether it had to wait on the disk.
 
     Raises:
         Invalid: The source's mapping cannot read it; it is kept, so that a person can mend the mapping.
@@ -140,6 +146,9 @@ async def take(platform: Platform, source: Source, delivery: Delivery) -> Taken:
             await _note(platform, source, delivery, Taken("refused", []), problem.detail)
         raise
     taken = Taken("accepted" if ids else "passed_over", ids)
+    if ids:
+        delay = utcnow() - delivery.received_at
+        metrics.HOOK_SECONDS.labels("yes" if waited else "no").observe(max(0.0, delay.total_seconds()))
     await _note(platform, source, delivery, taken)
     return taken
 

@@ -28,9 +28,9 @@ from fettle.incidents.hooks.signatures import (
 from fettle.incidents.hooks.standing import Source, bound_to, box, sources_of
 from fettle.incidents.hooks.tally import tally_of
 from fettle.incidents.hooks.waiting import is_away, waiting_of
-from fettle.kernel import context
+from fettle.kernel import context, metrics
 from fettle.kernel.clock import utcnow
-from fettle.kernel.errors import Conflict, Forbidden, Invalid, Malformed, TooLarge
+from fettle.kernel.errors import Conflict, Forbidden, Invalid, Malformed, Problem, TooLarge
 from fettle.kernel.http.idempotency import checked_key
 from fettle.kernel.http.problems import UnsupportedMediaType
 from fettle.kernel.ids import new_id
@@ -72,17 +72,23 @@ async def receive(platform: Platform, source_id: UUID, request: Request, path_to
     source = await sources_of(platform).find(source_id)
     headers = headers_of(request)
     if source is None or not source.enabled:
+        metrics.HOOKS_REFUSED.labels("unknown_source").inc()
         await _count_stranger(platform, request)
         raise _unproven()
     try:
-        return await _receive(platform, source, request, headers, path_token)
+        answer = await _receive(platform, source, request, headers, path_token)
     except Unproven as verdict:
+        metrics.HOOKS_REFUSED.labels("unproven").inc()
         tally_of(platform).refused(source, verdict.reason)
         await _count_stranger(platform, request)
         raise _unproven() from None
-    except (Malformed, TooLarge, UnsupportedMediaType) as problem:
-        tally_of(platform).refused(source, problem.detail)
+    except Problem as problem:
+        metrics.HOOKS_REFUSED.labels(problem.slug).inc()
+        if isinstance(problem, Malformed | TooLarge | UnsupportedMediaType):
+            tally_of(platform).refused(source, problem.detail)
         raise
+    metrics.HOOKS_ANSWERED.labels(answer.status).inc()
+    return answer
 
 
 async def _receive(

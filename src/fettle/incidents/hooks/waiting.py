@@ -11,7 +11,7 @@ import structlog
 from fettle.incidents.hooks.deliveries import Delivery, refuse, take
 from fettle.incidents.hooks.spool import Spool
 from fettle.incidents.hooks.standing import Source, box, sources_of
-from fettle.kernel import context
+from fettle.kernel import context, metrics
 from fettle.kernel.database import is_unreachable
 from fettle.kernel.errors import Problem, Unavailable
 from fettle.kernel.platform import Platform
@@ -46,6 +46,10 @@ class Waiting:
     def has_some(self) -> bool:
         """Say whether something waits, behind which whatever comes now has to wait, too."""
         return self._spool.is_waiting()
+
+    def size(self) -> int:
+        """Return how many bytes wait."""
+        return self._spool.size()
 
     async def add(self, delivery: Delivery) -> None:
         """Let a delivery wait; returns when it is on the disk.
@@ -118,14 +122,17 @@ class Waiting:
             return
         token = context.tenant_id.set(str(delivery.tenant_id))
         try:
-            await take(self._platform, source, delivery)
+            taken = await take(self._platform, source, delivery, waited=True)
+            metrics.HOOKS_TAKEN_IN.labels(taken.outcome).inc()
         except Problem as problem:
             if is_away(problem):
                 raise
+            metrics.HOOKS_TAKEN_IN.labels("refused").inc()
             log.info("a delivery that had waited was refused", source_id=str(source.id), reason=problem.slug)
         except Exception as error:
             if is_away(error):
                 raise
+            metrics.HOOKS_TAKEN_IN.labels("refused").inc()
             log.exception("a delivery that had waited could not be taken", source_id=str(source.id))
             await self._refuse(source, delivery)
         finally:
