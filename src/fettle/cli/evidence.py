@@ -96,8 +96,10 @@ def verify(
 
     try:
         found = verify_export(file, keys=key or (), checkpoint=_checkpoint(checkpoint_file))
-    except (ExportError, OSError) as error:
+    except ExportError as error:
         raise CommandError(f"{file}: {error}", Exit.USAGE) from None
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}.", Exit.USAGE) from None
     report = found.report
     document = {"file": str(file), "pinned": found.pinned, "keys": list(found.header.keys), **asdict(report)}
     records = None if audit is None or not report.ok else _audit(file, audit)
