@@ -9,7 +9,8 @@ _PROMOTION = """
 INSERT INTO promotions (tenant_id, id, pattern, choice, rule_id, check_type, state, document, evidence, back_test,
                         changes, successes, ended_from)
 VALUES ($1, $2, $3, 'runbook:RB-LNX-CLAMAV-001', $4, 'sandbox_process', $5, $6::text::jsonb, '{"eligible": true}',
-        '{"days": 30, "considered": 0, "matched": 0, "won": 0}', '{"changes": [], "beside": []}', 20, $7)
+        '{"days": 30, "considered": 0, "matched": 0, "won": 0, "decided_by_others": {}, "ended": {}, "examples": []}',
+        '{"changes": [], "beside": []}', 20, $7)
 """
 _CHOICE = """
 INSERT INTO pattern_choices (tenant_id, pattern, choice, succeeded, recent, last_incident_id, changed_at)

@@ -3,220 +3,45 @@ import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { request } from "./client";
 import { pagesOf } from "./identityQueries";
 import { incidentKey } from "./queries";
-import type { Json, Page, Severity } from "./types";
+import type { components } from "./schema";
+import { everyOne, type Exact, type Filled, type Page } from "./types";
 
-export interface PersonRef {
-  id: string;
-  name: string | null;
-}
+type Words = components["schemas"];
+export type PersonRef = Words["PersonRef"];
+export type TimeWindow = Filled<Words["WindowIn"]>;
 
-export interface TimeWindow {
-  days: number[];
-  begins: string;
-  ends: string;
-}
+export type TurnUnit = Layer["unit"];
+export type Layer = Filled<Words["LayerIn"]>;
+export type Override = Filled<Words["OverrideIn"]>;
+export type ScheduleDocument = Filled<Omit<Words["ScheduleBody"], "name">>;
+export type Schedule = Exact<Words["ScheduleOut"], { document: ScheduleDocument }>;
+export type Span = Words["SpanOut"];
+export type Preview = Words["PreviewOut"];
+export type OnCallNow = Words["OnCallNow"];
+export type Target = Filled<Words["TargetIn"]>;
+export type Step = Filled<Words["EscalationStepIn"]>;
+export type QuietHours = Filled<Words["QuietIn"]>;
+export type PolicyDocument = Filled<Omit<Words["EscalationPolicyBody"], "name" | "enabled" | "position">>;
+/** A policy as it is written, before it is kept. */
+export type PolicyDraft = Filled<Words["EscalationPolicyBody"]>;
+export type EscalationPolicy = Exact<Words["EscalationPolicyOut"], { document: PolicyDocument }>;
+export type Told = Words["ToldOut"];
+export type PolicyTrial = Words["TrialOut"];
 
-export type TurnUnit = "hours" | "days" | "weeks";
+export type ChannelKind = Words["ChannelOut"]["kind"];
+export const CHANNEL_KINDS = everyOne<ChannelKind>()("slack", "teams", "pagerduty", "email", "sendgrid", "webhook", "sms");
+export type Channel = Words["ChannelOut"];
+export type Contact = Words["ContactOut"];
+export type Feed = Words["FeedOut"];
+export type NewFeed = Words["NewFeed"];
 
-export interface Layer {
-  name: string;
-  people: string[];
-  /** Local time of the schedule's zone. */
-  starts: string;
-  unit: TurnUnit;
-  length: number;
-  windows: TimeWindow[];
-}
-
-export interface Override {
-  /** Nobody is on call where there is no person. */
-  person: string | null;
-  begins: string;
-  ends: string;
-}
-
-export interface ScheduleDocument {
-  time_zone: string;
-  layers: Layer[];
-  overrides: Override[];
-}
-
-export interface Schedule {
-  id: string;
-  name: string;
-  document: ScheduleDocument;
-  version: number;
-  updated_at: string;
-  updated_by: string;
-  warnings: string[];
-}
-
-export interface Span {
-  begins: string;
-  ends: string;
-  person: PersonRef | null;
-}
-
-export interface Preview {
-  items: Span[];
-  gaps: Span[];
-}
-
-export interface OnCallNow {
-  schedule_id: string;
-  schedule: string;
-  person: PersonRef | null;
-  until: string | null;
-}
-
-export interface Target {
-  channel_id: string;
-  schedule_id: string | null;
-  user_id: string | null;
-}
-
-export interface Step {
-  targets: Target[];
-  wait_seconds: number;
-}
-
-export interface QuietHours extends TimeWindow {
-  time_zone: string;
-  severities: Severity[];
-}
-
-export interface PolicyDocument {
-  match: { severities: Severity[]; check_types: string[]; sites: string[] };
-  steps: Step[];
-  repeats: number;
-  fallback: Target[];
-  quiet_hours: QuietHours[];
-  storm: { threshold: number; window_seconds: number; update_seconds: number };
-}
-
-export interface EscalationPolicy {
-  id: string;
-  name: string;
-  enabled: boolean;
-  position: number;
-  document: PolicyDocument;
-  version: number;
-  updated_at: string;
-  updated_by: string;
-}
-
-export interface Told {
-  channel_id: string;
-  channel: string | null;
-  channel_kind: string | null;
-  person: PersonRef | null;
-  why_not: string | null;
-}
-
-export interface TriedStep {
-  at: string;
-  step: number;
-  turn: number;
-  told: Told[];
-}
-
-export interface PolicyTrial {
-  policy: string | null;
-  quiet_until: string | null;
-  items: TriedStep[];
-  more: boolean;
-}
-
-export const CHANNEL_KINDS = ["slack", "teams", "pagerduty", "email", "sendgrid", "webhook", "sms"] as const;
-export type ChannelKind = (typeof CHANNEL_KINDS)[number];
-
-export interface Channel {
-  id: string;
-  name: string;
-  kind: ChannelKind;
-  enabled: boolean;
-  document: Record<string, Json>;
-  version: number;
-  updated_at: string;
-  updated_by: string;
-  callback: string | null;
-}
-
-export interface Contact {
-  person: PersonRef;
-  slack: string | null;
-  pagerduty: string | null;
-  phone: string | null;
-}
-
-export interface Feed {
-  id: string;
-  name: string;
-  whole: boolean;
-  person: PersonRef;
-  mine: boolean;
-  created_at: string;
-  last_used_at: string | null;
-}
-
-export interface NewFeed extends Feed {
-  link: string;
-}
-
-export const DELIVERY_STATES = ["queued", "sending", "delivered", "failed", "skipped"] as const;
-export type DeliveryState = (typeof DELIVERY_STATES)[number];
-export const DELIVERY_KINDS = ["firing", "acknowledged", "resolved", "test"] as const;
-export type DeliveryKind = (typeof DELIVERY_KINDS)[number];
-
-export interface DeliveryAttempt {
-  at: string;
-  state: DeliveryState;
-  code: string | null;
-  detail: string | null;
-}
-
-export interface Delivery {
-  id: string;
-  escalation_id: string | null;
-  incident_id: string | null;
-  channel_id: string;
-  channel: string | null;
-  channel_kind: ChannelKind;
-  recipient: string | null;
-  person: PersonRef | null;
-  kind: DeliveryKind;
-  step: number | null;
-  state: DeliveryState;
-  attempts: number;
-  due_at: string;
-  error_code: string | null;
-  error: string | null;
-  sent: Record<string, Json> | null;
-  said: string | null;
-  history: DeliveryAttempt[];
-  created_at: string;
-  ended_at: string | null;
-}
-
-export interface EscalationClock {
-  id: string;
-  policy_id: string;
-  state: "active" | "acknowledged" | "exhausted" | "grouped" | "resolved";
-  reason: string;
-  storm_id: string | null;
-  members: number;
-  position: number;
-  due_at: string | null;
-  acknowledged_by: string | null;
-  acknowledged_at: string | null;
-  opened_at: string;
-  ended_at: string | null;
-}
-
-export interface IncidentEscalation {
-  escalation: EscalationClock | null;
-  deliveries: Delivery[];
-}
+export type DeliveryState = Words["DeliveryOut"]["state"];
+export const DELIVERY_STATES = everyOne<DeliveryState>()("queued", "sending", "delivered", "failed", "skipped");
+export type DeliveryKind = Words["DeliveryOut"]["kind"];
+export const DELIVERY_KINDS = everyOne<DeliveryKind>()("firing", "acknowledged", "resolved", "test");
+export type Delivery = Words["DeliveryOut"];
+export type EscalationClock = Words["EscalationOut"];
+export type IncidentEscalation = Words["IncidentEscalation"];
 
 const LARGEST = new URLSearchParams({ limit: "200" });
 

@@ -1,12 +1,11 @@
 // The API's words about people, sign-in and access, as the console uses them.
 import type { components } from "./schema";
-import type { Exact, JsonObject } from "./types";
 
 type Words = components["schemas"];
 
 export type Challenge = Words["ChallengeOut"];
 export type SecondFactor = Challenge["methods"][number];
-export type PasskeyOptions = Exact<Words["PasskeyOptions"], { public_key: JsonObject }>;
+export type PasskeyOptions = Words["PasskeyOptions"];
 export type InvitationLook = Words["InvitationLook"];
 
 export type Passkey = Words["PasskeyOut"];
@@ -29,13 +28,7 @@ export type PartnerMember = Words["PartnerMemberOut"];
 export type Account = Words["AccountOut"];
 
 /** An erasure of a tenant; its record is signed, and stays when everything else is gone. */
-export interface Erasure {
-  id: string;
-  tenant_id: string;
-  requested_at: string;
-  completed_at: string | null;
-  record: JsonObject | null;
-}
+export type Erasure = Words["ErasureOut"];
 
 export type SignInProvider = Words["Offered"];
 export type IdentityProvider = Words["ProviderOut"];

@@ -3,111 +3,31 @@ import { queryOptions } from "@tanstack/react-query";
 import { apiQuery, type IncidentFilters } from "../lib/filters";
 import { request } from "./client";
 import { incidentKey, incidentListKey } from "./queries";
-import type { Accepted, Incident, IncidentState, JsonObject, Page, Severity } from "./types";
+import type { components } from "./schema";
+import { everyOne, type Accepted, type Incident, type Page } from "./types";
 
-export interface Actor {
-  actor: string;
-  name: string | null;
-}
+type Words = components["schemas"];
 
-export interface Person {
-  id: string;
-  name: string;
-}
+export type Actor = Words["ActorOut"];
+export type Person = Words["PersonOut"];
+export type Comment = Words["CommentOut"];
+export type LinkedIncident = Words["LinkedIncident"];
 
-export interface Comment {
-  id: string;
-  author: Actor;
-  body: string;
-  mentions: string[];
-  created_at: string;
-  edited_at: string | null;
-  deleted_at: string | null;
-  mine: boolean;
-  version: number;
-}
+export type LinkKind = Words["LinkIn"]["kind"];
+export const LINK_KINDS = everyOne<LinkKind>()("relates_to", "caused_by", "duplicates");
 
-export interface LinkedIncident {
-  id: string;
-  number: number;
-  title: string;
-  state: IncidentState;
-  severity: Severity;
-}
-
-export const LINK_KINDS = ["relates_to", "caused_by", "duplicates"] as const;
-export type LinkKind = (typeof LINK_KINDS)[number];
-
-export interface IncidentLink {
-  id: string;
-  says: LinkKind | "causes" | "duplicated_by";
-  incident: LinkedIncident;
-  created_by: Actor;
-  created_at: string;
-}
-
-export interface Links {
-  items: IncidentLink[];
-  merged: LinkedIncident[];
-  merged_into: LinkedIncident | null;
-}
-
-export interface Reported {
-  id: string;
-  incident_id: string;
-  received_at: string | null;
-  exception: JsonObject | null;
-}
+export type IncidentLink = Words["LinkOut"];
+export type Links = Words["LinksOut"];
+export type Reported = Words["ReportedException"];
 
 export type Shared = "host" | "site" | "check_type" | "pattern";
 
-export interface Related {
-  incident: Incident;
-  shares: Shared[];
-}
+export type Related = Words["RelatedOut"];
+export type SavedView = Words["ViewOut"];
 
-export interface SavedView {
-  id: string;
-  name: string;
-  query: string;
-  shared: boolean;
-  mine: boolean;
-  owner: Actor;
-  is_default: boolean;
-  version: number;
-}
-
-export type BulkAction = "resolve" | "close" | "reopen" | "assign" | "unassign" | "comment";
-
-export interface Bulk {
-  id: string;
-  action: BulkAction;
-  state: "queued" | "running" | "done" | "undoing" | "undone";
-  total: number;
-  pending: number;
-  done: number;
-  skipped: number;
-  undone: number;
-  kept: number;
-  can_undo: boolean;
-}
-
-export interface BulkItem {
-  incident_id: string;
-  number: number | null;
-  title: string | null;
-  result: "pending" | "done" | "skipped" | "undone" | "kept";
-  detail: string | null;
-}
-
-export interface BulkCommand {
-  action: BulkAction;
-  ids?: string[];
-  filter?: string;
-  reason?: string;
-  assignee?: string;
-  body?: string;
-}
+export type Bulk = Words["BulkOut"];
+export type BulkItem = Words["BulkItemOut"];
+export type BulkCommand = Words["BulkIn"];
 
 const PEOPLE_FRESH_MS = 300_000;
 const BULK_POLL_MS = 700;

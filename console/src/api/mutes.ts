@@ -3,98 +3,28 @@ import { queryOptions } from "@tanstack/react-query";
 import { request } from "./client";
 import { pagesOf } from "./identityQueries";
 import { incidentKey } from "./queries";
-import type { IncidentState, Json, Page, Severity } from "./types";
+import type { components } from "./schema";
+import { everyOne, type Exact, type IncidentState, type Page, type Severity } from "./types";
 
-export const MUTE_KINDS = ["silence", "window", "inhibition", "dependency"] as const;
-export type MuteKind = (typeof MUTE_KINDS)[number];
-export const MUTE_STATES = ["active", "pending", "ended"] as const;
-export type MuteState = (typeof MUTE_STATES)[number];
+type Words = components["schemas"];
+
+export type MuteKind = Words["MuteOut"]["kind"];
+export const MUTE_KINDS = everyOne<MuteKind>()("silence", "window", "inhibition", "dependency");
+export type MuteState = Words["MuteOut"]["state"];
+export const MUTE_STATES = everyOne<MuteState>()("active", "pending", "ended");
 export const EFFECTS = ["suppress", "hold", "only_then"] as const;
 export type Effect = (typeof EFFECTS)[number];
 
-export interface Mute {
-  id: string;
-  kind: MuteKind;
-  title: string;
-  origin: "tenant" | "policy" | "pack";
-  document: Record<string, Json>;
-  state: MuteState;
-  holds: boolean;
-  changes_at: string | null;
-  muted: number;
-  version: number;
-  created_by: string | null;
-  created_by_name: string | null;
-  created_at: string | null;
-  updated_at: string | null;
-}
-
-export interface PastMute {
-  version: number;
-  did: "created" | "changed" | "ended" | "restored";
-  by: string;
-  by_name: string | null;
-  at: string;
-}
-
-export interface MutePreview {
-  looked_at: number;
-  matched: number;
-  items: { id: string; number: number; title: string; state: IncidentState; severity: Severity; check_type: string; host: string | null; site: string | null }[];
-}
-
-export interface CalendarSpan {
-  mute_id: string;
-  title: string;
-  effect: "silence" | Effect;
-  origin: "tenant" | "policy";
-  covers: string;
-  begins: string;
-  ends: string;
-  is_cut: boolean;
-}
-
-export interface WhyReason {
-  code: string;
-  text: string;
-  at: string | null;
-  mute_id: string | null;
-  incident_id: string | null;
-}
-
-export interface MessageWhy {
-  id: string;
-  kind: string;
-  channel_kind: string;
-  verdict: "sent" | "waiting" | "not_sent";
-  reasons: WhyReason[];
-  next_at: string | null;
-}
-
-export interface IncidentWhy {
-  verdict: "told" | "will_be_told" | "muted" | "nobody_to_tell" | "acknowledged" | "over" | "not_needed";
-  reasons: WhyReason[];
-  next_at: string | null;
-  messages: MessageWhy[];
-}
-
-export interface StormMember {
-  fingerprint: string;
-  host: string | null;
-  is_firing: boolean;
-  occurrences: number;
-  last_at: string;
-}
-
-export interface Correlation {
-  id: string;
-  key: string;
-  title: string;
-  state: "candidate" | "confirmed" | "dismissed";
-  cause_id: string | null;
-  version: number;
-  members: MutePreview["items"];
-}
+export type MatchedIncident = Exact<Words["MatchedIncident"], { state: IncidentState; severity: Severity }>;
+export type Mute = Words["MuteOut"];
+export type PastMute = Words["PastMute"];
+export type MutePreview = Exact<Words["MutePreview"], { items: MatchedIncident[] }>;
+export type CalendarSpan = Words["CalendarSpan"];
+export type WhyReason = Words["WhyReason"];
+export type MessageWhy = Words["MessageWhy"];
+export type IncidentWhy = Words["IncidentWhy"];
+export type StormMember = Words["StormMember"];
+export type Correlation = Exact<Words["CorrelationOut"], { members: MatchedIncident[] }>;
 
 export const mutesKey = (tenantId: string) => [tenantId, "mutes"] as const;
 

@@ -2,78 +2,17 @@
 import { queryOptions } from "@tanstack/react-query";
 import { request } from "./client";
 import { pagesOf } from "./identityQueries";
+import type { components } from "./schema";
+import { everyOne, type PlanOutcome } from "./types";
 
-export const OUTCOMES = ["chosen", "unsure", "abstained", "no_candidate", "failed"] as const;
-export type PlanOutcome = (typeof OUTCOMES)[number];
+type Words = components["schemas"];
 
-interface Money {
-  amount: string;
-  currency: string;
-}
+export const OUTCOMES = everyOne<PlanOutcome>()("chosen", "unsure", "abstained", "no_candidate", "failed");
 
-export interface ChainLink {
-  name: string;
-  kind: "retrieval" | "openai" | "anthropic";
-  model: string;
-  breaker: "closed" | "open" | "half_open";
-  is_charged: boolean;
-  asked_today: number;
-  answered_today: number;
-  mean_latency_ms: number | null;
-}
-
-export interface Planner {
-  enabled: boolean;
-  prose: "withheld" | "masked";
-  autonomy: string;
-  least_confidence: number;
-  sovereign: boolean;
-  chain: ChainLink[];
-  budgets: { kind: "calls" | "tokens" | "usd"; used: string; most: string | null; is_used_up: boolean }[];
-  calibration: { number: number; error: number | null; points: { claimed: number; came_true: number; number: number }[]; corrects_from: number };
-  waiting: number;
-}
-
-export interface UsageRow {
-  key: string;
-  model: string;
-  asked: number;
-  answered: number;
-  calls: number;
-  input_tokens: number;
-  output_tokens: number;
-  cost: Money;
-  mean_latency_ms: number | null;
-}
-
-export interface Usage {
-  by: "day" | "month" | "model";
-  first: string;
-  last: string;
-  items: UsageRow[];
-  total: UsageRow;
-}
-
-export interface PlannerDecision {
-  id: string;
-  incident_id: string;
-  incident_title: string | null;
-  decided_at: string;
-  outcome: PlanOutcome;
-  choice: string | null;
-  provider: string;
-  model: string;
-  confidence: number;
-  claimed: number;
-  requires_human_review: boolean;
-  cached: boolean;
-  calls: number;
-  input_tokens: number;
-  output_tokens: number;
-  cost: Money;
-  latency_ms: number;
-  result: "healed" | "not_healed" | null;
-}
+export type Planner = Words["PlannerOut"];
+export type UsageRow = Words["UsageRow"];
+export type Usage = Words["UsageOut"];
+export type PlannerDecision = Words["PlannerDecisionItem"];
 
 const key = (tenantId: string) => [tenantId, "planner"] as const;
 

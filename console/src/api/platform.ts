@@ -1,16 +1,15 @@
 // The API's words about the platform itself: audit, events, health, jobs, tenants beside each other.
 import type { components } from "./schema";
-import type { Exact, Json, JsonObject, Level, Severity } from "./types";
+import type { Exact, Level, Severity } from "./types";
 
 type Words = components["schemas"];
 
-export type AuditChange = Exact<Words["ChangeOut"], { before: Json; after: Json }>;
-export type AuditRecord = Exact<Words["AuditOut"], { before: Json; after: Json; changes: AuditChange[] }>;
+export type AuditRecord = Words["AuditOut"];
 
 export type DeadLetter = Words["DeadLetter"];
 export type ReaderLag = Words["LagOfGroup"];
 
-export type HealthPart = Exact<Words["PartHealth"], { detail: JsonObject }>;
+export type HealthPart = Words["PartHealth"];
 export type Health = Exact<Words["Health"], { parts: Record<string, HealthPart> }>;
 export type PartStatus = Health["status"];
 

@@ -1,105 +1,24 @@
 // The words of the API about sources of webhooks, and what the screens ask of it.
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import type { FieldChange } from "./authoring";
 import { request } from "./client";
-import type { Json, JsonObject, Page } from "./types";
+import type { components } from "./schema";
+import type { Page } from "./types";
 
-export interface Source {
-  id: string;
-  name: string;
-  origin: string;
-  kind: string;
-  title: string;
-  authentication: string;
-  format: string;
-  topic: string | null;
-  enabled: boolean;
-  keep_days: number;
-  address: string;
-  secrets: number;
-  secret_changed_at: string | null;
-  is_own_mapping: boolean;
-  mapping_version: number;
-  held: number;
-  received_at: string | null;
-  accepted_at: string | null;
-  refused_at: string | null;
-  refusal: string | null;
-  accepted: number;
-  passed_over: number;
-  repeated: number;
-  refused: number;
-  version: number;
-}
+type Words = components["schemas"];
+
+export type Source = Words["SourceOut"];
 
 /** A source with what is shown once. */
-export interface IssuedSource extends Source {
-  secret: string | null;
-  url: string;
-}
-
-export interface SourceKind {
-  id: string;
-  title: string;
-  description: string;
-  pack_id: string;
-  format: string;
-  authentication: string[];
-  secret_from: "fettle" | "sender";
-  setup: string[];
-  example: Json;
-}
-
-export interface Payload {
-  id: string;
-  received_at: string;
-  outcome: string;
-  reason: string | null;
-  size: number;
-  headers: JsonObject;
-  payload: Json;
-  exceptions: string[];
-}
+export type IssuedSource = Words["SourceIssued"];
+export type SourceKind = Words["SourceKind"];
+export type Payload = Words["PayloadOut"];
 
 /** A topic's wish to send here. */
-export interface Wish {
-  id: string;
-  topic: string;
-  state: string;
-  detail: string | null;
-  asked_at: string;
-}
-
-export interface SourceMapping {
-  mapping: JsonObject | null;
-  of_pack: JsonObject | null;
-  mapping_version: number;
-  can_undo: boolean;
-}
-
-export interface PayloadPreview {
-  payload_id: string;
-  received_at: string;
-  changes: FieldChange[];
-  after: JsonObject[];
-  exceptions_before: number;
-  exceptions_after: number;
-  error_before: string | null;
-  error_after: string | null;
-}
-
-export interface MappingPreview {
-  items: PayloadPreview[];
-  changed: number;
-  failing: number;
-}
-
-export interface SourceTest {
-  payload: Json;
-  exceptions: JsonObject[];
-  passed_over: number;
-  error: string | null;
-}
+export type Wish = Words["SubscriptionOut"];
+export type SourceMapping = Words["MappingOut"];
+export type PayloadPreview = Words["PayloadPreview"];
+export type MappingPreview = Words["MappingPreview"];
+export type SourceTest = Words["SourceTestOut"];
 
 const PAGE = "50";
 

@@ -1,22 +1,28 @@
 // The words of the platform's API as the console uses them: the generated ones, made exact where the document cannot say it.
+import type { JsonObject } from "./json";
 import type { components } from "./schema";
 
 type Words = components["schemas"];
 export type Exact<Base, Fields> = Omit<Base, keyof Fields> & Fields;
 
-export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
-export type JsonObject = { [name: string]: Json };
+export type { Json, JsonObject } from "./json";
 
 export type Severity = Words["IncidentItem"]["severity"];
 export type IncidentState = Words["State"];
 export type Level = NonNullable<Words["IncidentItem"]["level"]>;
 
-/* In the order in which people want them; the compiler says when the platform has one more. */
 export const SEVERITIES = everyOne<Severity>()("critical", "high", "medium", "low", "info");
 export const STATES = everyOne<IncidentState>()(
   "open", "triaged", "planning", "awaiting_approval", "healing", "verifying", "escalated", "suppressed", "resolved", "closed",
 );
 export const LEVELS = everyOne<Level>()("L1", "L2", "L3");
+
+/** What was asked for, as it is kept: with its defaults. */
+export type Filled<Asked> = Asked extends (infer Item)[] ? Filled<Item>[] : Asked extends object ? { [Name in keyof Asked]-?: Filled<Asked[Name]> } : Asked;
+
+export type Stage = Words["PromotionItem"]["state"];
+export type PlanOutcome = Words["PlannerDecisionItem"]["outcome"];
+export type ChainLink = Words["ChainLink"];
 
 export interface Page<Item> {
   items: Item[];
@@ -34,7 +40,7 @@ export type Membership = Words["TenantOfMine"];
 export type Tenant = Words["TenantOut"];
 
 export type Incident = Words["IncidentItem"];
-export type IncidentDetail = Exact<Words["IncidentOut"], { details: JsonObject; decision: JsonObject | null }>;
+export type IncidentDetail = Words["IncidentOut"];
 
 export interface StoredEvent {
   id: string;
@@ -56,16 +62,16 @@ export type Overview = Exact<
   }
 >;
 
-export type Approval = Exact<Words["ApprovalOut"], { severity: Severity; plan: JsonObject }>;
+export type Approval = Exact<Words["ApprovalOut"], { severity: Severity }>;
 
 export type Run = Words["RunItem"];
-export type RunStep = Exact<Words["StepOut"], { input: Json; output: Json; error: JsonObject | null }>;
-export type RunDetail = Exact<Words["RunOut"], { steps: RunStep[]; parameters: JsonObject }>;
+export type RunStep = Words["StepOut"];
+export type RunDetail = Exact<Words["RunOut"], { steps: RunStep[] }>;
 
-export type Rule = Exact<Words["RuleItem"], { conditions: Json[] }>;
-export type ConditionResult = Exact<Words["ConditionOut"], { expected: Json; actual: Json }>;
-export type RuleExplanation = Exact<Words["RuleExplanationOut"], { conditions: ConditionResult[] }>;
-export type Explanations = Exact<Words["ExplainOut"], { items: RuleExplanation[] }>;
+export type Rule = Words["RuleItem"];
+export type ConditionResult = Words["ConditionOut"];
+export type RuleExplanation = Words["RuleExplanationOut"];
+export type Explanations = Words["ExplainOut"];
 export type DryRun = Words["RuleDryRunOut"];
 
 export type EvidenceBundle = Words["BundleItem"];
@@ -81,6 +87,7 @@ export interface LiveMessage {
   data: JsonObject;
 }
 
-function everyOne<Value extends string>() {
+/** Lists every value of a word, in the order in which people want them; the compiler says when the platform has one more. */
+export function everyOne<Value extends string>() {
   return <Given extends Value[]>(...given: Given & ([Value] extends [Given[number]] ? unknown : "one is missing")): readonly Value[] => given;
 }

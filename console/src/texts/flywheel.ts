@@ -1,5 +1,5 @@
 // The flywheel: patterns, the rules that grow from them, and what they saved.
-import type { Stage } from "../api/flywheel";
+import type { Stage } from "../api/types";
 import { plural } from "./words";
 
 export const flywheelTexts = {
@@ -10,6 +10,8 @@ export const flywheelTexts = {
     off: "The policy proposes no rules; what heals is counted all the same.",
     tabs: { patterns: "Patterns", rules: "Grown rules" },
     perDay: "Who decided, by the day",
+    noneDecided: "Nothing was decided in these days",
+    noneDecidedText: "Each day shows how many incidents rules, the planner and people decided. What people and the planner heal again and again moves to the rules.",
     share: (share: string, days: number) => `L1 decided ${share} over ${days} days`,
     decided: { l1: "L1 rules", grown: "of these, grown rules", l2: "L2 planner", l3: "L3 people" },
     saved: "Saved",

@@ -1,5 +1,5 @@
 // The planner: whom it asks, what that costs, what it decided and how well it knows.
-import type { ChainLink, PlanOutcome } from "../api/planner";
+import type { ChainLink, PlanOutcome } from "../api/types";
 import { plural } from "./words";
 
 export const plannerTexts = {
@@ -7,6 +7,7 @@ export const plannerTexts = {
     title: "Planner",
     lead: "Looks at what no rule matches, or what a rule did not heal, and chooses among what the policy allows. Where it is not sure, a person decides.",
     off: "The policy does not let it look at anything: under \"planner\", set enabled to true.",
+    toPolicy: "Open the policy.",
     prose: { withheld: "Free text never leaves this installation.", masked: "Free text leaves with stand-ins for what may name somebody." },
     sovereign: "Only endpoints that the operator listed are reached.",
     waiting: (n: number) => `${plural(n, "incident waits", "incidents wait")} for a plan.`,

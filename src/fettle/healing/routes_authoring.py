@@ -17,7 +17,6 @@ from fettle.healing.schemas import (
     PolicyPreviewIn,
     PolicyPreviewOut,
     RuleAccepted,
-    RuleFieldChange,
     RuleHistory,
     RuleId,
     RuleMatchIn,
@@ -36,6 +35,7 @@ from fettle.kernel.http.pages import Paging, decode_cursor, encode_cursor
 from fettle.kernel.http.routes import StrictRoute
 from fettle.packs.diff import changes
 from fettle.packs.policies import refuse_invalid
+from fettle.packs.schemas import FieldChangeOut
 from fettle.tools.own_playbooks import library_of
 from fettle.tools.schemas import PlaybookId
 
@@ -209,7 +209,7 @@ def _past(row: service.PastRule) -> PastRuleOut:
     return PastRuleOut(
         version=row.version,
         rule=None if row.document is None else dict(row.document),
-        changes=[RuleFieldChange.model_validate(change.document()) for change in found],
+        changes=[FieldChangeOut.model_validate(change.document()) for change in found],
         changed_by=row.changed_by,
         changed_at=row.changed_at,
     )

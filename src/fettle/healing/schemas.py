@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from fettle.healing.rules import DEFAULT_COOLDOWN_SECONDS, DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY
+from fettle.packs.schemas import FieldChangeOut
 
 RuleId = Annotated[
     str,
@@ -140,21 +141,12 @@ class RuleRestore(Input):
     ] = None
 
 
-class RuleFieldChange(BaseModel):
-    """One value that a version changed."""
-
-    pointer: str
-    kind: Literal["added", "removed", "changed"]
-    before: Any
-    after: Any
-
-
 class PastRuleOut(BaseModel):
     """What a tenant's rule was in one version."""
 
     version: int
     rule: dict[str, Any] | None = Field(description="null: it was deleted then.")
-    changes: list[RuleFieldChange] = Field(description="What it changed in the version before it.")
+    changes: list[FieldChangeOut] = Field(description="What it changed in the version before it.")
     changed_by: str
     changed_at: datetime
 

@@ -24,6 +24,7 @@ from fettle.packs.schemas import (
     ActivationItem,
     Counts,
     PackAccepted,
+    PackDiffOut,
     PackId,
     PackItem,
     PackList,
@@ -230,10 +231,10 @@ async def compare_versions(
     session: TenantSession,
     before: Annotated[Version, Query(alias="from")],
     after: Annotated[Version, Query(alias="to")],
-) -> dict[str, Any]:
+) -> PackDiffOut:
     """Say what differs between two versions, by rule, playbook, exception type and field."""
     compared = diff(await load_version(session, pack_id, before), await load_version(session, pack_id, after))
-    return compared.document()
+    return PackDiffOut.model_validate(compared.document())
 
 
 async def _version(session: TenantSession, tenant_id: UUID, pack_id: str) -> str | None:

@@ -28,6 +28,7 @@ class Counts(BaseModel):
 
     exception_types: int
     rules: int
+    temporal_rules: int = 0
     playbooks: int
     runbooks: int
     sources: int = 0
@@ -110,6 +111,15 @@ class Activation(BaseModel):
     version: Version
 
 
+class TestCaseOut(BaseModel):
+    """How one test case came out."""
+
+    name: str
+    passed: bool
+    rule: str | None = Field(description="The rule that decided.")
+    failures: list[str]
+
+
 class TestReport(BaseModel):
     """How a pack's own test cases came out."""
 
@@ -117,7 +127,7 @@ class TestReport(BaseModel):
 
     version: str
     passed: bool
-    cases: list[dict[str, Any]]
+    cases: list[TestCaseOut]
     untested_rules: list[str]
 
 
@@ -144,6 +154,24 @@ class FieldChangeOut(BaseModel):
     kind: Literal["added", "removed", "changed"]
     before: Any
     after: Any
+
+
+class SectionDiffOut(BaseModel):
+    """What differs in one section of a pack."""
+
+    added: list[str]
+    removed: list[str]
+    changed: dict[str, list[FieldChangeOut]]
+
+
+class PackDiffOut(BaseModel):
+    """What differs between two versions of a pack."""
+
+    before: str = Field(alias="from")
+    after: str = Field(alias="to")
+    empty: bool = Field(description="Nothing differs but the version.")
+    manifest: list[FieldChangeOut] = Field(description="Fields of pack.yaml.")
+    sections: dict[str, SectionDiffOut] = Field(description="Only those in which something differs.")
 
 
 class PastPolicy(BaseModel):

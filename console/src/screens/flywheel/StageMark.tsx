@@ -1,5 +1,5 @@
 // Where a grown rule stands, in a word and a colour.
-import type { Stage } from "../../api/flywheel";
+import type { Stage } from "../../api/types";
 import { t } from "../../texts";
 import { Tag } from "../../ui/marks";
 

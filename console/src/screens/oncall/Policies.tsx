@@ -1,10 +1,10 @@
 // Escalation policies: in their order, switched, edited, tried without a message, deleted with a way back.
-import { Button, Group, NumberInput, Select, Switch, TextInput } from "@mantine/core";
+import { Button, Group, Switch, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { request } from "../../api/client";
-import { channelsQuery, escalationKey, escalationPoliciesQuery, type EscalationPolicy, type PolicyDocument } from "../../api/escalation";
+import { channelsQuery, escalationKey, escalationPoliciesQuery, type EscalationPolicy, type PolicyDocument, type PolicyDraft } from "../../api/escalation";
 import { useAddressText } from "../../lib/search";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
@@ -15,7 +15,7 @@ import { Empty, Lines, PageHead, Panel, Trouble } from "../../ui/parts";
 import tables from "../../ui/table.module.css";
 import { tellWithUndo } from "../../ui/undo";
 import classes from "./OnCall.module.css";
-import { PolicyForm, type PolicyDraft } from "./PolicyForm";
+import { PolicyForm } from "./PolicyForm";
 import { TryPolicy } from "./TryPolicy";
 
 const USUAL_POSITION = 100;
@@ -204,12 +204,4 @@ function EditPolicy({ policy, onClose }: { policy: EscalationPolicy | null; onCl
       </Group>
     </form>
   );
-}
-
-export function SeveritySelect({ label, value, onChange }: { label: string; value: string; onChange: (value: string) => void }) {
-  return <Select label={label} allowDeselect={false} value={value} onChange={(next) => onChange(next ?? value)} data={Object.entries(t.severity).map(([one, name]) => ({ value: one, label: name }))} />;
-}
-
-export function Seconds({ label, description, value, least = 0, onChange }: { label: string; description?: string; value: number; least?: number; onChange: (value: number) => void }) {
-  return <NumberInput label={label} {...(description === undefined ? {} : { description })} required min={least} max={86_400} allowDecimal={false} value={value} onChange={(next) => onChange(Number(next) || least)} />;
 }

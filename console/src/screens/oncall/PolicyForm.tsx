@@ -1,7 +1,7 @@
 // An escalation policy as a form: for which incidents, whom each step tells, how long it waits, when it is quiet, what becomes one message.
 import { MultiSelect, NumberInput, Select, Switch, TagsInput, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { channelsQuery, schedulesQuery, type PolicyDocument, type QuietHours, type Step, type Target } from "../../api/escalation";
+import { channelsQuery, schedulesQuery, type PolicyDraft, type QuietHours, type Step, type Target } from "../../api/escalation";
 import { faultOf } from "../../api/problem";
 import { browserTimeZone } from "../../lib/preferences";
 import { useTenant } from "../../lib/tenant";
@@ -11,10 +11,8 @@ import { Panel } from "../../ui/parts";
 import authoring from "../../ui/authoring.module.css";
 import { usePeople } from "../incidents/people";
 import classes from "./OnCall.module.css";
-import { Seconds } from "./Policies";
+import { Seconds } from "./fields";
 import { Add, Drop, replaced, WindowFields } from "./ScheduleForm";
-
-export type PolicyDraft = PolicyDocument & { name: string; enabled: boolean; position: number };
 
 interface PolicyFormProps {
   draft: PolicyDraft;

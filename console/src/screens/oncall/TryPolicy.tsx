@@ -3,7 +3,7 @@ import { Button, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { request } from "../../api/client";
-import type { PolicyTrial, Told } from "../../api/escalation";
+import type { PolicyDraft, PolicyTrial, Told } from "../../api/escalation";
 import { dateTime } from "../../lib/format";
 import { useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
@@ -11,8 +11,7 @@ import { Panel, Trouble } from "../../ui/parts";
 import authoring from "../../ui/authoring.module.css";
 import tables from "../../ui/table.module.css";
 import classes from "./OnCall.module.css";
-import { SeveritySelect } from "./Policies";
-import type { PolicyDraft } from "./PolicyForm";
+import { SeveritySelect } from "./fields";
 
 /** Tries a policy that is being written; without one, those of the tenant, as an incident would. */
 export function TryPolicy({ draft }: { draft: PolicyDraft | null }) {

@@ -1,8 +1,10 @@
 // The planner: whom it asks and how they are, budgets, costs, how well confidence comes true, and its last decisions.
-import { Select, Tabs } from "@mantine/core";
+import { Select, Stack, Tabs } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
-import { decisionsQuery, OUTCOMES, plannerQuery, usageQuery, type ChainLink, type Planner as PlannerShown, type Usage } from "../../api/planner";
+import { decisionsQuery, OUTCOMES, plannerQuery, usageQuery, type Planner as PlannerShown, type Usage } from "../../api/planner";
+import type { ChainLink } from "../../api/types";
 import { count, percent } from "../../lib/format";
 import { useAddressText } from "../../lib/search";
 import { useTenant } from "../../lib/tenant";
@@ -41,16 +43,17 @@ export function Planner() {
 }
 
 function Shown({ planner }: { planner: PlannerShown }) {
+  const tenant = useTenant();
   return (
-    <>
-      <p>
-        {planner.enabled ? t.planner.prose[planner.prose] : t.planner.off} {planner.sovereign && t.planner.sovereign} {planner.waiting > 0 && t.planner.waiting(planner.waiting)}
+    <Stack gap="md" mb="md">
+      <p style={{ margin: 0 }}>
+        {planner.enabled ? t.planner.prose[planner.prose] : <>{t.planner.off} <Link to="/t/$tenant/policy" params={{ tenant: tenant.slug }}>{t.planner.toPolicy}</Link></>} {planner.sovereign && t.planner.sovereign} {planner.waiting > 0 && t.planner.waiting(planner.waiting)}
       </p>
       <Panel flush title={t.planner.chain} aside={t.planner.chainNote}>
         {planner.chain.length === 0 ? <Empty title={t.planner.noChain}><p>{t.planner.noChainText}</p></Empty> : (
           <table className={tables["table"]}>
             <thead><tr><th>{t.planner.provider}</th><th>{t.planner.health}</th><th data-figures>{t.planner.answered}</th><th data-figures>{t.planner.latency}</th></tr></thead>
-            <tbody>{planner.chain.map((link) => <Link key={link.name} link={link} />)}</tbody>
+            <tbody>{planner.chain.map((link) => <ChainRow key={link.name} link={link} />)}</tbody>
           </table>
         )}
       </Panel>
@@ -68,11 +71,11 @@ function Shown({ planner }: { planner: PlannerShown }) {
         {planner.calibration.points.length === 0 ? <Empty title={t.planner.noCalibration}><p>{t.planner.noCalibrationText}</p></Empty> : <ReliabilityPlot points={planner.calibration.points} />}
         <p>{t.planner.corrected(planner.calibration.corrects_from)}</p>
       </Panel>
-    </>
+    </Stack>
   );
 }
 
-function Link({ link }: { link: ChainLink }) {
+function ChainRow({ link }: { link: ChainLink }) {
   return (
     <tr>
       <td><code>{link.name}</code>{!link.is_charged && <div>{t.planner.free}</div>}</td>
@@ -107,7 +110,7 @@ function Costs({ by }: { by: Usage["by"] }) {
   const { items, total } = usage.data;
   if (items.length === 0) return <Panel><Empty title={t.planner.noCost}><p>{t.planner.noCostText}</p></Empty></Panel>;
   return (
-    <>
+    <Stack gap="md">
       {by === "day" && <DailyCost usage={usage.data} />}
       <Panel flush title={t.planner.by[by]} aside={t.planner.money(total.cost.amount)}>
         <table className={tables["table"]}>
@@ -125,7 +128,7 @@ function Costs({ by }: { by: Usage["by"] }) {
           </tbody>
         </table>
       </Panel>
-    </>
+    </Stack>
   );
 }
 

@@ -21,7 +21,7 @@ from fettle.healing.escalation.rendering import APPROVE, REJECT, TAKE
 from fettle.identity.audit import Who, record
 from fettle.identity.names import permissions_of_person
 from fettle.incidents.commands import By
-from fettle.incidents.service import Transition, transition
+from fettle.incidents.service import Transition, lock, transition
 from fettle.incidents.states import State
 from fettle.kernel import context, jsonio
 from fettle.kernel.clock import utcnow
@@ -202,9 +202,13 @@ async def _follow(
     incident_id = UUID(int=incident_id.int)
     person = await service.person_known_as(session, origin.tenant_id, "pagerduty", agent_id)
     may = await permissions_of_person(session, origin.tenant_id, person) if person else frozenset[str]()
-    actor = f"user:{person}" if person and may else f"channel:{origin.channel_id}"
-    by = By(actor, person if may else None, context.request_id.get())
-    if kind == "incident.resolved" and "incidents:write" in may:
+    # Who may work no incidents here did it there, and the channel says so.
+    worker = person if "incidents:write" in may else None
+    actor = f"user:{worker}" if worker else f"channel:{origin.channel_id}"
+    by = By(actor, worker, context.request_id.get())
+    # Incidents are locked before their clocks.
+    await lock(session, origin.tenant_id, [incident_id])
+    if kind == "incident.resolved" and worker is not None:
         over = Transition(
             incident_id=incident_id,
             type="incident.resolved",

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.escalation import calendars, service
@@ -38,6 +38,7 @@ BACK: Final = timedelta(days=7)
 AHEAD: Final = timedelta(days=84)
 
 _PREFIX: Final = "ftl_cal_"
+_ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:whose, 0))")
 _LOOK_UP: Final = """
 SELECT f.id, f.tenant_id, f.user_id, f.whole, u.is_platform_admin FROM oncall_feeds f
 JOIN users u ON u.id = f.user_id AND u.disabled_at IS NULL WHERE f.digest = $1
@@ -74,6 +75,8 @@ async def make(session: AsyncSession, tenant_id: UUID, user_id: UUID, name: str,
     Raises:
         Conflict: The person has too many.
     """
+    # One after the other, so that of two made at once the second counts the first.
+    await session.execute(_ONE_AT_A_TIME, {"whose": f"fettle.calendar:{tenant_id}:{user_id}"})
     mine = (OnCallFeed.tenant_id == tenant_id, OnCallFeed.user_id == user_id)
     if (await session.scalar(select(func.count()).select_from(OnCallFeed).where(*mine)) or 0) >= MOST:
         raise Conflict(f"A person has at most {MOST} calendar addresses. Revoke one first.")

@@ -13,6 +13,7 @@ from fettle.healing.escalation import (
     routes_feeds,
     routes_trying,
     schemas,
+    schemas_schedules,
     service,
 )
 from fettle.healing.escalation.keeping import Keeping, Reader, Writer, page
@@ -40,20 +41,24 @@ _MOST_SHOWN = 200
 
 
 @router.get("/escalation/on-call")
-async def list_on_call(access: Reader, session: TenantSession) -> schemas.OnCallList:
+async def list_on_call(access: Reader, session: TenantSession) -> schemas_schedules.OnCallList:
     """Say who is on call now, by every schedule."""
     rows = await service.listed(session, OnCallSchedule, access.tenant_id, after=None, limit=service.MOST)
     found = [(row, *service.now_on_call(row.document)) for row in rows]
     people = await _people(session, access, [person for _, person, _ in found])
     items = [
-        schemas.OnCallNow(schedule_id=row.id, schedule=row.name, person=_person(who, people), until=until)
+        schemas_schedules.OnCallNow(
+            schedule_id=row.id, schedule=row.name, person=_person(who, people), until=until
+        )
         for row, who, until in found
     ]
-    return schemas.OnCallList(items=items)
+    return schemas_schedules.OnCallList(items=items)
 
 
 @router.get("/escalation/schedules")
-async def list_schedules(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.ScheduleOut]:
+async def list_schedules(
+    access: Reader, session: TenantSession, paging: Paging
+) -> Page[schemas_schedules.ScheduleOut]:
     """List on-call schedules, each with the gaps of the next four weeks."""
     rows, cursor = await page(session, OnCallSchedule, access.tenant_id, paging)
     return Page(items=[_schedule(row) for row in rows], next_cursor=cursor)
@@ -61,23 +66,29 @@ async def list_schedules(access: Reader, session: TenantSession, paging: Paging)
 
 @router.post("/escalation/schedules", status_code=201)
 async def create_schedule(
-    body: schemas.ScheduleBody, access: Writer, session: TenantSession, who: CurrentWho
-) -> schemas.ScheduleOut:
+    body: schemas_schedules.ScheduleBody, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas_schedules.ScheduleOut:
     """Add an on-call schedule."""
     fields = await _schedule_fields(session, access, body)
     return _schedule(await Keeping(session, access.tenant_id, who).add(OnCallSchedule, fields))
 
 
 @router.get("/escalation/schedules/{schedule_id}")
-async def show_schedule(schedule_id: UUID, access: Reader, session: TenantSession) -> schemas.ScheduleOut:
+async def show_schedule(
+    schedule_id: UUID, access: Reader, session: TenantSession
+) -> schemas_schedules.ScheduleOut:
     """Show one on-call schedule."""
     return _schedule(await service.find(session, OnCallSchedule, access.tenant_id, schedule_id))
 
 
 @router.put("/escalation/schedules/{schedule_id}")
 async def change_schedule(
-    schedule_id: UUID, body: schemas.ScheduleChange, access: Writer, session: TenantSession, who: CurrentWho
-) -> schemas.ScheduleOut:
+    schedule_id: UUID,
+    body: schemas_schedules.ScheduleChange,
+    access: Writer,
+    session: TenantSession,
+    who: CurrentWho,
+) -> schemas_schedules.ScheduleOut:
     """Put another schedule in the place of one; whoever is on call by it is asked for when a step is due."""
     changes = Keeping(session, access.tenant_id, who)
     kept = await changes.find(OnCallSchedule, schedule_id)
@@ -97,7 +108,7 @@ async def preview_schedule(
     access: Reader,
     session: TenantSession,
     days: Annotated[int, Query(ge=1, le=LONGEST_PREVIEW.days, description="From now on.")] = 28,
-) -> schemas.PreviewOut:
+) -> schemas_schedules.PreviewOut:
     """Show who is on call when, and where nobody is."""
     row = await service.find(session, OnCallSchedule, access.tenant_id, schedule_id)
     return await _previewed(session, access, _ahead(row, days))
@@ -105,8 +116,8 @@ async def preview_schedule(
 
 @router.post("/escalation/schedules/preview")
 async def preview_draft(
-    body: schemas.ScheduleBody, access: Reader, session: TenantSession
-) -> schemas.PreviewOut:
+    body: schemas_schedules.ScheduleBody, access: Reader, session: TenantSession
+) -> schemas_schedules.PreviewOut:
     """Show the next four weeks of a schedule that is not kept yet; changes nothing."""
     document = body.model_dump(mode="json", exclude={"name"})
     now = utcnow()
@@ -131,8 +142,12 @@ async def export_calendar(
 
 @router.post("/escalation/schedules/{schedule_id}/calendar")
 async def import_calendar(
-    schedule_id: UUID, body: schemas.CalendarIn, access: Writer, session: TenantSession, who: CurrentWho
-) -> schemas.ImportOut:
+    schedule_id: UUID,
+    body: schemas_schedules.CalendarIn,
+    access: Writer,
+    session: TenantSession,
+    who: CurrentWho,
+) -> schemas_schedules.ImportOut:
     """Take a calendar in: its shifts become the overrides from now on."""
     row = await service.find(session, OnCallSchedule, access.tenant_id, schedule_id)
     taken, unknown, changed = await service.take_calendar(
@@ -140,7 +155,7 @@ async def import_calendar(
     )
     await record(session, who, "schedule.calendar_taken", tenant_id=access.tenant_id,
                  target=("schedule", schedule_id), after={"taken": taken, "unknown": len(unknown)})  # fmt: skip
-    return schemas.ImportOut(taken=taken, unknown=unknown, version=changed.version)
+    return schemas_schedules.ImportOut(taken=taken, unknown=unknown, version=changed.version)
 
 
 @router.get("/escalation/policies")
@@ -196,20 +211,22 @@ async def delete_policy(policy_id: UUID, access: Writer, session: TenantSession,
 async def list_contacts(
     access: Annotated[Access, Depends(require("escalation:read", reads="contacts.listed"))],
     session: TenantSession,
-) -> schemas.ContactList:
+) -> schemas_schedules.ContactList:
     """List the people who may be on call and how channels reach them."""
     known = await service.contacts(session, access.tenant_id)
     people = await people_who_may(session, access.tenant_id, "incidents:write")
     items = [
-        schemas.ContactOut(person=schemas.PersonRef(id=one.id, name=one.name), **known.get(one.id, {}))
+        schemas_schedules.ContactOut(
+            person=schemas.PersonRef(id=one.id, name=one.name), **known.get(one.id, {})
+        )
         for one in people
     ]
-    return schemas.ContactList(items=items)
+    return schemas_schedules.ContactList(items=items)
 
 
 @router.put("/escalation/contacts/{user_id}", status_code=204)
 async def put_contact(
-    user_id: UUID, body: schemas.ContactIn, access: Writer, session: TenantSession, who: CurrentWho
+    user_id: UUID, body: schemas_schedules.ContactIn, access: Writer, session: TenantSession, who: CurrentWho
 ) -> None:
     """Say how channels reach a person, and by which ids they are known there."""
     document = body.model_dump(exclude_none=True)
@@ -272,7 +289,7 @@ async def hand_incident_over(
 
 
 async def _schedule_fields(
-    session: TenantSession, access: Access, body: schemas.ScheduleBody
+    session: TenantSession, access: Access, body: schemas_schedules.ScheduleBody
 ) -> dict[str, object]:
     people = [
         (f"/layers/{number}/people/{place}", person)
@@ -302,16 +319,18 @@ async def _policy_fields(
     }
 
 
-async def _previewed(session: TenantSession, access: Access, spans: list[Span]) -> schemas.PreviewOut:
+async def _previewed(
+    session: TenantSession, access: Access, spans: list[Span]
+) -> schemas_schedules.PreviewOut:
     people = await _people(session, access, [span.person for span in spans])
 
-    def shown(found: list[Span]) -> list[schemas.SpanOut]:
+    def shown(found: list[Span]) -> list[schemas_schedules.SpanOut]:
         return [
-            schemas.SpanOut(begins=span.begins, ends=span.ends, person=_person(span.person, people))
+            schemas_schedules.SpanOut(begins=span.begins, ends=span.ends, person=_person(span.person, people))
             for span in found
         ]
 
-    return schemas.PreviewOut(items=shown(spans), gaps=shown(gaps(spans)))
+    return schemas_schedules.PreviewOut(items=shown(spans), gaps=shown(gaps(spans)))
 
 
 async def _people(session: TenantSession, access: Access, ids: list[UUID | None]) -> dict[UUID, str]:
@@ -329,8 +348,8 @@ def _ahead(row: OnCallSchedule, days: int) -> list[Span]:
     return service.looked_ahead(row.document, now, now + timedelta(days=days))
 
 
-def _schedule(row: OnCallSchedule) -> schemas.ScheduleOut:
-    shown = schemas.ScheduleOut.model_validate(row)
+def _schedule(row: OnCallSchedule) -> schemas_schedules.ScheduleOut:
+    shown = schemas_schedules.ScheduleOut.model_validate(row)
     shown.warnings = service.warnings_of(row.document)
     return shown
 

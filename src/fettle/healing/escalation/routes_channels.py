@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
-from fettle.healing.escalation import callbacks, schemas, service
+from fettle.healing.escalation import callbacks, schemas, schemas_channels, service
 from fettle.healing.escalation.callbacks import Received
 from fettle.healing.escalation.keeping import Keeping, Reader, Writer, page
 from fettle.healing.escalation.models import EscalationChannel, EscalationDelivery
@@ -28,7 +28,9 @@ class Taken(BaseModel):
 
 
 @router.get("/escalation/channels")
-async def list_channels(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.ChannelOut]:
+async def list_channels(
+    access: Reader, session: TenantSession, paging: Paging
+) -> Page[schemas_channels.ChannelOut]:
     """List channels; their secrets are named, never shown."""
     rows, cursor = await page(session, EscalationChannel, access.tenant_id, paging)
     return Page(items=[_channel(row) for row in rows], next_cursor=cursor)
@@ -36,23 +38,29 @@ async def list_channels(access: Reader, session: TenantSession, paging: Paging) 
 
 @router.post("/escalation/channels", status_code=201)
 async def create_channel(
-    body: schemas.ChannelBody, access: Writer, session: TenantSession, who: CurrentWho
-) -> schemas.ChannelOut:
+    body: schemas_channels.ChannelBody, access: Writer, session: TenantSession, who: CurrentWho
+) -> schemas_channels.ChannelOut:
     """Add a channel; put its secrets in by `PUT /api/v1/secrets/{name}`."""
     fields = {**_fields(body, access), "kind": body.settings.kind}
     return _channel(await Keeping(session, access.tenant_id, who).add(EscalationChannel, fields))
 
 
 @router.get("/escalation/channels/{channel_id}")
-async def show_channel(channel_id: UUID, access: Reader, session: TenantSession) -> schemas.ChannelOut:
+async def show_channel(
+    channel_id: UUID, access: Reader, session: TenantSession
+) -> schemas_channels.ChannelOut:
     """Show one channel."""
     return _channel(await service.find(session, EscalationChannel, access.tenant_id, channel_id))
 
 
 @router.put("/escalation/channels/{channel_id}")
 async def change_channel(
-    channel_id: UUID, body: schemas.ChannelChange, access: Writer, session: TenantSession, who: CurrentWho
-) -> schemas.ChannelOut:
+    channel_id: UUID,
+    body: schemas_channels.ChannelChange,
+    access: Writer,
+    session: TenantSession,
+    who: CurrentWho,
+) -> schemas_channels.ChannelOut:
     """Put other settings in the place of a channel's; messages that wait go by the new ones."""
     changes = Keeping(session, access.tenant_id, who)
     kept = await changes.find(EscalationChannel, channel_id)
@@ -136,13 +144,13 @@ async def _received(channel_id: UUID, request: Request) -> Received:
     return Received(channel_id, dict(request.headers), await request.body(), address_of(request))
 
 
-def _fields(body: schemas.ChannelBody, access: Access) -> dict[str, object]:
+def _fields(body: schemas_channels.ChannelBody, access: Access) -> dict[str, object]:
     document = body.settings.model_dump(mode="json", exclude={"kind"})
     return {"name": body.name, "enabled": body.enabled, "document": document, "updated_by": access.actor}
 
 
-def _channel(row: EscalationChannel) -> schemas.ChannelOut:
-    shown = schemas.ChannelOut.model_validate(row)
+def _channel(row: EscalationChannel) -> schemas_channels.ChannelOut:
+    shown = schemas_channels.ChannelOut.model_validate(row)
     if row.document.get("signing_secret" if row.kind == "slack" else "webhook_secret"):
         shown.callback = f"/api/v1/hooks/escalation/{row.id}/{row.kind}"
     return shown

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 
-from fettle.healing.escalation import feeds, schemas
+from fettle.healing.escalation import feeds, schemas, schemas_schedules
 from fettle.healing.escalation.keeping import Reader
 from fettle.healing.escalation.models import OnCallFeed
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, address_of
@@ -19,7 +19,9 @@ router = APIRouter(route_class=StrictRoute, tags=["escalation"])
 
 
 @router.get("/escalation/feeds")
-async def list_feeds(access: Reader, session: TenantSession, paging: Paging) -> Page[schemas.FeedOut]:
+async def list_feeds(
+    access: Reader, session: TenantSession, paging: Paging
+) -> Page[schemas_schedules.FeedOut]:
     """List one's own calendar addresses, newest first; whoever sets up escalation sees everybody's."""
     rows = await feeds.listed(
         session,
@@ -30,20 +32,22 @@ async def list_feeds(access: Reader, session: TenantSession, paging: Paging) -> 
     )
     page, cursor = paging.cut(rows, lambda row: (row.id,))
     names = await names_of(session, access.tenant_id, [f"user:{row.user_id}" for row in page])
-    return Page(items=[schemas.FeedOut(**_feed(row, access, names)) for row in page], next_cursor=cursor)
+    return Page(
+        items=[schemas_schedules.FeedOut(**_feed(row, access, names)) for row in page], next_cursor=cursor
+    )
 
 
 @router.post("/escalation/feeds", status_code=201)
 async def make_feed(
-    body: schemas.FeedIn, access: Reader, session: TenantSession, who: CurrentWho
-) -> schemas.NewFeed:
+    body: schemas_schedules.FeedIn, access: Reader, session: TenantSession, who: CurrentWho
+) -> schemas_schedules.NewFeed:
     """Make a calendar address of one's own; its secret is in the answer and nowhere else."""
     person = _person(access)
     made = await feeds.make(session, access.tenant_id, person, body.name, whole=body.whole)
     names = await names_of(session, access.tenant_id, [f"user:{person}"])
     await record(session, who, "calendar_address.made", tenant_id=access.tenant_id,
                  target=("calendar_address", made.feed.id), after=body.model_dump())  # fmt: skip
-    return schemas.NewFeed(
+    return schemas_schedules.NewFeed(
         **_feed(made.feed, access, names), link=f"/api/v1/calendars/{made.secret}/on-call.ics"
     )
 

@@ -1,6 +1,6 @@
-"""The API's words for on-call schedules, channels, policies, contacts, messages and what people do with them."""
+"""The API's words for escalation policies and messages, and those that channels and schedules share with them."""
 
-from datetime import UTC, datetime, time
+from datetime import datetime, time
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -17,24 +17,15 @@ from pydantic import (
 
 from fettle.healing.escalation.policies import MOST_REPEATS, MOST_STEPS
 from fettle.healing.schemas import Input
-from fettle.kernel.http.idempotency import OneTimeAnswer
-from fettle.kernel.mail import ADDRESS_PATTERN
-from fettle.tools.secrets import NAME as SECRET_NAME
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
+ChannelKind = Literal["slack", "teams", "pagerduty", "email", "sendgrid", "webhook", "sms"]
 DeliveryState = Literal["queued", "sending", "delivered", "failed", "skipped"]
 DeliveryKind = Literal["firing", "acknowledged", "resolved", "test"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, strip_whitespace=True)]
 Version = Annotated[
     int, Field(ge=1, le=2**31 - 1, description="The version that was read; another is refused.")
 ]
-Secret = Annotated[
-    str,
-    StringConstraints(pattern=f"^{SECRET_NAME.pattern}$"),
-    Field(description="Name of a secret of the tenant's."),
-]
-Url = Annotated[str, StringConstraints(min_length=8, max_length=2_000, pattern=r"^https?://[\x21-\x7e]+$")]
-Address = Annotated[str, StringConstraints(max_length=254, pattern=ADDRESS_PATTERN)]
 Number = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$"), Field(examples=["+4930123456"])]
 WallTime = Annotated[
     str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), Field(examples=["09:00"])
@@ -47,16 +38,6 @@ def _known_zone(name: str) -> str:
     return name
 
 
-def _wall(text: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("is not a local time such as 2026-01-05T09:00") from None
-    if moment.tzinfo is not None or not 2000 <= moment.year <= 2200:  # noqa: PLR2004 - what anybody plans for
-        raise ValueError("must be without an offset: it is meant in the schedule's time zone")
-    return moment.isoformat()
-
-
 def _planned_for(moment: datetime) -> datetime:
     if not 2000 <= moment.year <= 2200:  # noqa: PLR2004 - what anybody plans for; beyond it no clock can be reckoned on
         raise ValueError("must lie between the years 2000 and 2200")
@@ -65,9 +46,6 @@ def _planned_for(moment: datetime) -> datetime:
 
 Zone = Annotated[
     str, StringConstraints(max_length=60), AfterValidator(_known_zone), Field(examples=["Europe/Berlin"])
-]
-WallMoment = Annotated[
-    str, StringConstraints(max_length=30), AfterValidator(_wall), Field(examples=["2026-01-05T09:00"])
 ]
 Moment = Annotated[AwareDatetime, AfterValidator(_planned_for), Field(strict=False)]
 Id = Annotated[UUID, Field(strict=False)]
@@ -89,206 +67,11 @@ class WindowIn(Input):
         return self
 
 
-class LayerIn(Input):
-    """A rotation of people."""
-
-    name: Name = "Rotation"
-    people: Annotated[
-        list[Id], Field(min_length=1, max_length=100, description="In the order of their turns.")
-    ]
-    starts: WallMoment
-    unit: Literal["hours", "days", "weeks"] = "weeks"
-    length: Annotated[int, Field(ge=1, le=365)] = 1
-    windows: Annotated[
-        list[WindowIn], Field(max_length=20, description="When it counts; always if empty.")
-    ] = Field(default_factory=list)
-
-
-class OverrideIn(Input):
-    """Somebody stands in; without a person, nobody is on call."""
-
-    person: Id | None
-    begins: Moment
-    ends: Moment
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.ends <= self.begins:
-            raise ValueError("must end after it begins")
-        self.begins, self.ends = self.begins.astimezone(UTC), self.ends.astimezone(UTC)
-        return self
-
-
-class ScheduleBody(Input):
-    """Who is on call when: of layers the last one that has somebody counts, before all the last override."""
-
-    name: Name
-    time_zone: Zone
-    layers: Annotated[list[LayerIn], Field(max_length=20)]
-    overrides: Annotated[list[OverrideIn], Field(max_length=2_000)] = Field(default_factory=list)
-
-
-class ScheduleChange(ScheduleBody):
-    """A whole schedule in the place of what it was."""
-
-    version: Version
-
-
-class CalendarIn(Input):
-    """Somebody else's calendar; each event becomes an override by its attendee's address or its summary."""
-
-    ics: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
-    version: Version
-
-
 class PersonRef(BaseModel):
     """A person by name."""
 
     id: UUID
     name: str | None
-
-
-class SpanOut(BaseModel):
-    """One person's time on call; without a person it is a gap."""
-
-    begins: datetime
-    ends: datetime
-    person: PersonRef | None
-
-
-class OnCallNow(BaseModel):
-    """Who is on call by a schedule at a moment, and until when."""
-
-    schedule_id: UUID
-    schedule: str
-    person: PersonRef | None
-    until: datetime | None
-
-
-class OnCallList(BaseModel):
-    """Who is on call now, by every schedule."""
-
-    items: list[OnCallNow]
-
-
-class PreviewOut(BaseModel):
-    """Who is on call when, without holes, and a warning of each gap."""
-
-    items: list[SpanOut]
-    gaps: list[SpanOut]
-
-
-class ScheduleOut(BaseModel):
-    """A schedule."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    name: str
-    document: dict[str, Any]
-    version: int
-    updated_at: datetime
-    updated_by: str
-    warnings: list[str] = Field(default_factory=list, description="Gaps of the next four weeks, in words.")
-
-
-class ImportOut(BaseModel):
-    """What became of a calendar."""
-
-    taken: int
-    unknown: list[str] = Field(description="Whom the calendar names and the tenant does not know.")
-    version: int
-
-
-class SlackIn(Input):
-    """A Slack incoming webhook; with the app's signing secret its buttons work."""
-
-    kind: Literal["slack"]
-    url_secret: Secret
-    signing_secret: Secret | None = None
-
-
-class TeamsIn(Input):
-    """A Teams Workflows webhook."""
-
-    kind: Literal["teams"]
-    url_secret: Secret
-
-
-class PagerDutyIn(Input):
-    """PagerDuty's Events API v2; with the subscription's secret its webhooks stop the clock here."""
-
-    kind: Literal["pagerduty"]
-    routing_key_secret: Secret
-    webhook_secret: Secret | None = None
-    url: Url = "https://events.pagerduty.com/v2/enqueue"
-
-
-class EmailIn(Input):
-    """Mail by the installation's mail server, to whoever is meant or to these addresses."""
-
-    kind: Literal["email"]
-    to: Annotated[list[Address], Field(max_length=50)] = Field(default_factory=list)
-
-
-class SendGridIn(Input):
-    """Mail by SendGrid."""
-
-    kind: Literal["sendgrid"]
-    api_key_secret: Secret
-    sender: Address
-    to: Annotated[list[Address], Field(max_length=50)] = Field(default_factory=list)
-    url: Url = "https://api.sendgrid.com/v3/mail/send"
-
-
-class WebhookIn(Input):
-    """Any receiver of Standard Webhooks."""
-
-    kind: Literal["webhook"]
-    url: Url
-    signing_secret: Secret
-
-
-class SmsIn(Input):
-    """Text messages by the provider that the installation plugged in."""
-
-    kind: Literal["sms"]
-    to: Annotated[list[Number], Field(max_length=20)] = Field(default_factory=list)
-
-
-ChannelSettings = Annotated[
-    SlackIn | TeamsIn | PagerDutyIn | EmailIn | SendGridIn | WebhookIn | SmsIn, Field(discriminator="kind")
-]
-
-
-class ChannelBody(Input):
-    """A way to tell people. Secrets are named, never written."""
-
-    name: Name
-    enabled: bool = True
-    settings: ChannelSettings
-
-
-class ChannelChange(ChannelBody):
-    """A whole channel in the place of what it was; its kind stays."""
-
-    version: Version
-
-
-class ChannelOut(BaseModel):
-    """A channel; its secrets are named."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    name: str
-    kind: str
-    enabled: bool
-    document: dict[str, Any]
-    version: int
-    updated_at: datetime
-    updated_by: str
-    callback: str | None = Field(None, description="Path that the other side sends back to, where it can.")
 
 
 class TargetIn(Input):
@@ -305,7 +88,7 @@ class TargetIn(Input):
         return self
 
 
-class StepIn(Input):
+class EscalationStepIn(Input):
     """One step, and how long it waits before the next."""
 
     targets: Annotated[list[TargetIn], Field(min_length=1, max_length=20)]
@@ -348,7 +131,7 @@ class EscalationPolicyBody(Input):
         int, Field(ge=0, le=100_000, description="Of several that fit, the lowest holds.")
     ] = 100
     match: MatchIn = Field(default_factory=MatchIn)
-    steps: Annotated[list[StepIn], Field(min_length=1, max_length=MOST_STEPS)]
+    steps: Annotated[list[EscalationStepIn], Field(min_length=1, max_length=MOST_STEPS)]
     repeats: Annotated[int, Field(ge=0, le=MOST_REPEATS)] = 0
     fallback: Annotated[list[TargetIn], Field(max_length=20)] = Field(default_factory=list)
     quiet_hours: Annotated[list[QuietIn], Field(max_length=20)] = Field(default_factory=list)
@@ -370,7 +153,7 @@ class ToldOut(BaseModel):
 
     channel_id: UUID
     channel: str | None
-    channel_kind: str | None
+    channel_kind: ChannelKind | None
     person: PersonRef | None
     why_not: str | None = Field(description="Why nobody is told by it.")
 
@@ -391,31 +174,6 @@ class TrialOut(BaseModel):
     quiet_until: datetime | None
     items: list[StrokeOut]
     more: bool
-
-
-class FeedIn(Input):
-    """An address for a calendar program."""
-
-    name: Name
-    whole: bool = Field(False, description="Everybody's times on call, not only one's own.")
-
-
-class FeedOut(BaseModel):
-    """An address for a calendar program; its secret is shown once, when it is made."""
-
-    id: UUID
-    name: str
-    whole: bool
-    person: PersonRef
-    mine: bool
-    created_at: datetime
-    last_used_at: datetime | None
-
-
-class NewFeed(FeedOut, OneTimeAnswer):
-    """A new address: its path, shown this once."""
-
-    link: str = Field(description="Below the address of the installation.")
 
 
 class EscalationPolicyChange(EscalationPolicyBody):
@@ -439,29 +197,6 @@ class EscalationPolicyOut(BaseModel):
     updated_by: str
 
 
-class ContactIn(Input):
-    """How channels reach and know a person; by mail they are reached at their account's address."""
-
-    slack: Annotated[str, StringConstraints(pattern=r"^[UW][A-Z0-9]{2,20}$")] | None = None
-    pagerduty: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{4,20}$")] | None = None
-    phone: Number | None = None
-
-
-class ContactOut(BaseModel):
-    """How channels reach and know a person."""
-
-    person: PersonRef
-    slack: str | None = None
-    pagerduty: str | None = None
-    phone: str | None = None
-
-
-class ContactList(BaseModel):
-    """The people who may be on call, and how they are reached."""
-
-    items: list[ContactOut]
-
-
 class AttemptOut(BaseModel):
     """What came of one attempt."""
 
@@ -481,7 +216,7 @@ class DeliveryOut(BaseModel):
     incident_id: UUID | None
     channel_id: UUID
     channel: str | None = Field(None, description="Its name; none where it is gone, or a contact's.")
-    channel_kind: str
+    channel_kind: ChannelKind
     recipient: UUID | None
     person: PersonRef | None = None
     kind: DeliveryKind

@@ -1,4 +1,4 @@
-"""What escalation does on its own: it forgets what came back long ago, and messages of long ago."""
+"""What escalation does on its own: it forgets what came back, and messages and clocks, of long ago."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ CALLBACKS_DAYS: Final = 7
 
 
 async def forget_old_messages(platform: Platform) -> None:
-    """Delete what nobody looks back at any more; of messages, their events stay."""
+    """Delete what nobody looks back at any more; of messages and clocks, their events stay."""
     async with platform.database.raw_system() as connection:
         await connection.execute(
             "DELETE FROM escalation_callbacks WHERE received_at < now() - make_interval(days => $1)",
@@ -18,6 +18,13 @@ async def forget_old_messages(platform: Platform) -> None:
         )
         await connection.execute(
             "DELETE FROM escalation_deliveries WHERE ended_at < now() - make_interval(days => $1)",
+            MESSAGES_DAYS,
+        )
+        # Those that belong to a storm go with the clock that led it.
+        await connection.execute(
+            "DELETE FROM escalations e WHERE state = 'resolved' AND ended_at < now() - make_interval(days => $1) "
+            "AND NOT EXISTS (SELECT FROM escalations l WHERE l.tenant_id = e.tenant_id AND l.id = e.storm_id "
+            "AND l.state <> 'resolved')",
             MESSAGES_DAYS,
         )
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from fettle.healing.schemas import Input, Why
+from fettle.packs.schemas import FieldChangeOut
 
 Signature = Annotated[
     str,
@@ -121,13 +122,36 @@ class RuleBeside(BaseModel):
     action: str
 
 
+class BackTestExample(BaseModel):
+    """An incident that a grown rule would have taken on."""
+
+    id: UUID
+    number: int
+    title: str
+    state: str
+    decided_by: str | None
+    opened_at: datetime
+
+
+class BackTestOut(BaseModel):
+    """What a grown rule would have done on the incidents of the days before it was proposed."""
+
+    days: int
+    considered: int
+    matched: int
+    won: int = Field(description="Those of the matched that no rule of then would have had.")
+    decided_by_others: dict[str, int] = Field(description="How many each other rule would have had.")
+    ended: dict[str, int] = Field(description="How those that it would have had ended.")
+    examples: list[BackTestExample]
+
+
 class PromotionOut(PromotionItem):
     """A grown rule with all that speaks for and against it."""
 
     rule: dict[str, Any]
     evidence: dict[str, Any]
-    back_test: dict[str, Any]
-    changes: list[dict[str, Any]] = Field(
+    back_test: BackTestOut
+    changes: list[FieldChangeOut] = Field(
         description="Against the rule that it takes the place of, or against none."
     )
     beside: list[RuleBeside]
@@ -156,7 +180,7 @@ class PromotionAccepted(BaseModel):
 
 
 class PooledFigure(BaseModel):
-    """What at least three tenants that agreed know together of a pattern that this one has met."""
+    """What at least five tenants that agreed know together, about, of a pattern that this one has met."""
 
     pattern: str
     choice: str

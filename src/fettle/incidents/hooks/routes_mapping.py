@@ -15,6 +15,7 @@ from fettle.incidents.hooks.standing import sources_of
 from fettle.kernel.http.routes import StrictRoute
 from fettle.kernel.platform import Platform
 from fettle.packs.check_sources import mapping_of
+from fettle.packs.schemas import FieldChangeOut
 from fettle.packs.service import active_packs
 from fettle.packs.sources import MappingError, SourceMapping
 
@@ -161,7 +162,7 @@ def _previewed(tried: mapping.Tried) -> schemas.PayloadPreview:
     return schemas.PayloadPreview(
         payload_id=tried.payload.id,
         received_at=tried.payload.received_at,
-        changes=[schemas.MappingDifference.model_validate(change.document()) for change in tried.changes],
+        changes=[FieldChangeOut.model_validate(change.document()) for change in tried.changes],
         after=tried.after[: mapping.MOST_SHOWN],
         exceptions_before=len(tried.before),
         exceptions_after=len(tried.after),

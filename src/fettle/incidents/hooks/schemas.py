@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from fettle.kernel.http.accepted import Accepted
 from fettle.kernel.http.idempotency import OneTimeAnswer
+from fettle.packs.schemas import FieldChangeOut
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
 KindId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,62}$", max_length=63)]
@@ -184,21 +185,12 @@ class MappingOut(BaseModel):
     history: list[MappingStep]
 
 
-class MappingDifference(BaseModel):
-    """One value that the other mapping makes another."""
-
-    pointer: str
-    kind: Literal["added", "removed", "changed"]
-    before: Any
-    after: Any
-
-
 class PayloadPreview(BaseModel):
     """What the two mappings make of one payload."""
 
     payload_id: UUID
     received_at: datetime
-    changes: list[MappingDifference]
+    changes: list[FieldChangeOut]
     after: list[dict[str, Any]] = Field(description="The exceptions that would come of it, at most ten.")
     exceptions_before: int
     exceptions_after: int
