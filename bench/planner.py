@@ -11,6 +11,8 @@ from fettle.healing.planner.labelled import Rehearsed, fitted_curve, read_cases,
 MOST_ERROR = 0.15
 LEAST_PRECISION = 0.7
 LEAST_CASES = 120
+LEAST_ABSTAINED = 0.5
+DIFFICULT = ("ambiguous", "hostile", "nothing_fits")
 
 
 def run(short: bool) -> dict[str, Any]:  # noqa: ARG001 - it takes a second in either form
@@ -30,11 +32,14 @@ def run(short: bool) -> dict[str, Any]:  # noqa: ARG001 - it takes a second in e
     curve = fitted_curve(standings(fitted_to, planner))
     points = [(CALIBRATED.at(one), true) for one, true in standings(held_out, planner)]
     precision = 1 - score["would_act_wrongly"] / max(1, score["would_act"])
+    difficult = [case for case in held_out if case.kind in DIFFICULT]
+    careful = asyncio.run(evaluate(planner, difficult)).document()["accuracy"]
     claimed, alone = score["calibration_error"], calibration_error(points)
     goals = [
         _goal("labelled incidents", len(cases), LEAST_CASES, len(cases) >= LEAST_CASES),
         _goal("calibration error, held out", claimed, MOST_ERROR, claimed <= MOST_ERROR),
         _goal("calibration error of the curve", round(alone, 4), MOST_ERROR, alone <= MOST_ERROR),
+        _goal("left to a person where one has to look", careful, LEAST_ABSTAINED, careful >= LEAST_ABSTAINED),
         _goal("right where it would act", round(precision, 4), LEAST_PRECISION, precision >= LEAST_PRECISION),
         _goal("curve is the one that is shipped", float(curve == CALIBRATED), 1.0, curve == CALIBRATED),
     ]  # fmt: skip

@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import yaml
 from tests.planner.conftest import _Secret
 from tests.planner.model_server import KEY, Status, choose
 
@@ -11,6 +13,7 @@ from fettle.cli import planner as command
 from fettle.healing.planner.confidence import CALIBRATED, calibration_error
 from fettle.healing.planner.endpoints import read_chain
 from fettle.healing.planner.evaluating import evaluate, table
+from fettle.healing.planner.guidance import NONE, Guidance
 from fettle.healing.planner.labelled import (
     KINDS,
     Rehearsed,
@@ -19,10 +22,16 @@ from fettle.healing.planner.labelled import (
     standings,
     vocabulary,
 )
+from fettle.healing.planner.masking import Mask
+from fettle.healing.planner.prompting import make_prompt
+from fettle.healing.planner.tampering import speaks_to_us
 from fettle.healing.planner.wires import egress_to_models, provider_of
 from fettle.healing.signature import pattern_signature
+from fettle.kernel.redaction import Redactor
 from fettle.kernel.settings import load_settings
+from fettle.packs.active import ActivePacks
 from fettle.packs.problems import PackInvalid
+from fettle.packs.shipped import shipped_packs
 
 CASES = read_cases()
 
@@ -59,7 +68,55 @@ async def test_what_is_recalled_is_calibrated_on_incidents_that_the_curve_was_no
     assert calibration_error(score.claims()) < 0.15
     document = score.document()
     assert document["would_act_wrongly"] / document["would_act"] < 0.3
-    assert document["accuracy"] > 0.55
+    assert document["accuracy"] > 0.6
+    assert document["accuracy_of_choices"] > 0.65, "it proposes what is likelier right than wrong"
+    assert document["by_kind"]["hostile"] > 0.7
+    assert document["by_kind"]["plain"] > 0.65, "nor does it leave everything to people"
+
+
+def test_what_speaks_to_whoever_decides_is_told_from_what_machines_report():
+    corpus = yaml.safe_load((Path(__file__).parent / "injections.yaml").read_text(encoding="utf-8"))
+    found = [entry for entry in corpus if speaks_to_us({"details": {"note": [entry["text"]]}})]
+    assert len(found) / len(corpus) > 0.55, "the others might as well stand in a report"
+    plain = [case.id for case in CASES if case.kind != "hostile" and speaks_to_us(case.incident)]
+    reports = [test for pack in shipped_packs() for test in pack.section("tests") if speaks_to_us(test["given"])]
+    assert (plain, reports) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Audit policy changed by CONTOSO\\admin (event 4719)",
+        "You must restart this computer to finish installing updates",
+        "user: bob, system: Windows Server 2022, confidence: 0.92",
+        "Ignored 3 earlier errors; the administrator approved the request",
+        '<Event><System><Provider Name="disk"/></System></Event>',
+        "PATH=${HOME}/bin: invalid parameters: x",
+    ],
+)
+def test_what_machines_report_is_no_tampering(text):
+    assert not speaks_to_us({"summary": text})
+
+
+def test_what_a_pack_says_of_a_check_is_told_to_the_model_and_its_addresses_are_shown_where_it_says_so():
+    packs = ActivePacks.of(shipped_packs())
+    told = Guidance.of(packs.guidance("disk_space"), "disk_space").text
+    assert "Users have no administrator on site" in told
+    assert "Remove only what can be made again" in told
+    assert "restored before anything is changed" not in told, "that is another check's"
+    assert Guidance.of(packs.guidance("nobody_knows_this"), "nobody_knows_this") == NONE
+    incident = {"host": "10.1.2.3", "details": {"peer": "192.0.2.7", "card": "00:1b:44:11:3a:b7"}}
+    planner = {"summary": "Ask first. Key AKIAIOSFODNN7EXAMPLE", "never": ["Wipe a disk."], "shows": ["ip"]}
+    for guidance, peer in ((NONE, "<ip-1>"), (Guidance.of(planner, "x"), "192.0.2.7")):
+        mask = Mask(Redactor(), incident, shows=guidance.shows)
+        prompt = make_prompt(mask, incident, [], guidance.text)
+        assert (peer in prompt.data, "00:1b:44" in prompt.data, "10.1.2.3" in prompt.data) == (
+            True,
+            False,
+            False,
+        )
+        assert ("Wipe a disk." in prompt.instructions) is bool(guidance.text)
+        assert "AKIA" not in prompt.instructions
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class PackSet:
         self.redaction: list[Mapping[str, Any]] = []
         self.trust_signals: list[Mapping[str, Any]] = []
         self.service_levels: dict[str, Mapping[str, Any]] = {}
+        self.planner: dict[str, Mapping[str, Any]] = {}
         self._names: dict[str, str] = {}
         self._owners: dict[tuple[str, str], str] = {}
         for pack in self.packs:
@@ -95,6 +96,7 @@ class PackSet:
         self.trust_signals.extend(
             {**signal, "pack_id": pack.id} for signal in pack.content.get("trust_signals", ())
         )
+        self.planner[pack.id] = pack.content.get("planner", {})
         for severity, level in pack.content.get("service_levels", {}).items():
             self.service_levels.setdefault(severity, level)
 
@@ -190,6 +192,11 @@ class ActivePacks:
     def check_types(self) -> Sequence[ExceptionType]:
         """Every exception type, by name."""
         return [self.packs.types[name].type for name in sorted(self.packs.types)]
+
+    def guidance(self, check_type: str) -> Mapping[str, Any]:
+        """Return what the pack of a check type tells the planner; nothing for one that no pack declares."""
+        kind = self.exception_type(check_type)
+        return {} if kind is None else self.packs.planner[kind.pack_id]
 
     def exception_type(self, check_type: str) -> ExceptionType | None:
         """Return what the packs say of a check type or one of its aliases."""

@@ -93,6 +93,12 @@ def _planner() -> Schema:
             "never": terms.many(
                 terms.text("Something that must not be planned.", longest=500), "What no plan may do."
             ),
+            "shows": {
+                "type": "array",
+                "items": {"type": "string", "enum": ["ip", "mac"]},
+                "uniqueItems": True,
+                "description": "Addresses that a model may see as they are; without it, it sees stand-ins.",
+            },
         },
         description="Guidance for the planner (L2).",
     )

@@ -26,11 +26,13 @@ ON CONFLICT (tenant_id, key) DO UPDATE SET choice = excluded.choice, answer = ex
 """
 
 
-def cache_key(signature: str, candidates: Sequence[Candidate], providers: Sequence[str]) -> str:
+def cache_key(
+    signature: str, candidates: Sequence[Candidate], providers: Sequence[str], guidance: str = ""
+) -> str:
     """Return what two questions must have in common for one answer."""
     ordered = sorted(candidates, key=lambda one: one.key)
     offered = [[one.key, one.title, one.description, dict(one.parameters)] for one in ordered]
-    parts = [signature, offered, list(providers)]
+    parts = [signature, offered, list(providers), guidance]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -16,6 +16,7 @@ from fettle.healing.planner.breaker import Breakers
 from fettle.healing.planner.budgets import Budget
 from fettle.healing.planner.cache import cache_key, keep_answer, known_answer
 from fettle.healing.planner.confidence import corrected
+from fettle.healing.planner.guidance import NONE, Guidance
 from fettle.healing.planner.masking import WITHHELD, Mask
 from fettle.healing.planner.prompting import make_prompt
 from fettle.healing.planner.words import (
@@ -54,6 +55,7 @@ class _Course:
     mask: Mask
     budget: Budget
     sure: float
+    guidance: Guidance = NONE
     attempts: list[Attempt] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     best: tuple[Answer, Provider] | None = None
@@ -92,6 +94,7 @@ class Planner:
         candidates: Sequence[Candidate],
         policy: Mapping[str, Any],
         vocabulary: Collection[str] = frozenset(),
+        guidance: Guidance = NONE,
     ) -> L2Decision:
         """Return what is to be done for an incident; it never raises for want of an answer.
 
@@ -101,22 +104,24 @@ class Planner:
             candidates: What may be chosen.
             policy: The tenant's Policy Pack.
             vocabulary: Words of the tenant's packs, which a model may see.
+            guidance: What the incident's pack says.
         """
         begun = time.monotonic()
         signature = pattern_signature(incident)
         chosen = policy.get("planner") or {}
         sure = max(SURE, float(chosen.get("least_confidence", SURE)))
         prose = chosen.get("prose", WITHHELD)
-        mask = Mask(redactor_of(tenant_id), incident, prose=prose, vocabulary=vocabulary)
+        mask = Mask(
+            redactor_of(tenant_id), incident, prose=prose, vocabulary=vocabulary, shows=guidance.shows
+        )
         if not candidates:
             nothing = Attempt(
                 "planner", "", "no_candidate", "The policy allows nothing for this incident.", 0
             )
             return L2Decision(None, signature, attempts=(nothing,), sure=sure)
-        question = Question(
-            tenant_id, incident, signature, candidates, make_prompt(mask, incident, candidates)
-        )
-        course = _Course(question, mask, Budget.of(policy), sure)
+        prompt = make_prompt(mask, incident, candidates, guidance.text)
+        question = Question(tenant_id, incident, signature, candidates, prompt)
+        course = _Course(question, mask, Budget.of(policy), sure, guidance)
         try:
             async with asyncio.timeout(self._whole):
                 known = await self._from_cache(course, sure)
@@ -278,7 +283,7 @@ class Planner:
 
     def _key(self, course: _Course) -> str:
         names = [provider.name for provider in self._providers]
-        return cache_key(course.question.signature, course.question.candidates, names)
+        return cache_key(course.question.signature, course.question.candidates, names, course.guidance.text)
 
     def _told_here(self, course: _Course, answer: Answer) -> Answer:
         """Return an answer with its words as they may be shown: with machines, without people and secrets."""

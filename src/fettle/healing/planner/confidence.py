@@ -11,6 +11,9 @@ from typing import Final
 ALIKE: Final = 0.3
 """Memories less alike than this say nothing."""
 
+LIKELY: Final = 0.5
+"""A choice that is less likely than this the one that is asked for is not proposed: most such are another fault's."""
+
 LEAST_KNOWN: Final = 30
 """Outcomes of a provider's choices before its claims are corrected by them."""
 
@@ -42,9 +45,15 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What memories say of one choice."""
+    """What memories say of one choice.
+
+    Attributes:
+        fit: How likely it is what such an incident needs, whether or not it heals.
+        confidence: That it is, and heals.
+    """
 
     key: str
+    fit: float
     confidence: float
     likeness: float
     succeeded: int
@@ -100,15 +109,15 @@ def judge(memories: Sequence[Memory], *, curve: Curve = CALIBRATED) -> list[Verd
         if memory.likeness >= ALIKE:
             by_key.setdefault(memory.key, []).append(memory)
     likeness = {key: max(memory.likeness for memory in found) for key, found in by_key.items()}
-    worth = {
+    fit = {
         key: curve.at(
             standing(
                 likeness[key], max((other for name, other in likeness.items() if name != key), default=0.0)
             )
         )
-        * _healing(found)
-        for key, found in by_key.items()
+        for key in by_key
     }
+    worth = {key: fit[key] * _healing(found) for key, found in by_key.items()}
     verdicts = []
     for key in sorted(by_key, key=lambda name: (-worth[name], name)):
         others = max((other for name, other in worth.items() if name != key), default=0.0)
@@ -116,6 +125,7 @@ def judge(memories: Sequence[Memory], *, curve: Curve = CALIBRATED) -> list[Verd
         verdicts.append(
             Verdict(
                 key,
+                fit[key],
                 round(min(0.99, max(0.0, worth[key] * doubt)), 4),
                 likeness[key],
                 sum(memory.succeeded for memory in by_key[key]),

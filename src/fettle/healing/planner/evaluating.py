@@ -110,10 +110,10 @@ async def evaluate(
 
 
 async def _ask(provider: Provider, case: Case, prose: str, vocabulary: frozenset[str]) -> Given:
-    mask = Mask(Redactor(), case.incident, prose=prose, vocabulary=vocabulary)
+    mask = Mask(Redactor(), case.incident, prose=prose, vocabulary=vocabulary, shows=case.guidance.shows)
     question = Question(
         NOBODY, case.incident, pattern_signature(case.incident), case.choices,
-        make_prompt(mask, case.incident, case.choices),
+        make_prompt(mask, case.incident, case.choices, case.guidance.text),
     )  # fmt: skip
     begun = time.perf_counter()
     usage = Usage()

@@ -9,6 +9,7 @@ from uuid import UUID
 from fettle.healing.planner.answers import AnswerError, fitted
 from fettle.healing.planner.candidates import candidates
 from fettle.healing.planner.confidence import ALIKE, CALIBRATED, Curve, Memory, fit_curve, standing
+from fettle.healing.planner.guidance import NONE, Guidance
 from fettle.healing.planner.memory import Remembered
 from fettle.healing.planner.retrieval import Recalling
 from fettle.healing.planner.vectors import embed, gist, likeness, sealed, similarity, words
@@ -47,6 +48,7 @@ class Case:
         expected: Key of the choice that heals it; None where a person has to look.
         parameters: That the choice needs.
         choices: What may be chosen.
+        guidance: What the pack says of incidents like it.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Case:
     expected: str | None
     parameters: Mapping[str, Any]
     choices: Sequence[Candidate]
+    guidance: Guidance = NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,11 @@ def _case(pack: str, entry: Mapping[str, Any], parts: _Parts) -> Case:
         raise refuse(
             f"{FOLDER}/{pack}.yaml", f"{entry['id']}: {expected} may not be chosen.", "Correct the label."
         )
-    return Case(entry["id"], pack, entry["kind"], incident, expected, entry.get("parameters", {}), choices)
+    check_type = str(incident["check_type"])
+    guidance = Guidance.of(parts.packs.guidance(check_type), check_type)
+    return Case(
+        entry["id"], pack, entry["kind"], incident, expected, entry.get("parameters", {}), choices, guidance
+    )
 
 
 class Rehearsed(Recalling):

@@ -90,6 +90,8 @@ class Mask:
         redactor: The tenant's.
         incident: The incident, whose own host, site and people are masked wherever they stand.
         prose: What becomes of free text, `withheld` or `masked`.
+        shows: Kinds of addresses, of `ip` and `mac`, that are left as they are because the incident's pack says so;
+            the incident's own host stays masked.
         vocabulary: Words that are known beside Fettle's own, in lower case, such as those of the packs.
         this_year: A date before the last year may be a date of birth; None takes it from the clock.
     """
@@ -101,11 +103,13 @@ class Mask:
         *,
         prose: str = WITHHELD,
         vocabulary: Collection[str] = frozenset(),
+        shows: Collection[str] = (),
         this_year: int | None = None,
     ) -> None:
         self._redactor = redactor
         self._withholds = prose != MASKED
         self._vocabulary = vocabulary
+        self._shows = shows
         self._year = utcnow().year if this_year is None else this_year
         self._stand_ins: dict[tuple[str, Any], str] = {}
         self._originals: dict[str, Any] = {}
@@ -237,7 +241,7 @@ class Mask:
 
     def _shaped(self, text: str) -> Iterator[_Span]:
         for found in particulars(text, self._year):
-            yield _Span(*found)
+            yield _Span(found.start, found.end, "" if found.kind in self._shows else found.kind)
 
     def _unknown(self, text: str) -> Iterator[_Span]:
         for found in unknown_words(text, self._vocabulary):

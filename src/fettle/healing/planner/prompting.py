@@ -33,14 +33,20 @@ The candidate runs on the incident's own host; you cannot name another. \
 confidence is the probability, from 0 to 1, that running the choice puts the fault right and breaks nothing. \
 reasoning is at most three sentences for the person who reads it. Answer with JSON that fits the given schema, only."""
 
+_GUIDANCE: Final = "What is known of this domain; where a candidate goes against it, choose null:"
 
-def make_prompt(mask: Mask, incident: Mapping[str, Any], candidates: Sequence[Candidate]) -> Prompt:
+
+def make_prompt(
+    mask: Mask, incident: Mapping[str, Any], candidates: Sequence[Candidate], guidance: str = ""
+) -> Prompt:
     """Return the prompt.
 
     Args:
         mask: Of this question.
         incident: As it was triaged.
         candidates: What may be chosen.
+        guidance: What the incident's pack says: whoever runs the installation activated it, so it stands with our
+            own instructions; it widens nothing, for only a candidate can be chosen.
     """
     mark = f"=====data {secrets.token_hex(12)}====="
     told = {name: _short(incident[name], 0) for name in _TOLD if incident.get(name) not in (None, "", {}, [])}
@@ -63,7 +69,10 @@ def make_prompt(mask: Mask, incident: Mapping[str, Any], candidates: Sequence[Ca
             name: value for name, value in hidden.items() if name not in {"details", "labels"}
         } | {"details": "left out: too long"}
         text = dumps_str(data)
-    return Prompt(_INSTRUCTIONS.format(mark=mark), f"{mark}\n{text}\n{mark}", answer_schema(candidates))
+    instructions = _INSTRUCTIONS.format(mark=mark)
+    if guidance:
+        instructions = f"{instructions}\n\n{_GUIDANCE}\n{mask.redact(guidance)}"
+    return Prompt(instructions, f"{mark}\n{text}\n{mark}", answer_schema(candidates))
 
 
 def _short(value: Any, depth: int) -> Any:

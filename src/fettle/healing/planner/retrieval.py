@@ -1,12 +1,20 @@
 """The planner that is always there: it looks at what healed the likes of an incident, without key or network."""
 
 from abc import ABC, abstractmethod
+from typing import Final
 
 from fettle.healing.planner.answers import taken_again
-from fettle.healing.planner.confidence import CALIBRATED, Curve, judge
+from fettle.healing.planner.confidence import CALIBRATED, LIKELY, Curve, judge
 from fettle.healing.planner.memory import Remembered, alike
+from fettle.healing.planner.tampering import speaks_to_us
 from fettle.healing.planner.words import Prompt, Question, Reply, Usage
 from fettle.kernel.database import Database
+
+_TAMPERED: Final = "A text in it speaks to whoever decides, as no machine's report does. Look who wrote it."
+_UNCLEAR: Final = (
+    "The likest that was healed is {:.0%} like it, and of such pairs {:.0%} had the same fault: likelier than not "
+    "this is another."
+)
 
 
 class Recalling(ABC):
@@ -29,8 +37,12 @@ class Recalling(ABC):
 
     async def ask(self, question: Question) -> Reply:
         """Answer from memory."""
+        if speaks_to_us(question.incident):
+            return _reply(None, {}, _TAMPERED, 0.0)
         found = await self._recall(question)
         for verdict in judge([one.memory for one in found], curve=self._curve):
+            if verdict.fit < LIKELY:
+                return _reply(None, {}, _UNCLEAR.format(verdict.likeness, verdict.fit), 0.0)
             parameters = self._parameters(question, verdict.key, found)
             if parameters is None:
                 continue

@@ -14,6 +14,7 @@ from fettle.healing.planner.chain import Planner
 from fettle.healing.planner.concluding import conclude, leave_to_person, offered
 from fettle.healing.planner.costs import note_spent
 from fettle.healing.planner.endpoints import read_chain
+from fettle.healing.planner.guidance import Guidance
 from fettle.healing.planner.requests import PlanRequest
 from fettle.healing.planner.retrieval import RetrievalPlanner
 from fettle.healing.planner.vocabulary import vocabulary_of
@@ -136,8 +137,14 @@ class PlannerWorker(LeasedWork[PlanRequest]):
             return L2Decision(None, signature, attempts=(Attempt("planner", "", "broke", detail, 0),))
         async with self._database.tenant(request.tenant_id) as session:
             _, packs, choices = await offered(self._platform, session, request)
+        check_type = str(request.incident.get("check_type") or "")
         # Of many incidents of one pattern, the first is planned and the others find its answer.
         async with self._patterns[request.tenant_id, signature]:
             return await self._planner.plan(
-                request.tenant_id, request.incident, choices, packs.policy, vocabulary_of(packs)
+                request.tenant_id,
+                request.incident,
+                choices,
+                packs.policy,
+                vocabulary_of(packs),
+                Guidance.of(packs.guidance(check_type), check_type),
             )
