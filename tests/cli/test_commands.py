@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from fettle.cli import config
-from fettle.cli.bench import _limit
 from fettle.cli.client import _events
 from fettle.cli.commands import COMMANDS
 from fettle.cli.exits import Exit
@@ -171,14 +170,3 @@ def test_a_stream_of_events_is_read_as_its_standard_says():
         ("7", "incident_opened", {"a": 1}),
         ("7", "message", 2),
     ]
-
-
-def test_the_limit_is_the_goal_with_least_to_spare_whichever_way_is_better():
-    results = [
-        {"benchmark": "l1", "goals": [{"goal": "times naive", "reached": 9, "wanted": 3, "met": True}]},
-        {"benchmark": "live", "goals": [{"goal": "times NOTIFY", "reached": 8, "wanted": 10, "met": True}]},
-        {"benchmark": "intake", "goals": [{"goal": "of bare", "reached": 0.4, "wanted": 0.5, "met": False}]},
-    ]
-    assert _limit(results)["benchmark"] == "intake"
-    assert _limit(results[:2])["benchmark"] == "live"
-    assert _limit([]) is None
