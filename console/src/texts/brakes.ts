@@ -10,6 +10,12 @@ const EFFECTS: Record<string, string> = {
 };
 
 export const brakesTexts = {
+  actors: {
+    user: "somebody of the platform, or who left",
+    key: "a key that is gone",
+    source: "a source",
+    system: "Fettle",
+  },
   brakes: {
     title: "Brakes",
     help: "What keeps healing from doing harm: a switch that stops everything, checks that come and go, breakers that open when it fails, and limits on how much acts at once.",
@@ -23,7 +29,8 @@ export const brakesTexts = {
     resume: "Let it heal again",
     resumeConsequence: "What is decided from now on may act again. What went to people meanwhile stays with them.",
     resumeAll: "Let every tenant heal again",
-    running: "Healing is not stopped.",
+    running: "Healing goes on",
+    runningText: "The switch above ends that within a second, also in the middle of a playbook, and people take over.",
     stopDone: "Stopped; nothing begins any more",
     resumeDone: "Healing may act again",
     history: "When it was stopped",

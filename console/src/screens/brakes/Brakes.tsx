@@ -1,16 +1,18 @@
 // Brakes: the stop switch, what flaps, circuit breakers, what limits hold, deputies, and what another level would do.
-import { Button, Group, Tabs } from "@mantine/core";
+import { Button, Group, Stack, Tabs } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { brakesQuery, stopsQuery, type BrakesNow } from "../../api/brakes";
 import { request } from "../../api/client";
 import { meQuery } from "../../api/queries";
+import { actorName } from "../../lib/actors";
 import { useAddressText } from "../../lib/search";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { Listing } from "../../ui/Listing";
-import { Ago, Empty, Facts, Lines, Notice, PageHead, Panel, Trouble } from "../../ui/parts";
+import { Tag } from "../../ui/marks";
+import { Ago, Empty, Facts, Lines, PageHead, Panel, Trouble } from "../../ui/parts";
 import { ReasonDialog } from "../../ui/ReasonDialog";
 import { Breakers } from "./Breakers";
 import { Deputies } from "./Deputies";
@@ -48,8 +50,8 @@ function Now({ now }: { now: BrakesNow }) {
   const stops = useInfiniteQuery(stopsQuery(tenant.id));
   const pressed = [now.platform, now.tenant].some((one) => one !== null);
   return (
-    <>
-      {!pressed && <Notice title={t.brakes.running}>{t.brakes.stopConsequence}</Notice>}
+    <Stack gap="md">
+      {!pressed && <p style={{ margin: 0 }}><Tag tone="good">{t.brakes.running}</Tag> {t.brakes.runningText}</p>}
       <Panel title={t.brakes.title}>
         <Facts items={(["flapping", "breakers", "held"] as const).map((name) => [t.brakes.counts[name], String(now[name])])} />
       </Panel>
@@ -64,15 +66,15 @@ function Now({ now }: { now: BrakesNow }) {
         row={(stop) => (
           <>
             <td><Ago at={stop.stopped_at} /></td>
-            <td data-label={t.brakes.by}>{stop.stopped_by_name ?? stop.stopped_by}</td>
+            <td data-label={t.brakes.by}>{actorName(stop.stopped_by_name, stop.stopped_by)}</td>
             <td data-label={t.brakes.reason}>{stop.reason}</td>
             <td data-label={t.brakes.lifted}>
-              {stop.lifted_at === null ? "–" : <><Ago at={stop.lifted_at} /> {t.brakes.stoppedBy(stop.lifted_by_name ?? stop.lifted_by ?? "", stop.lift_reason ?? "")}</>}
+              {stop.lifted_at === null ? "–" : <><Ago at={stop.lifted_at} /> {t.brakes.stoppedBy(actorName(stop.lifted_by_name, stop.lifted_by), stop.lift_reason ?? "")}</>}
             </td>
           </>
         )}
       />
-    </>
+    </Stack>
   );
 }
 

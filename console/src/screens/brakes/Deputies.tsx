@@ -6,6 +6,7 @@ import { useState } from "react";
 import { delegationsQuery, type Delegation } from "../../api/brakes";
 import { request } from "../../api/client";
 import { peopleQuery } from "../../api/incidentWork";
+import { actorName } from "../../lib/actors";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { Confirm } from "../../ui/Confirm";
@@ -36,21 +37,21 @@ export function Deputies() {
         columns={[t.deputies.who, t.deputies.to, t.deputies.from, t.deputies.until, t.deputies.reason, t.deputies.state, unseen(t.deputies.end)]}
         row={(one) => (
           <>
-            <td>{one.from_name ?? one.from_user}</td>
-            <td data-label={t.deputies.to}>{one.to_name ?? one.to_user}</td>
+            <td>{actorName(one.from_name, "user:")}</td>
+            <td data-label={t.deputies.to}>{actorName(one.to_name, "user:")}</td>
             <td data-label={t.deputies.from}><Ago at={one.begins_at} /></td>
             <td data-label={t.deputies.until}><Ago at={one.ends_at} /></td>
             <td data-label={t.deputies.reason}>{one.reason}</td>
             <td data-label={t.deputies.state}><Tag tone={one.is_active ? "good" : "quiet"}>{one.is_active ? t.deputies.active : t.deputies.over}</Tag></td>
             <td data-figures>
-              {mayDecide && one.is_active && <Button size="compact-xs" variant="default" aria-label={t.deputies.endName(one.from_name ?? one.from_user)} onClick={() => { end.reset(); setEnding(one); }}>{t.deputies.end}</Button>}
+              {mayDecide && one.is_active && <Button size="compact-xs" variant="default" aria-label={t.deputies.endName(actorName(one.from_name, "user:"))} onClick={() => { end.reset(); setEnding(one); }}>{t.deputies.end}</Button>}
             </td>
           </>
         )}
       />
       {adding && <NewDeputy onClose={() => setAdding(false)} />}
       {ending !== null && (
-        <Confirm title={t.deputies.endName(ending.from_name ?? ending.from_user)} confirm={t.deputies.end} danger pending={end.isPending} error={end.error} onClose={() => setEnding(null)} onConfirm={() => end.mutate(ending)}>
+        <Confirm title={t.deputies.endName(actorName(ending.from_name, "user:"))} confirm={t.deputies.end} danger pending={end.isPending} error={end.error} onClose={() => setEnding(null)} onConfirm={() => end.mutate(ending)}>
           <p style={{ margin: 0 }}>{t.deputies.endText}</p>
         </Confirm>
       )}

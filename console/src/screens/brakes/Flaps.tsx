@@ -6,6 +6,7 @@ import { Link } from "@tanstack/react-router";
 import { useDeferredValue, useState } from "react";
 import { flapsQuery, type Flap } from "../../api/brakes";
 import { request } from "../../api/client";
+import { actorName } from "../../lib/actors";
 import { useAddressText } from "../../lib/search";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
@@ -53,7 +54,7 @@ export function Flaps() {
             <td data-label={t.flaps.state}>
               {flap.cleared_at === null
                 ? <><Tag tone="person">{t.flaps.suppressed}</Tag> <Ago at={flap.since} /></>
-                : <>{t.flaps.clearedBy(flap.cleared_by_name ?? flap.cleared_by ?? "", flap.clear_reason ?? "")} <Ago at={flap.cleared_at} /></>}
+                : <>{t.flaps.clearedBy(actorName(flap.cleared_by_name, flap.cleared_by), flap.clear_reason ?? "")} <Ago at={flap.cleared_at} /></>}
             </td>
             <td data-figures>
               {mayWrite && flap.cleared_at === null && (

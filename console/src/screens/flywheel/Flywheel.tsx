@@ -1,5 +1,5 @@
 // The flywheel: who decided over time, what that saved, every pattern with its evidence, and the rules that grew.
-import { Button, Select, Tabs, TextInput } from "@mantine/core";
+import { Button, Select, Stack, Tabs, TextInput } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Fragment, useDeferredValue, useMemo, useState } from "react";
 import { flywheelQuery, patternsQuery, promotionsQuery, STAGES, type FlywheelSummary, type Pattern, type Promotion } from "../../api/flywheel";
@@ -43,7 +43,8 @@ export function Flywheel() {
 }
 
 function Figures({ summary }: { summary: FlywheelSummary }) {
-  const { by_day: days, saved } = summary;
+  const { saved } = summary;
+  const days = useMemo(() => everyDay(summary), [summary]);
   const times = useMemo(() => days.map((day) => Date.parse(`${day.day}T00:00:00Z`)), [days]);
   const lines = useMemo<PlotLine[]>(
     () => [
@@ -58,9 +59,12 @@ function Figures({ summary }: { summary: FlywheelSummary }) {
   const decided = sum((day) => day.l1 + day.l2 + day.l3);
   const money = (amount: number) => new Intl.NumberFormat(undefined, { style: "currency", currency: saved.currency }).format(amount);
   return (
-    <>
-      <Panel title={t.flywheel.perDay} aside={decided > 0 ? t.flywheel.share(percent(sum((day) => day.l1) / decided), summary.days) : ""}>
-        <TimePlot caption={t.flywheel.perDay} times={times} lines={lines} show={(value) => (Number.isInteger(value) ? count(value) : "")} />
+    <Stack gap="md" mb="md">
+      <Panel title={t.flywheel.perDay}>
+        {decided > 0 && <p style={{ margin: 0 }}>{t.flywheel.share(percent(sum((day) => day.l1) / decided), summary.days)}</p>}
+        {decided === 0
+          ? <Empty title={t.flywheel.noneDecided}><p>{t.flywheel.noneDecidedText}</p></Empty>
+          : <TimePlot caption={t.flywheel.perDay} times={times} lines={lines} show={(value) => (Number.isInteger(value) ? count(value) : "")} />}
       </Panel>
       <Panel title={t.flywheel.saved}>
         <Facts
@@ -71,8 +75,20 @@ function Figures({ summary }: { summary: FlywheelSummary }) {
         />
         <p>{t.flywheel.assumption(saved.minutes_by_hand, money(saved.cost_per_hour))}</p>
       </Panel>
-    </>
+    </Stack>
   );
+}
+
+type DayOfLevels = FlywheelSummary["by_day"][number];
+
+/** Each day of the time that is shown, those on which nothing was decided too: a day alone makes no line. */
+function everyDay(summary: FlywheelSummary): DayOfLevels[] {
+  const known = new Map(summary.by_day.map((day) => [day.day, day]));
+  const today = Date.now();
+  return Array.from({ length: summary.days }, (_, ago) => {
+    const day = new Date(today - (summary.days - 1 - ago) * 86_400_000).toISOString().slice(0, 10);
+    return known.get(day) ?? { day, l1: 0, l2: 0, l3: 0, grown: 0 };
+  });
 }
 
 function StageSelect({ value, onChange }: { value: string; onChange: (value: string) => void }) {

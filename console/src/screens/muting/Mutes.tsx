@@ -4,6 +4,7 @@ import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tansta
 import { useState } from "react";
 import { request } from "../../api/client";
 import { calendarQuery, declaredQuery, MUTE_KINDS, MUTE_STATES, muteHistoryQuery, mutesKey, mutesQuery, type Mute } from "../../api/mutes";
+import { actorName } from "../../lib/actors";
 import { dateTime } from "../../lib/format";
 import { useAddressText } from "../../lib/search";
 import { useMay, useTenant } from "../../lib/tenant";
@@ -64,7 +65,7 @@ function Row({ mute, mayWrite, onEdit, onHistory }: { mute: Mute; mayWrite: bool
       <td data-label={t.mutes.state}><Standing mute={mute} /></td>
       <td data-label={t.mutes.changes}>{mute.changes_at === null ? "–" : dateTime(mute.changes_at)}</td>
       <td data-label={t.mutes.mutedNow} data-figures>{mute.muted}</td>
-      <td data-label={t.mutes.by}>{mute.created_by_name ?? mute.created_by} <Ago at={mute.created_at} /></td>
+      <td data-label={t.mutes.by}>{actorName(mute.created_by_name, mute.created_by)} <Ago at={mute.created_at} /></td>
       <td data-figures>
         <div style={{ display: "flex", gap: "0.4rem", justifyContent: "flex-end", flexWrap: "wrap" }}>
           {mayWrite && mute.state !== "ended" && <Button size="compact-xs" variant="default" aria-label={t.mutes.editNamed(mute.title)} onClick={onEdit}>{t.mutes.edit}</Button>}
@@ -120,7 +121,7 @@ function History({ mute, mayWrite, onClose }: { mute: Mute; mayWrite: boolean; o
   return (
     <Modal opened onClose={onClose} title={t.mutes.historyNamed(mute.title)} closeButtonProps={{ "aria-label": t.common.close }}>
       {history.data === undefined ? <Lines rows={3} /> : (
-        <ul>{history.data.items.map((one) => <li key={one.version}><b>{t.mutes.did[one.did]}</b> {dateTime(one.at)}, {one.by_name ?? one.by}</li>)}</ul>
+        <ul>{history.data.items.map((one) => <li key={one.version}><b>{t.mutes.did[one.did]}</b> {dateTime(one.at)}, {actorName(one.by_name, one.by)}</li>)}</ul>
       )}
       {undo.error !== null && <Trouble error={undo.error} />}
       {mayWrite && (history.data?.items.length ?? 0) > 1 && <Button size="xs" variant="default" loading={undo.isPending} onClick={() => undo.mutate()}>{t.mutes.undo}</Button>}
