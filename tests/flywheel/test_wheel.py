@@ -363,22 +363,64 @@ async def test_a_pass_that_is_killed_between_evaluating_and_promoting_is_finishe
         assert len(await wheel.rows("SELECT 1 FROM events WHERE type = $1", kind)) == 1
 
 
-async def test_the_pool_holds_what_three_that_agreed_know_and_nothing_of_any(database, platform, packs):
-    wheels = [Wheel(platform, await insert_tenant(database, f"pool-{n}")) for n in range(4)]
+async def pooled(database, tenant):
+    return [dict(row) for row in await known_elsewhere(database, tenant, after=None, limit=9)]
+
+
+async def test_the_pool_holds_what_five_that_agreed_know_and_nothing_of_any(database, platform, packs):
+    wheels = [Wheel(platform, await insert_tenant(database, f"pool-{n}")) for n in range(6)]
     for number, wheel in enumerate(wheels):
-        await wheel.allow(pool=number != 3)
-        await wheel.heal("only-mine-{number}")
-    await refresh(platform)
-    [found] = await known_elsewhere(database, wheels[0].tenant, after=None, limit=9)
-    assert (found["tenants"], found["succeeded"]) == (3, 3)
-    await wheels[0].allow(pool=False)
-    await refresh(platform)
-    assert await known_elsewhere(database, wheels[1].tenant, after=None, limit=9) == []
+        await wheel.allow(pool=number not in {4, 5})
+        await wheel.heal(f"only-mine-{number}")
+    await refresh(platform, noise=0)
+    assert await pooled(database, wheels[0].tenant) == [], "four are too few"
+    await wheels[4].allow(pool=True)
+    await wheels[0].rows("UPDATE pattern_choices SET succeeded = 150, failed = 50")
+    await refresh(platform, noise=0)
+    [found] = await pooled(database, wheels[0].tenant)
+    # One counts with twenty runs at most, a quarter of which failed.
+    assert (found["tenants"], found["succeeded"], found["failed"]) == (5, 20, 5)
     columns = await wheels[0].rows(
         "SELECT column_name AS name FROM information_schema.columns WHERE table_name = 'pattern_pool'"
     )
-    assert {row["name"] for row in columns} == {"pattern", "choice", "tenants", "succeeded", "failed"}
+    assert {row["name"] for row in columns} == {*found, "summed_at", "is_told"}
     assert FAULT["check_type"] in found["pattern"]
+    await wheels[0].rows("UPDATE pattern_choices SET succeeded = 0")
+    await refresh(platform)
+    assert await pooled(database, wheels[1].tenant) == [found], "a change shows in the next sum, a week later"
+    await wheels[0].allow(pool=False)
+    await refresh(platform, noise=0)
+    assert await pooled(database, wheels[1].tenant) == []
+    await wheels[0].allow(pool=True)
+    await refresh(platform, noise=0)
+    assert await pooled(database, wheels[1].tenant) == [], "leaving and coming back makes no new sum"
+    async with database.raw_system() as connection:
+        await connection.execute("UPDATE pattern_pool SET summed_at = now() - interval '7 days 1 minute'")
+    await refresh(platform, noise=0)
+    [later] = await pooled(database, wheels[1].tenant)
+    assert (later["tenants"], later["succeeded"], later["failed"]) == (5, 5, 20)
+
+
+async def test_on_what_the_pool_tells_lies_noise_that_hides_any_one_tenant(database, platform, packs):
+    """Figures that are equal are told unequal, and each in steps of five."""
+    tenants = [await insert_tenant(database, f"noise-{n}") for n in range(5)]
+    for tenant in tenants:
+        wheel = Wheel(platform, tenant)
+        await wheel.allow(pool=True)
+        async with database.raw_system() as connection:
+            await connection.execute(
+                "INSERT INTO pattern_choices (tenant_id, pattern, choice, succeeded, recent, last_incident_id) "
+                "SELECT $1, 'noisy:' || n, 'runbook:RB-X', 20, '1', gen_random_uuid() FROM generate_series(1, 200) n",
+                tenant,
+            )
+    await refresh(platform)
+    async with database.raw_system() as connection:
+        rows = await connection.fetch("SELECT succeeded FROM pattern_pool WHERE pattern LIKE 'noisy:%'")
+    told = [row["succeeded"] for row in rows]
+    assert len(told) == 200
+    assert all(one % 5 == 0 and one >= 0 for one in told)
+    assert len(set(told)) > 4
+    assert 90 < sum(told) / len(told) < 110
 
 
 async def test_a_bundle_that_waited_for_another_holds_the_rules_of_then(wheel):

@@ -369,6 +369,12 @@ def _retention() -> Schema:
                 "maximum": 36_500,
                 "description": "Audit records, once they are sealed. Incidents and their evidence are kept.",
             },
+            "patterns_days": {
+                "type": "integer",
+                "minimum": 30,
+                "maximum": 36_500,
+                "description": "What is known of patterns that were not met again for so long; 400 days if left out.",
+            },
         }
     )
 

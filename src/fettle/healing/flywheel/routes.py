@@ -226,7 +226,7 @@ async def restore(
 
 @router.get("/flywheel/pool")
 async def list_pool(access: Reader, platform: CurrentPlatform, paging: Paging) -> PoolPage:
-    """List what at least three tenants that agreed know together of the patterns that this one has met."""
+    """List about what at least five tenants that agreed know together of the patterns that this one has met."""
     after = paging.after(str, str)
     criteria = Criteria.of((await active_packs(platform, access.tenant_id)).policy)
     if not criteria.pool:
