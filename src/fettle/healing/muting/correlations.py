@@ -53,6 +53,13 @@ FROM correlation_members m JOIN incidents i ON i.tenant_id = m.tenant_id AND i.i
 WHERE m.tenant_id = $1 AND m.correlation_id = ANY($2) ORDER BY i.id
 """
 
+_FORGET: Final = """
+WITH gone AS (
+  DELETE FROM correlations WHERE state <> 'confirmed' AND last_at < now() - interval '30 days' RETURNING tenant_id, id
+)
+DELETE FROM correlation_members m USING gone WHERE m.tenant_id = gone.tenant_id AND m.correlation_id = gone.id
+"""
+
 
 async def correlate_recent(platform: Platform) -> int:
     """Look for groups among the incidents that every tenant opened lately; returns how many are new."""
@@ -240,3 +247,9 @@ async def _tell(
     }
     event = NewEvent(stream_type="correlation", stream_id=correlation_id, type=kind, data=plain, actor=actor)
     await events.append(session, tenant_id, [event])
+
+
+async def forget_unconfirmed(platform: Platform) -> None:
+    """Forget what seemed to belong together a month ago and what nobody confirmed."""
+    async with platform.database.raw_system() as connection:
+        await connection.execute(_FORGET)
