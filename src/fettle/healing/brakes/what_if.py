@@ -12,14 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.autonomy import ACT, ACTED, LEVELS
 from fettle.kernel.database import driver
+from fettle.kernel.ids import least_id
 
 DAYS: Final = 30
 MOST_INCIDENTS: Final = 10_000
 _MOST_PLAYBOOKS: Final = 50
+_CLOCKS_APART: Final = timedelta(days=1)
+"""Ids are in order of time as well: an index finds where to begin."""
 
 _RECENT: Final = f"""
 WITH recent AS (
-  SELECT id, pack_id, decision FROM incidents WHERE tenant_id = $1 AND opened_at > $2 ORDER BY id DESC
+  SELECT id, pack_id, decision FROM incidents WHERE tenant_id = $1 AND id >= $3 AND opened_at > $2 ORDER BY id DESC
   LIMIT {MOST_INCIDENTS + 1}
 )
 SELECT i.pack_id, i.decision #>> '{{plan,playbook,id}}' AS playbook_id, i.decision ->> 'autonomy' AS autonomy,
@@ -30,6 +33,11 @@ FROM recent i LEFT JOIN LATERAL (
 GROUP BY 1, 2, 3, 4, 5
 """  # noqa: S608 - a constant
 
+# As far back as the sums look, so that a filter that fits little reads no more than they do.
+_OLDEST: Final = f"""
+SELECT id FROM incidents WHERE tenant_id = $1 AND id >= $2 ORDER BY id DESC OFFSET {MOST_INCIDENTS} LIMIT 1
+"""  # noqa: S608 - a constant
+
 _LISTED: Final = """
 SELECT i.id, i.number, i.title, i.severity, i.host, i.state, i.opened_at, i.decision ->> 'rule_id' AS rule_id,
        i.decision #>> '{plan,playbook,id}' AS playbook_id, i.decision ->> 'autonomy' AS autonomy,
@@ -38,7 +46,7 @@ SELECT i.id, i.number, i.title, i.severity, i.host, i.state, i.opened_at, i.deci
        (SELECT r.outcome FROM playbook_runs r WHERE r.tenant_id = $1 AND r.incident_id = i.id
         ORDER BY r.id DESC LIMIT 1) AS outcome
 FROM incidents i
-WHERE i.tenant_id = $1 AND i.opened_at > $2 AND i.decision -> 'would' IS NOT NULL
+WHERE i.tenant_id = $1 AND i.id >= $8 AND i.opened_at > $2 AND i.decision -> 'would' IS NOT NULL
   AND ($4::text IS NULL OR i.decision #>> ARRAY['would', $3::text] = $4)
   AND (NOT $5::boolean OR i.decision #>> ARRAY['would', i.decision ->> 'autonomy']
                           IS DISTINCT FROM i.decision #>> ARRAY['would', $3::text])
@@ -139,7 +147,8 @@ def add_up(groups: Iterable[Group]) -> WhatIf:
 async def what_if(session: AsyncSession, tenant_id: UUID, now: datetime) -> WhatIf:
     """Return what would have become of the incidents of the last 30 days at each level."""
     connection = await driver(session)
-    rows = await connection.fetch(_RECENT, tenant_id, now - timedelta(days=DAYS))
+    since = now - timedelta(days=DAYS)
+    rows = await connection.fetch(_RECENT, tenant_id, since, least_id(since - _CLOCKS_APART))
     found = add_up(Group(**dict(row)) for row in rows)
     found.truncated = found.considered + found.unproposed > MOST_INCIDENTS
     return found
@@ -156,9 +165,15 @@ async def listed(
     before: UUID | None,
     limit: int,
 ) -> list[asyncpg.Record]:
-    """Return incidents of the last 30 days with what became of them, and what would have at a level, newest first."""
+    """Return incidents with what became of them, and what would have at a level, newest first.
+
+    Of the last 30 days, and of more than `MOST_INCIDENTS` the newest.
+    """
     connection = await driver(session)
+    since = now - timedelta(days=DAYS)
+    least = least_id(since - _CLOCKS_APART)
+    oldest = await connection.fetchval(_OLDEST, tenant_id, least) or least
     rows: list[asyncpg.Record] = await connection.fetch(
-        _LISTED, tenant_id, now - timedelta(days=DAYS), level, effect, changed, before, limit
+        _LISTED, tenant_id, since, level, effect, changed, before, limit, oldest
     )
     return rows
