@@ -368,3 +368,26 @@ def test_who_we_are_is_the_public_address_or_localhost(platform):
     for host in ("127.0.0.1:8321", "evil.example", "localhost.evil.example", ""):
         with pytest.raises(Conflict):
             passkeys.site_of(platform.settings, "http", host)
+
+
+async def test_of_many_that_were_asked_for_at_once_as_many_are_added_as_there_is_room_for(
+    client, make_person, bearer, tenant, options_to_add, monkeypatch
+):
+    monkeypatch.setattr(passkeys, "MOST_PASSKEYS", 2)
+    headers = await bearer(await make_person({tenant: "viewer"}))
+    asked = [await options_to_add(headers) for _ in range(4)]
+    answers = await asyncio.gather(
+        *(
+            client.post(
+                "/api/v1/me/passkeys",
+                headers=headers,
+                json={
+                    "name": "Laptop",
+                    "challenge_id": options["challenge_id"],
+                    "credential": Authenticator().make(options["public_key"]),
+                },
+            )
+            for options in asked
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409]

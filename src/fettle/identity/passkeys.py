@@ -132,7 +132,7 @@ async def registration_options(
         user = (await session.scalars(select(User).where(User.id == caller.user_id))).one()
         present = await _descriptors(session, user.id)
         if len(present) >= MOST_PASSKEYS:
-            raise Conflict(f"An account has {MOST_PASSKEYS} passkeys at most. Remove one first.")
+            raise _too_many()
         options = webauthn.generate_registration_options(
             rp_id=site.rp_id,
             rp_name="Fettle",
@@ -165,7 +165,7 @@ async def register(
 
     Raises:
         Invalid: The challenge is not this person's, or not any more, or the credential does not answer it.
-        Conflict: The credential is in use.
+        Conflict: The credential is in use, or the account has as many as it may.
     """
     step_up.person(caller)
     challenge = await _use(platform, challenge_id, registers=True)
@@ -193,6 +193,11 @@ async def register(
         created_at=utcnow(),
     )
     async with platform.database.system() as session:
+        # Under the account's lock: of several that were asked for at once, as many are added as there is room for.
+        holder = select(User).where(User.id == caller.user_id).with_for_update()
+        user = (await session.scalars(holder)).one()
+        if len(await _descriptors(session, user.id)) >= MOST_PASSKEYS:
+            raise _too_many()
         added = await session.scalar(
             insert(Passkey)
             .values({c.key: getattr(passkey, c.key) for c in Passkey.__table__.columns})
@@ -201,7 +206,6 @@ async def register(
         )
         if added is None:
             raise Conflict("This passkey is in use. Remove it first.")
-        user = (await session.scalars(select(User).where(User.id == caller.user_id))).one()
         has_codes = "recovery_code" in await challenges.methods_of(session, user)
         codes = None if has_codes else await second_factors.renew_codes(session, user.id)
         await second_factors.proved(session, caller, "passkey")
@@ -454,6 +458,10 @@ def _not_accepted() -> Invalid:
         "The passkey was not accepted. Begin again, on this page and with this account.",
         errors=[FieldError("/credential", "does not answer the challenge")],
     )
+
+
+def _too_many() -> Conflict:
+    return Conflict(f"An account has {MOST_PASSKEYS} passkeys at most. Remove one first.")
 
 
 def _refused() -> Unauthenticated:

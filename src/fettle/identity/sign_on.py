@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -240,12 +240,17 @@ async def _keep_membership(
 ) -> None:
     """Let the membership be as the provider says, but for a tenant's last administrator."""
     tenant_id = provider.tenant_id
-    membership = await session.scalar(
-        select(Membership)
-        .where(Membership.tenant_id == tenant_id, Membership.user_id == user.id)
+    # With every administrator, in the order in which whoever takes one away locks them.
+    rows = await session.execute(
+        select(Membership.user_id, Membership.role)
+        .where(
+            Membership.tenant_id == tenant_id,
+            or_(Membership.user_id == user.id, Membership.role == _ADMIN),
+        )
+        .order_by(Membership.user_id)
         .with_for_update()
     )
-    before = membership.role if membership is not None else None
+    before = {row.user_id: row.role for row in rows}.get(user.id)
     if before == role or (before == _ADMIN and await _is_last_admin(session, tenant_id, user.id)):
         return
     if role is None:
@@ -270,8 +275,16 @@ async def _keep_membership(
 
 
 async def _is_last_admin(session: AsyncSession, tenant_id: UUID, user_id: UUID) -> bool:
-    others = select(func.count()).where(
-        Membership.tenant_id == tenant_id, Membership.user_id != user_id, Membership.role == _ADMIN
+    others = (
+        select(func.count())
+        .select_from(Membership)
+        .join(User, User.id == Membership.user_id)
+        .where(
+            Membership.tenant_id == tenant_id,
+            Membership.user_id != user_id,
+            Membership.role == _ADMIN,
+            User.disabled_at.is_(None),
+        )
     )
     return not await session.scalar(others)
 
