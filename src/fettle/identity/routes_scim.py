@@ -139,6 +139,7 @@ def _serve(path: str, collection: type[Collection[Any]], *, listed: str) -> None
     ) -> Response:
         body = await _body(request)
         async with _directory(platform, access, who) as directory:
+            await directory.hold()
             kept = collection(directory)
             made = await kept.create(kept.read(body))
         return _resource(made, status=201)
@@ -161,6 +162,7 @@ def _serve(path: str, collection: type[Collection[Any]], *, listed: str) -> None
     ) -> Response:
         body = await _body(request)
         async with _directory(platform, access, who) as directory:
+            await directory.hold()
             kept = collection(directory)
             given = kept.read(body)
             check_version(await kept.one(_id(resource_id)), if_match)
@@ -177,6 +179,7 @@ def _serve(path: str, collection: type[Collection[Any]], *, listed: str) -> None
     ) -> Response:
         body = await _body(request)
         async with _directory(platform, access, who) as directory:
+            await directory.hold()
             kept = collection(directory)
             present = await kept.one(_id(resource_id))
             check_version(present, if_match)
@@ -192,6 +195,7 @@ def _serve(path: str, collection: type[Collection[Any]], *, listed: str) -> None
         if_match: IfMatch = None,
     ) -> None:
         async with _directory(platform, access, who) as directory:
+            await directory.hold()
             kept = collection(directory)
             check_version(await kept.one(_id(resource_id)), if_match)
             await kept.delete(_id(resource_id))

@@ -46,6 +46,8 @@ SELECT m.user_id, u.disabled_at IS NULL AS enabled FROM memberships m JOIN users
 WHERE m.tenant_id = $1 AND m.role = $2 ORDER BY m.user_id FOR UPDATE OF m
 """
 
+_ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+
 Given = TypeVar("Given")
 
 
@@ -65,6 +67,11 @@ class Directory:
     async def connection(self) -> DriverConnection:
         """Return the driver's connection in the transaction."""
         return await driver(self.session)
+
+    async def hold(self) -> None:
+        """Let nobody else change this directory until the transaction ends: what is patched is what was read."""
+        connection = await self.connection()
+        await connection.execute(_ONE_AT_A_TIME, f"fettle.scim:{self.tenant_id}")
 
     async def adopt(self, connection: DriverConnection) -> None:
         """Let whoever is a member of the tenant be a user of its provider's."""
