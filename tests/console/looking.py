@@ -15,7 +15,7 @@ LAID_OUT_SECONDS = 30
 PAUSE_SECONDS = 0.02
 
 _AXE = (CONSOLE / "node_modules" / "axe-core" / "axe.min.js").read_text()
-_SERIOUS = """within => axe.run(within, {resultTypes: ['violations']}).then(({violations}) => violations
+_SERIOUS = """within => axe.run(within, {preload: false, resultTypes: ['violations']}).then(({violations}) => violations
   .filter(({impact}) => impact === 'serious' || impact === 'critical')
   .map(({id, nodes}) => [id, nodes.slice(0, 3).map(({html}) => html.slice(0, 200))]))"""
 _FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"

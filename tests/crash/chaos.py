@@ -18,7 +18,7 @@ from fettle.kernel.platform import Platform
 
 _WEIGHTS = {"api": 20, WORKERS[0]: 25, WORKERS[1]: 25, "backend": 20, "postmaster": 10}
 _SENDERS_OF_A_TENANT = 3
-_QUIET = timedelta(seconds=120)
+_QUIET = timedelta(seconds=300)
 
 _UNDER_WAY = """
 SELECT (SELECT count(*) FROM playbook_runs WHERE state <> 'finished')
@@ -45,15 +45,25 @@ class Report:
 
 
 async def chaos(
-    home: Path, *, kills: int, seed: int, per_second: float, told: Callable[[int], None] = lambda _: None
+    home: Path,
+    *,
+    kills: int,
+    seed: int,
+    per_second: float,
+    accepted: int = 0,
+    told: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Run the platform, kill its parts so many times, let it come to rest, and examine it.
+
+    A busy machine gets less done between two kills: there are more of them until each part was killed and as
+    many exceptions were acknowledged as there are to be.
 
     Args:
         home: An empty folder.
         kills: How many.
         seed: Of the moments and the victims.
         per_second: Exceptions that each sender reports in a second when nothing is killed.
+        accepted: So many exceptions are acknowledged at least.
         told: Called after each kill with how many there were.
     """
     chance = random.Random(seed)
@@ -69,12 +79,19 @@ async def chaos(
             for tenant_id, key in here.keys.items()
             for _ in range(_SENDERS_OF_A_TENANT)
         ]
-        await _kill(here, chance, kills, told)
+
+        def is_enough() -> bool:
+            return (
+                sum(here.killed.values()) >= kills
+                and here.killed.keys() == _WEIGHTS.keys()
+                and ledger.accepted > accepted
+            )
+
+        await _kill(here, chance, is_enough, told)
         await here.all_back()
         stop.set()
         await asyncio.gather(*sending)
-        accepted = sum(len(ids) for ids in ledger.acknowledged.values())
-        report = Report(here.killed, ledger.statuses, accepted, list(ledger.wrong))
+        report = Report(here.killed, ledger.statuses, ledger.accepted, list(ledger.wrong))
         async with here.platform() as platform:
             if not await at_rest(platform):
                 report.wrong.append("it did not come to rest")
@@ -84,17 +101,17 @@ async def chaos(
     return report
 
 
-async def _kill(here: Stack, chance: random.Random, kills: int, told: Callable[[int], None]) -> None:
-    done = 0
-    while done < kills:
+async def _kill(
+    here: Stack, chance: random.Random, is_enough: Callable[[], bool], told: Callable[[int], None]
+) -> None:
+    while not is_enough():
         await asyncio.sleep(chance.uniform(0.05, 1.0))
         victims = here.present(_WEIGHTS)
         if not victims:
             continue
         [victim] = chance.choices(victims, [_WEIGHTS[name] for name in victims])
         if await here.kill(victim, back_after=chance.choice((0.0, 0.0, 0.3))):
-            done += 1
-            told(done)
+            told(sum(here.killed.values()))
 
 
 async def at_rest(platform: Platform) -> bool:

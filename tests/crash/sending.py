@@ -29,6 +29,11 @@ class Ledger:
     statuses: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
+    @property
+    def accepted(self) -> int:
+        """How many exceptions were acknowledged."""
+        return sum(len(ids) for ids in self.acknowledged.values())
+
     def ids(self, tenant_id: UUID) -> list[str]:
         return [value for (owner, _), ids in self.acknowledged.items() if owner == tenant_id for value in ids]
 

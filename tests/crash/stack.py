@@ -31,6 +31,7 @@ from fettle.kernel.platform import Platform
 from fettle.kernel.settings import Settings, load_settings
 
 LEASE_SECONDS = 1.0
+_START_SECONDS = 120
 HEALED_BY = {"crash_safe": "crash.safe", "crash_unsafe": "crash.unsafe"}
 WORKERS = ("worker-1", "worker-2")
 _DURABLE_ENOUGH = {
@@ -198,8 +199,10 @@ async def stack(home: Path, *, tenants: int = 2) -> AsyncIterator[Stack]:
                 await _add_tenant(here, platform, f"crash-{number}")
         for name in ("api", *WORKERS):
             here.start(name)
-        while not answers(here.port):
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(_START_SECONDS):
+            while not answers(here.port):
+                assert here.children["api"].is_alive(), (home / "logs" / "api.log").read_text()[-2000:]
+                await asyncio.sleep(0.05)
         supervising = asyncio.create_task(here.supervise())
         yield here
     finally:

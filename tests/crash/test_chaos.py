@@ -6,11 +6,8 @@ KILLS = 50
 
 
 async def test_nothing_acknowledged_is_lost_doubled_or_half_applied(tmp_path):
-    report = await chaos(tmp_path / "home", kills=KILLS, seed=1, per_second=15)
+    report = await chaos(tmp_path / "home", kills=KILLS, seed=1, per_second=15, accepted=500)
     assert report.wrong == []
     assert sum(report.killed.values()) >= KILLS
-    assert (
-        min(report.killed.get(part, 0) for part in ("api", "worker-1", "worker-2", "backend", "postmaster"))
-        > 0
-    )
+    assert report.killed.keys() == {"api", "worker-1", "worker-2", "backend", "postmaster"}
     assert report.accepted > 500

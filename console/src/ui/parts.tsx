@@ -1,6 +1,6 @@
 // Small pieces that every screen uses: times, panels, problems, empty places, waiting lines, JSON, copying.
 import { ActionIcon, Alert, Button, CopyButton, Group, Skeleton, Tooltip } from "@mantine/core";
-import { useState, type CSSProperties, type ReactNode } from "react";
+import { useEffect, useRef, useState, type CSSProperties, type ReactNode } from "react";
 import { ApiProblem } from "../api/problem";
 import type { Json } from "../api/types";
 import { ago, clockTime, dateTime } from "../lib/format";
@@ -46,9 +46,25 @@ export function Panel({ title, aside, flush = false, children, className, style 
           {aside !== undefined && <div className={classes["aside"]}>{aside}</div>}
         </header>
       )}
-      <div className={flush ? classes["flush"] : classes["panelBody"]}>{children}</div>
+      {flush ? <Flush>{children}</Flush> : <div className={classes["panelBody"]}>{children}</div>}
     </section>
   );
+}
+
+/** Reaches the panel's edges; where that is too narrow it scrolls, and then by keys, too, whatever it holds. */
+function Flush({ children }: { children: ReactNode }) {
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const element = place.current;
+    if (element === null) return;
+    const watching = new ResizeObserver(() => {
+      if (element.scrollWidth > element.clientWidth) element.tabIndex = 0;
+      else element.removeAttribute("tabindex");
+    });
+    for (const one of [element, ...element.children]) watching.observe(one);
+    return () => watching.disconnect();
+  });
+  return <div ref={place} className={classes["flush"]}>{children}</div>;
 }
 
 export function PageHead({ title, children }: { title: ReactNode; children?: ReactNode }) {
