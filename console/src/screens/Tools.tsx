@@ -1,5 +1,5 @@
 // The tools of this installation, switched on and off for the tenant, and the tenant's secrets.
-import { Button, Group, Modal, PasswordInput, Stack, Switch, TextInput } from "@mantine/core";
+import { Button, PasswordInput, Switch, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -11,6 +11,7 @@ import { useAddressText } from "../lib/search";
 import { useMay, useTenant } from "../lib/tenant";
 import { t } from "../texts";
 import { Confirm } from "../ui/Confirm";
+import { FormDialog } from "../ui/FormDialog";
 import { IconPlus, IconSearch } from "../ui/icons";
 import { Tag } from "../ui/marks";
 import { Ago, Empty, Lines, PageHead, Panel, Trouble } from "../ui/parts";
@@ -137,19 +138,13 @@ function SetSecret({ onClose }: { onClose: () => void }) {
     },
   });
   return (
-    <Modal opened onClose={onClose} title={t.tools.setSecret} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form onSubmit={(event) => { event.preventDefault(); put.mutate(); }}>
-        <Stack gap="sm">
-          <p style={{ margin: 0 }}>{t.tools.replaceText}</p>
-          <TextInput label={t.tools.secret} description={t.tools.secretNameHelp} required data-autofocus maxLength={100} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          <PasswordInput size="sm" label={t.tools.value} required autoComplete="off" maxLength={20_000} value={value} onChange={(event) => setValue(event.currentTarget.value)} />
-          {put.error !== null && <Trouble error={put.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={put.isPending} disabled={name.trim() === "" || value === ""}>{t.tools.setSecret}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={t.tools.setSecret} confirm={t.tools.setSecret} disabled={name.trim() === "" || value === ""}
+      pending={put.isPending} error={put.error} onClose={onClose} onSubmit={() => put.mutate()}
+    >
+      <p style={{ margin: 0 }}>{t.tools.replaceText}</p>
+      <TextInput label={t.tools.secret} description={t.tools.secretNameHelp} required data-autofocus maxLength={100} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+      <PasswordInput size="sm" label={t.tools.value} required autoComplete="off" maxLength={20_000} value={value} onChange={(event) => setValue(event.currentTarget.value)} />
+    </FormDialog>
   );
 }

@@ -1,5 +1,5 @@
 // Circuit breakers: which are open and why, opened and reset by hand.
-import { Button, Group, Modal, NumberInput, Select, Stack, Textarea, TextInput } from "@mantine/core";
+import { Button, Group, NumberInput, Select, Textarea, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -8,9 +8,10 @@ import { request } from "../../api/client";
 import { useAddressText } from "../../lib/search";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
+import { FormDialog } from "../../ui/FormDialog";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
-import { Ago, Empty, Trouble } from "../../ui/parts";
+import { Ago, Empty } from "../../ui/parts";
 import { ReasonDialog } from "../../ui/ReasonDialog";
 
 const TONES = { closed: "good", open: "person", half_open: "waiting" } as const;
@@ -89,21 +90,15 @@ function OpenBreaker({ onClose }: { onClose: () => void }) {
   });
   const ready = reason.trim() !== "" && (kind === "tenant" || key.trim() !== "");
   return (
-    <Modal opened onClose={onClose} title={t.breakers.open} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form onSubmit={(event) => { event.preventDefault(); if (ready) open.mutate(); }}>
-        <Stack gap="sm">
-          <p style={{ margin: 0 }}>{t.breakers.openText}</p>
-          <Select label={t.breakers.kind} allowDeselect={false} data={Object.entries(t.breakers.kinds).map(([value, label]) => ({ value, label }))} value={kind} onChange={(value) => setKind(value ?? "playbook")} />
-          {kind !== "tenant" && <TextInput label={t.breakers.key} description={t.breakers.keyHelp} required maxLength={255} value={key} onChange={(event) => setKey(event.currentTarget.value)} />}
-          <NumberInput label={t.breakers.seconds} description={t.breakers.secondsHelp} min={1} max={10_080} allowDecimal={false} value={minutes} onChange={setMinutes} />
-          <Textarea label={t.actions.reason} required autosize minRows={2} maxLength={1000} value={reason} onChange={(event) => setReason(event.currentTarget.value)} />
-          {open.error !== null && <Trouble error={open.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" color="red" loading={open.isPending} disabled={!ready}>{t.breakers.open}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={t.breakers.open} confirm={t.breakers.open} danger disabled={!ready}
+      pending={open.isPending} error={open.error} onClose={onClose} onSubmit={() => open.mutate()}
+    >
+      <p style={{ margin: 0 }}>{t.breakers.openText}</p>
+      <Select label={t.breakers.kind} allowDeselect={false} data={Object.entries(t.breakers.kinds).map(([value, label]) => ({ value, label }))} value={kind} onChange={(value) => setKind(value ?? "playbook")} />
+      {kind !== "tenant" && <TextInput label={t.breakers.key} description={t.breakers.keyHelp} required maxLength={255} value={key} onChange={(event) => setKey(event.currentTarget.value)} />}
+      <NumberInput label={t.breakers.seconds} description={t.breakers.secondsHelp} min={1} max={10_080} allowDecimal={false} value={minutes} onChange={setMinutes} />
+      <Textarea label={t.actions.reason} required autosize minRows={2} maxLength={1000} value={reason} onChange={(event) => setReason(event.currentTarget.value)} />
+    </FormDialog>
   );
 }

@@ -8,6 +8,7 @@ import { viewsKey, viewsQuery, type SavedView } from "../../api/incidentWork";
 import { apiQuery, isFiltered, parseSearch, readFilters, sameFilters, type IncidentFilters } from "../../lib/filters";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
+import { FormDialog } from "../../ui/FormDialog";
 import { IconChevron, IconPlus } from "../../ui/icons";
 import { Trouble } from "../../ui/parts";
 import classes from "../Incidents.module.css";
@@ -125,23 +126,12 @@ function RenameDialog({ view, onClose }: { view: SavedView; onClose: () => void 
     },
   });
   return (
-    <Modal opened onClose={onClose} title={t.work.views.renameTitle(view.name)} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (name.trim() !== "") rename.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          <TextInput label={t.work.views.name} required maxLength={80} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          {rename.error !== null && <Trouble error={rename.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={rename.isPending} disabled={name.trim() === ""}>{t.common.save}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={t.work.views.renameTitle(view.name)} disabled={name.trim() === ""}
+      pending={rename.isPending} error={rename.error} onClose={onClose} onSubmit={() => rename.mutate()}
+    >
+      <TextInput label={t.work.views.name} required maxLength={80} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+    </FormDialog>
   );
 }
 

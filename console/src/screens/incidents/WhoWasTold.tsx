@@ -1,5 +1,5 @@
 // Whom an incident was told to, what is due next, and taking, acknowledging and handing it over, with a way back.
-import { Button, Group, Modal, Select, Stack, Textarea } from "@mantine/core";
+import { Button, Group, Select, Textarea } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
@@ -10,6 +10,7 @@ import type { IncidentDetail } from "../../api/types";
 import { shortDateTime } from "../../lib/format";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
+import { FormDialog } from "../../ui/FormDialog";
 import { Tag } from "../../ui/marks";
 import { Ago, Empty, Lines, Trouble } from "../../ui/parts";
 import tables from "../../ui/table.module.css";
@@ -135,19 +136,13 @@ function HandOver({ onClose, onSend }: { onClose: () => void; onSend: (to: strin
   const [reason, setReason] = useState("");
   const hand = useMutation({ mutationFn: () => (to === null ? Promise.resolve() : onSend(to, reason.trim())), onSuccess: onClose });
   return (
-    <Modal opened onClose={onClose} title={t.told.handOverTitle} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form onSubmit={(event) => { event.preventDefault(); hand.mutate(); }}>
-        <Stack gap="sm">
-          <p style={{ margin: 0 }}>{t.told.handOverText}</p>
-          <Select label={t.told.to} required searchable data-autofocus value={to} onChange={setTo} data={people.all.filter((one) => one.id !== people.me).map((one) => ({ value: one.id, label: one.name }))} />
-          <Textarea label={t.told.reason} required autosize minRows={3} maxLength={1_000} value={reason} onChange={(event) => setReason(event.currentTarget.value)} />
-          {hand.error !== null && <Trouble error={hand.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={hand.isPending} disabled={to === null || reason.trim() === ""}>{t.told.handOver}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={t.told.handOverTitle} confirm={t.told.handOver} disabled={to === null || reason.trim() === ""}
+      pending={hand.isPending} error={hand.error} onClose={onClose} onSubmit={() => hand.mutate()}
+    >
+      <p style={{ margin: 0 }}>{t.told.handOverText}</p>
+      <Select label={t.told.to} required searchable data-autofocus value={to} onChange={setTo} data={people.all.filter((one) => one.id !== people.me).map((one) => ({ value: one.id, label: one.name }))} />
+      <Textarea label={t.told.reason} required autosize minRows={3} maxLength={1_000} value={reason} onChange={(event) => setReason(event.currentTarget.value)} />
+    </FormDialog>
   );
 }

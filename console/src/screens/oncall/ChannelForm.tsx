@@ -1,5 +1,5 @@
 // A channel as a form: the guide of its kind, its fields, its secrets, which go into the tenant's sealed secrets under a name of their own.
-import { Button, Group, Modal, NativeSelect, PasswordInput, Stack, Switch, TagsInput, TextInput } from "@mantine/core";
+import { NativeSelect, PasswordInput, Switch, TagsInput, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { notifications } from "@mantine/notifications";
 import { useState } from "react";
@@ -9,7 +9,8 @@ import { faultOf } from "../../api/problem";
 import type { Json } from "../../api/types";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
-import { Command, Trouble } from "../../ui/parts";
+import { FormDialog } from "../../ui/FormDialog";
+import { Command } from "../../ui/parts";
 import { tellWithUndo } from "../../ui/undo";
 import classes from "./OnCall.module.css";
 
@@ -83,41 +84,30 @@ export function EditChannel({ channel, onClose, onMade }: EditChannelProps) {
   });
   const put = (field: string, value: Json) => setDocument((before) => ({ ...before, [field]: value }));
   return (
-    <Modal opened onClose={onClose} size="lg" title={channel === null ? t.channels.add : t.channels.editNamed(channel.name)} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          <NativeSelect
-            label={t.channels.kind} disabled={channel !== null} value={kind} data={CHANNEL_KINDS.map((value) => ({ value, label: t.channels.kinds[value] }))} data-autofocus={channel === null || undefined}
-            onChange={(event) => { setKind(event.currentTarget.value as ChannelKind); setDocument({}); setSecrets({}); }}
-          />
-          <ol className={classes["guide"]}>{(t.channels.guide[kind] ?? []).map((line) => <li key={line}>{line}</li>)}</ol>
-          {channel?.callback != null && (
-            <div>
-              <p className={classes["soft"]}>{t.channels.callback}. {t.channels.callbackHelp}</p>
-              <Command>{`${window.location.origin}${channel.callback}`}</Command>
-            </div>
-          )}
-          <TextInput label={t.channels.name} required maxLength={120} value={name} error={faultOf(save.error, "/name")} onChange={(event) => setName(event.currentTarget.value)} />
-          {fields.map((field) => (
-            <FieldInput
-              key={`${kind} ${field.name}`} field={field} value={document[field.name]} secret={secrets[field.name] ?? ""} maySecrets={maySecrets} error={faultOf(save.error, `/settings/${field.name}`)}
-              onValue={(value) => put(field.name, value)} onSecret={(value) => setSecrets((before) => ({ ...before, [field.name]: value }))}
-            />
-          ))}
-          <Switch label={t.channels.enabled} checked={enabled} onChange={(event) => setEnabled(event.currentTarget.checked)} />
-          {save.error !== null && <Trouble error={save.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={save.isPending} disabled={name.trim() === ""}>{t.common.save}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={channel === null ? t.channels.add : t.channels.editNamed(channel.name)} size="lg" disabled={name.trim() === ""}
+      pending={save.isPending} error={save.error} onClose={onClose} onSubmit={() => save.mutate()}
+    >
+      <NativeSelect
+        label={t.channels.kind} disabled={channel !== null} value={kind} data={CHANNEL_KINDS.map((value) => ({ value, label: t.channels.kinds[value] }))} data-autofocus={channel === null || undefined}
+        onChange={(event) => { setKind(event.currentTarget.value as ChannelKind); setDocument({}); setSecrets({}); }}
+      />
+      <ol className={classes["guide"]}>{(t.channels.guide[kind] ?? []).map((line) => <li key={line}>{line}</li>)}</ol>
+      {channel?.callback != null && (
+        <div>
+          <p className={classes["soft"]}>{t.channels.callback}. {t.channels.callbackHelp}</p>
+          <Command>{`${window.location.origin}${channel.callback}`}</Command>
+        </div>
+      )}
+      <TextInput label={t.channels.name} required maxLength={120} value={name} error={faultOf(save.error, "/name")} onChange={(event) => setName(event.currentTarget.value)} />
+      {fields.map((field) => (
+        <FieldInput
+          key={`${kind} ${field.name}`} field={field} value={document[field.name]} secret={secrets[field.name] ?? ""} maySecrets={maySecrets} error={faultOf(save.error, `/settings/${field.name}`)}
+          onValue={(value) => put(field.name, value)} onSecret={(value) => setSecrets((before) => ({ ...before, [field.name]: value }))}
+        />
+      ))}
+      <Switch label={t.channels.enabled} checked={enabled} onChange={(event) => setEnabled(event.currentTarget.checked)} />
+    </FormDialog>
   );
 }
 

@@ -1,5 +1,5 @@
 // How channels reach people, and by which ids they are known there.
-import { Button, Group, Modal, Stack, TextInput } from "@mantine/core";
+import { Button, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -8,6 +8,7 @@ import { contactsQuery, escalationKey, type Contact } from "../../api/escalation
 import { faultOf } from "../../api/problem";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
+import { FormDialog } from "../../ui/FormDialog";
 import { Empty, Lines, Panel, Trouble } from "../../ui/parts";
 import tables from "../../ui/table.module.css";
 import classes from "./OnCall.module.css";
@@ -74,19 +75,10 @@ function EditContact({ contact, onClose }: { contact: Contact; onClose: () => vo
     },
   });
   return (
-    <Modal opened onClose={onClose} title={t.onCall.editNamed(contact.person.name ?? "")} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
-        <Stack gap="sm">
-          <TextInput label={t.onCall.slackId} description={t.onCall.slackHelp} maxLength={21} data-autofocus value={fields.slack} onChange={set("slack")} error={faultOf(save.error, "/slack")} />
-          <TextInput label={t.onCall.pagerdutyId} description={t.onCall.pagerdutyHelp} maxLength={20} value={fields.pagerduty} onChange={set("pagerduty")} error={faultOf(save.error, "/pagerduty")} />
-          <TextInput label={t.onCall.phone} description={t.onCall.phoneHelp} type="tel" maxLength={16} value={fields.phone} onChange={set("phone")} error={faultOf(save.error, "/phone")} />
-          {save.error !== null && <Trouble error={save.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={save.isPending}>{t.common.save}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog title={t.onCall.editNamed(contact.person.name ?? "")} pending={save.isPending} error={save.error} onClose={onClose} onSubmit={() => save.mutate()}>
+      <TextInput label={t.onCall.slackId} description={t.onCall.slackHelp} maxLength={21} data-autofocus value={fields.slack} onChange={set("slack")} error={faultOf(save.error, "/slack")} />
+      <TextInput label={t.onCall.pagerdutyId} description={t.onCall.pagerdutyHelp} maxLength={20} value={fields.pagerduty} onChange={set("pagerduty")} error={faultOf(save.error, "/pagerduty")} />
+      <TextInput label={t.onCall.phone} description={t.onCall.phoneHelp} type="tel" maxLength={16} value={fields.phone} onChange={set("phone")} error={faultOf(save.error, "/phone")} />
+    </FormDialog>
   );
 }

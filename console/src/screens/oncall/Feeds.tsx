@@ -8,9 +8,10 @@ import { escalationKey, feedsQuery, type Feed, type NewFeed } from "../../api/es
 import { useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { FormDialog } from "../../ui/FormDialog";
 import { IconPlus } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
-import { Ago, Command, Empty, Notice, Trouble } from "../../ui/parts";
+import { Ago, Command, Empty, Notice } from "../../ui/parts";
 import classes from "./OnCall.module.css";
 
 export function Feeds() {
@@ -62,19 +63,13 @@ function MakeFeed({ onClose }: { onClose: () => void }) {
     );
   }
   return (
-    <Modal opened onClose={onClose} title={t.onCall.addFeed} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form onSubmit={(event) => { event.preventDefault(); make.mutate(); }}>
-        <Stack gap="sm">
-          <TextInput label={t.onCall.feedName} description={t.onCall.feedNameHelp} required maxLength={120} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          <Checkbox label={t.onCall.feedWhole} checked={whole} onChange={(event) => setWhole(event.currentTarget.checked)} />
-          {make.error !== null && <Trouble error={make.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={make.isPending} disabled={name.trim() === ""}>{t.onCall.addFeed}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={t.onCall.addFeed} confirm={t.onCall.addFeed} disabled={name.trim() === ""}
+      pending={make.isPending} error={make.error} onClose={onClose} onSubmit={() => make.mutate()}
+    >
+      <TextInput label={t.onCall.feedName} description={t.onCall.feedNameHelp} required maxLength={120} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+      <Checkbox label={t.onCall.feedWhole} checked={whole} onChange={(event) => setWhole(event.currentTarget.checked)} />
+    </FormDialog>
   );
 }
 

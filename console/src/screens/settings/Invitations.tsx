@@ -9,6 +9,7 @@ import { faultOf } from "../../api/problem";
 import { words } from "../../lib/format";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { FormDialog } from "../../ui/FormDialog";
 import { Listing, unseen } from "../../ui/Listing";
 import { Ago, Command, Notice, Trouble } from "../../ui/parts";
 import classes from "./Settings.module.css";
@@ -50,24 +51,13 @@ export function Invite({ place, roles, onClose }: InviteProps) {
   });
   if (invite.data !== undefined) return <Invited made={invite.data} onClose={onClose} />;
   return (
-    <Modal opened onClose={onClose} title={t.users.invite} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          invite.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          <TextInput label={t.signIn.email} type="email" required maxLength={254} data-autofocus value={email} onChange={(event) => setEmail(event.currentTarget.value)} error={faultOf(invite.error, "/email")} />
-          <NativeSelect label={t.users.role} value={role} onChange={(event) => setRole(event.currentTarget.value)} data={roles} error={faultOf(invite.error, "/role")} />
-          {invite.error !== null && <Trouble error={invite.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={invite.isPending} disabled={email.trim() === ""}>{t.users.invite}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={t.users.invite} confirm={t.users.invite} disabled={email.trim() === ""}
+      pending={invite.isPending} error={invite.error} onClose={onClose} onSubmit={() => invite.mutate()}
+    >
+      <TextInput label={t.signIn.email} type="email" required maxLength={254} data-autofocus value={email} onChange={(event) => setEmail(event.currentTarget.value)} error={faultOf(invite.error, "/email")} />
+      <NativeSelect label={t.users.role} value={role} onChange={(event) => setRole(event.currentTarget.value)} data={roles} error={faultOf(invite.error, "/role")} />
+    </FormDialog>
   );
 }
 

@@ -2,7 +2,7 @@
 import { Button, Checkbox, Group, Modal, NumberInput, Select, Stack, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
-import { useState, type ReactNode } from "react";
+import { useState } from "react";
 import { request } from "../../api/client";
 import { faultOf } from "../../api/problem";
 import { keysQuery } from "../../api/queries";
@@ -11,10 +11,11 @@ import { dateTime, words } from "../../lib/format";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { FormDialog } from "../../ui/FormDialog";
 import { IconPlus } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
-import { Ago, Command, Empty, Notice, PageHead, Trouble } from "../../ui/parts";
+import { Ago, Command, Empty, Notice, PageHead } from "../../ui/parts";
 import { exampleRequest } from "../FirstSteps";
 import classes from "./Settings.module.css";
 
@@ -106,14 +107,14 @@ function MakeKey({ onClose }: { onClose: () => void }) {
   });
   if (make.data !== undefined) return <Secret apiKey={make.data} onClose={onClose} />;
   return (
-    <KeyForm title={t.keys.make} confirm={t.keys.make} ready={name.trim() !== "" && scopes.length > 0} pending={make.isPending} error={make.error} onClose={onClose} onSubmit={() => make.mutate()}>
+    <FormDialog size="lg" gap="md" title={t.keys.make} confirm={t.keys.make} disabled={name.trim() === "" || scopes.length === 0} pending={make.isPending} error={make.error} onClose={onClose} onSubmit={() => make.mutate()}>
       <TextInput label={t.keys.name} description={t.keys.nameHelp} required maxLength={200} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
       <Scopes value={scopes} onChange={setScopes} />
       <Select
         label={t.keys.expires} value={days} onChange={(value) => setDays(value ?? "")} allowDeselect={false}
         data={LIFETIMES.map((value) => ({ value, label: t.keys.lifetime(value) }))}
       />
-    </KeyForm>
+    </FormDialog>
   );
 }
 
@@ -130,10 +131,10 @@ function EditKey({ apiKey, onClose }: { apiKey: ApiKey; onClose: () => void }) {
     },
   });
   return (
-    <KeyForm title={t.keys.editName(apiKey.name)} confirm={t.common.save} ready={name.trim() !== "" && scopes.length > 0} pending={save.isPending} error={save.error} onClose={onClose} onSubmit={() => save.mutate()}>
+    <FormDialog size="lg" gap="md" title={t.keys.editName(apiKey.name)} disabled={name.trim() === "" || scopes.length === 0} pending={save.isPending} error={save.error} onClose={onClose} onSubmit={() => save.mutate()}>
       <TextInput label={t.keys.name} required maxLength={200} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
       <Scopes value={scopes} onChange={setScopes} />
-    </KeyForm>
+    </FormDialog>
   );
 }
 
@@ -147,43 +148,10 @@ function Rotate({ apiKey, onClose }: { apiKey: ApiKey; onClose: () => void }) {
   });
   if (rotate.data !== undefined) return <Secret apiKey={rotate.data} onClose={onClose} />;
   return (
-    <KeyForm title={t.keys.rotateName(apiKey.name)} confirm={t.keys.rotate} ready={hours !== ""} pending={rotate.isPending} error={rotate.error} onClose={onClose} onSubmit={() => rotate.mutate()}>
+    <FormDialog size="lg" gap="md" title={t.keys.rotateName(apiKey.name)} confirm={t.keys.rotate} disabled={hours === ""} pending={rotate.isPending} error={rotate.error} onClose={onClose} onSubmit={() => rotate.mutate()}>
       <p style={{ margin: 0 }}>{t.keys.rotateText}</p>
       <NumberInput label={t.keys.overlap} min={0} max={MOST_OVERLAP_HOURS} value={hours} onChange={setHours} data-autofocus error={faultOf(rotate.error, "/overlap_hours")} />
-    </KeyForm>
-  );
-}
-
-interface KeyFormProps {
-  title: string;
-  confirm: string;
-  ready: boolean;
-  pending: boolean;
-  error: Error | null;
-  onClose: () => void;
-  onSubmit: () => void;
-  children: ReactNode;
-}
-
-function KeyForm({ title, confirm, ready, pending, error, onClose, onSubmit, children }: KeyFormProps) {
-  return (
-    <Modal opened onClose={onClose} title={title} size="lg" closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (ready) onSubmit();
-        }}
-      >
-        <Stack gap="md">
-          {children}
-          {error !== null && <Trouble error={error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={pending} disabled={!ready}>{confirm}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    </FormDialog>
   );
 }
 

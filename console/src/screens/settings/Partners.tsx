@@ -1,5 +1,5 @@
 // Partners, who look after several tenants, and their people: roles, invitations, leaving.
-import { Button, Group, Modal, NativeSelect, Stack, TextInput } from "@mantine/core";
+import { Button, NativeSelect, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -12,6 +12,7 @@ import { useStepUp } from "../../lib/stepUp";
 import { useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { FormDialog } from "../../ui/FormDialog";
 import { IconPlus } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
@@ -148,22 +149,11 @@ function EditPartner({ partner, onClose }: { partner: Partner | null; onClose: (
     },
   });
   return (
-    <Modal opened onClose={onClose} title={partner === null ? t.tenants.makePartner : t.roles.editNamed(partner.name)} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          <TextInput label={t.users.name} required maxLength={200} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          {save.error !== null && <Trouble error={save.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={save.isPending} disabled={slugOf(name) === ""}>{t.common.save}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={partner === null ? t.tenants.makePartner : t.roles.editNamed(partner.name)} disabled={slugOf(name) === ""}
+      pending={save.isPending} error={save.error} onClose={onClose} onSubmit={() => save.mutate()}
+    >
+      <TextInput label={t.users.name} required maxLength={200} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+    </FormDialog>
   );
 }

@@ -1,5 +1,5 @@
 // Every permission and who has it: the built-in roles, the tenant's own, and the editor of those.
-import { Button, Checkbox, Group, Modal, Stack, Textarea, TextInput } from "@mantine/core";
+import { Button, Checkbox, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { request } from "../../api/client";
@@ -10,6 +10,7 @@ import { words } from "../../lib/format";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { FormDialog } from "../../ui/FormDialog";
 import { IconCheck, IconPlus } from "../../ui/icons";
 import { Lines, PageHead, Panel, Trouble } from "../../ui/parts";
 import classes from "./Settings.module.css";
@@ -105,39 +106,28 @@ function EditRole({ role, data, onClose }: { role: RoleItem | null; data: RolesA
     },
   });
   return (
-    <Modal opened onClose={onClose} title={role === null ? t.roles.make : t.roles.editNamed(role.name)} size="xl" closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          {role === null && (
-            <TextInput
-              label={t.users.name} description={t.roles.nameHelp} required maxLength={63} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)}
-              error={faultOf(save.error, "/name")}
+    <FormDialog
+      title={role === null ? t.roles.make : t.roles.editNamed(role.name)} size="xl" disabled={name.trim() === "" || permissions.length === 0}
+      pending={save.isPending} error={save.error} onClose={onClose} onSubmit={() => save.mutate()}
+    >
+      {role === null && (
+        <TextInput
+          label={t.users.name} description={t.roles.nameHelp} required maxLength={63} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)}
+          error={faultOf(save.error, "/name")}
+        />
+      )}
+      <Textarea label={t.roles.description} maxLength={500} autosize value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
+      <Checkbox.Group label={t.roles.permissions} description={t.keys.scopesHelp} value={permissions} onChange={setPermissions}>
+        <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fill, minmax(17rem, 1fr))", gap: "0.6rem", marginTop: "0.6rem" }}>
+          {data.permissions.map((permission) => (
+            <Checkbox
+              key={permission.name} value={permission.name} label={permission.name} description={permission.description} size="xs"
+              disabled={!tenant.permissions.has(permission.name)}
             />
-          )}
-          <Textarea label={t.roles.description} maxLength={500} autosize value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
-          <Checkbox.Group label={t.roles.permissions} description={t.keys.scopesHelp} value={permissions} onChange={setPermissions}>
-            <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fill, minmax(17rem, 1fr))", gap: "0.6rem", marginTop: "0.6rem" }}>
-              {data.permissions.map((permission) => (
-                <Checkbox
-                  key={permission.name} value={permission.name} label={permission.name} description={permission.description} size="xs"
-                  disabled={!tenant.permissions.has(permission.name)}
-                />
-              ))}
-            </div>
-          </Checkbox.Group>
-          {save.error !== null && <Trouble error={save.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={save.isPending} disabled={name.trim() === "" || permissions.length === 0}>{t.common.save}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+          ))}
+        </div>
+      </Checkbox.Group>
+    </FormDialog>
   );
 }
 

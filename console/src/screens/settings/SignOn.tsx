@@ -1,5 +1,5 @@
 // How people get into the tenant: what it asks of every sign-in, and the providers of its organisation.
-import { Button, Checkbox, Group, Modal, NativeSelect, NumberInput, PasswordInput, Stack, Switch, TagsInput, Textarea, TextInput } from "@mantine/core";
+import { Button, Checkbox, Group, NativeSelect, NumberInput, PasswordInput, Switch, TagsInput, Textarea, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -12,6 +12,7 @@ import { useStepUp } from "../../lib/stepUp";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { FormDialog } from "../../ui/FormDialog";
 import { IconPlus } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
@@ -155,40 +156,29 @@ function EditProvider({ provider, onClose }: { provider: IdentityProvider | null
     },
   });
   return (
-    <Modal opened onClose={onClose} title={provider === null ? t.signOn.add : t.roles.editNamed(provider.name)} size="lg" closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          <p className={classes["soft"]} style={{ margin: 0 }}>{t.signOn.redirect}</p>
-          <Command>{redirectAddress()}</Command>
-          <TextInput label={t.users.name} description={t.signOn.nameHelp} required maxLength={100} data-autofocus value={fields.name} onChange={set("name")} error={faultOf(save.error, "/name")} />
-          <TextInput label={t.signOn.issuer} description={t.signOn.issuerHelp} required type="url" value={fields.issuer} onChange={set("issuer")} error={faultOf(save.error, "/issuer")} />
-          <TextInput label={t.signOn.clientId} required value={fields.client_id} onChange={set("client_id")} error={faultOf(save.error, "/client_id")} />
-          <PasswordInput
-            label={t.signOn.clientSecret} description={provider === null ? t.signOn.clientSecretHelp : t.signOn.clientSecretKept} autoComplete="off"
-            value={fields.client_secret} onChange={set("client_secret")}
-          />
-          <TagsInput label={t.signOn.domains} description={t.signOn.domainsHelp} value={domains} onChange={setDomains} error={faultOf(save.error, "/email_domains")} />
-          <TextInput label={t.signOn.claim} description={t.signOn.claimHelp} value={fields.role_claim} onChange={set("role_claim")} error={faultOf(save.error, "/role_claim")} />
-          <Textarea label={t.signOn.mapping} description={t.signOn.mappingHelp} autosize minRows={2} value={fields.mapping} onChange={set("mapping")} error={faultOf(save.error, "/role_mapping")} />
-          <NativeSelect
-            label={t.signOn.defaultRole} description={t.signOn.defaultRoleHelp} value={fields.default_role} onChange={set("default_role")}
-            data={[{ value: "", label: t.signOn.nobody }, ...roles.map((role) => ({ value: role.name, label: words(role.name) }))]}
-          />
-          <Switch label={t.signOn.secondFactor} description={t.signOn.secondFactorHelp} checked={secondFactor} onChange={(event) => setSecondFactor(event.currentTarget.checked)} />
-          <Switch label={t.signOn.on} checked={enabled} onChange={(event) => setEnabled(event.currentTarget.checked)} />
-          {save.error !== null && <Trouble error={save.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={save.isPending}>{t.common.save}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={provider === null ? t.signOn.add : t.roles.editNamed(provider.name)} size="lg"
+      pending={save.isPending} error={save.error} onClose={onClose} onSubmit={() => save.mutate()}
+    >
+      <p className={classes["soft"]} style={{ margin: 0 }}>{t.signOn.redirect}</p>
+      <Command>{redirectAddress()}</Command>
+      <TextInput label={t.users.name} description={t.signOn.nameHelp} required maxLength={100} data-autofocus value={fields.name} onChange={set("name")} error={faultOf(save.error, "/name")} />
+      <TextInput label={t.signOn.issuer} description={t.signOn.issuerHelp} required type="url" value={fields.issuer} onChange={set("issuer")} error={faultOf(save.error, "/issuer")} />
+      <TextInput label={t.signOn.clientId} required value={fields.client_id} onChange={set("client_id")} error={faultOf(save.error, "/client_id")} />
+      <PasswordInput
+        label={t.signOn.clientSecret} description={provider === null ? t.signOn.clientSecretHelp : t.signOn.clientSecretKept} autoComplete="off"
+        value={fields.client_secret} onChange={set("client_secret")}
+      />
+      <TagsInput label={t.signOn.domains} description={t.signOn.domainsHelp} value={domains} onChange={setDomains} error={faultOf(save.error, "/email_domains")} />
+      <TextInput label={t.signOn.claim} description={t.signOn.claimHelp} value={fields.role_claim} onChange={set("role_claim")} error={faultOf(save.error, "/role_claim")} />
+      <Textarea label={t.signOn.mapping} description={t.signOn.mappingHelp} autosize minRows={2} value={fields.mapping} onChange={set("mapping")} error={faultOf(save.error, "/role_mapping")} />
+      <NativeSelect
+        label={t.signOn.defaultRole} description={t.signOn.defaultRoleHelp} value={fields.default_role} onChange={set("default_role")}
+        data={[{ value: "", label: t.signOn.nobody }, ...roles.map((role) => ({ value: role.name, label: words(role.name) }))]}
+      />
+      <Switch label={t.signOn.secondFactor} description={t.signOn.secondFactorHelp} checked={secondFactor} onChange={(event) => setSecondFactor(event.currentTarget.checked)} />
+      <Switch label={t.signOn.on} checked={enabled} onChange={(event) => setEnabled(event.currentTarget.checked)} />
+    </FormDialog>
   );
 }
 

@@ -1,5 +1,5 @@
 // Tenants and the partners that look after them, for those who run several; and the accounts of the installation.
-import { Button, Group, Modal, NativeSelect, Stack, TextInput } from "@mantine/core";
+import { Button, Group, NativeSelect, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
@@ -15,10 +15,11 @@ import { useStepUp } from "../../lib/stepUp";
 import { useMay } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { FormDialog } from "../../ui/FormDialog";
 import { IconPlus } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
-import { Ago, Empty, PageHead, Trouble } from "../../ui/parts";
+import { Ago, Empty, PageHead } from "../../ui/parts";
 import { Partners } from "./Partners";
 import classes from "./Settings.module.css";
 
@@ -98,35 +99,24 @@ function EditTenant({ tenant, partners, isAdmin, onClose }: EditTenantProps) {
     },
   });
   return (
-    <Modal opened onClose={onClose} title={tenant === null ? t.tenants.make : t.roles.editNamed(tenant.name)} closeButtonProps={{ "aria-label": t.common.close }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          <TextInput label={t.users.name} required maxLength={200} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} error={faultOf(save.error, "/name")} />
-          {tenant === null && (
-            <TextInput
-              label={t.tenants.slug} description={t.tenants.slugHelp} maxLength={63} value={slug} placeholder={slugOf(name)} onChange={(event) => setSlug(event.currentTarget.value)}
-              error={faultOf(save.error, "/slug")}
-            />
-          )}
-          {(isAdmin || (tenant === null && partners.length > 1)) && (
-            <NativeSelect
-              label={t.tenants.partner} value={partner} onChange={(event) => setPartner(event.currentTarget.value)}
-              data={[...(isAdmin ? [{ value: "", label: t.tenants.noPartner }] : []), ...partners.map((one) => ({ value: one.id, label: one.name }))]}
-            />
-          )}
-          {save.error !== null && <Trouble error={save.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={save.isPending} disabled={name.trim() === ""}>{t.common.save}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={tenant === null ? t.tenants.make : t.roles.editNamed(tenant.name)} disabled={name.trim() === ""}
+      pending={save.isPending} error={save.error} onClose={onClose} onSubmit={() => save.mutate()}
+    >
+      <TextInput label={t.users.name} required maxLength={200} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} error={faultOf(save.error, "/name")} />
+      {tenant === null && (
+        <TextInput
+          label={t.tenants.slug} description={t.tenants.slugHelp} maxLength={63} value={slug} placeholder={slugOf(name)} onChange={(event) => setSlug(event.currentTarget.value)}
+          error={faultOf(save.error, "/slug")}
+        />
+      )}
+      {(isAdmin || (tenant === null && partners.length > 1)) && (
+        <NativeSelect
+          label={t.tenants.partner} value={partner} onChange={(event) => setPartner(event.currentTarget.value)}
+          data={[...(isAdmin ? [{ value: "", label: t.tenants.noPartner }] : []), ...partners.map((one) => ({ value: one.id, label: one.name }))]}
+        />
+      )}
+    </FormDialog>
   );
 }
 

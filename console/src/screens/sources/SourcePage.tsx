@@ -1,5 +1,5 @@
 // One source: what came of what it sent, the steps to set it up, what was received, its mapping, and topics that ask.
-import { Button, Group, Modal, NumberInput, PasswordInput, Select, Stack, Tabs } from "@mantine/core";
+import { Button, Group, NumberInput, PasswordInput, Select, Stack, Tabs } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
@@ -10,6 +10,7 @@ import { useAddressText } from "../../lib/search";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog";
+import { FormDialog } from "../../ui/FormDialog";
 import { IconBack } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
@@ -117,20 +118,14 @@ function NewSecret({ source, kind, onClose }: { source: Source; kind: SourceKind
   });
   if (give.data !== undefined && !isTheirs) return <Issued source={give.data} setup={kind?.setup ?? []} onClose={onClose} />;
   return (
-    <Modal opened onClose={onClose} title={t.sources.rotate} size="lg" closeButtonProps={{ "aria-label": t.common.close }}>
-      <form onSubmit={(event) => { event.preventDefault(); give.mutate(); }}>
-        <Stack gap="md">
-          <p style={{ margin: 0 }}>{t.sources.rotateText}</p>
-          {isTheirs && <PasswordInput label={t.sources.senderSecret} required data-autofocus autoComplete="off" maxLength={500} value={secret} onChange={(event) => setSecret(event.currentTarget.value)} />}
-          <NumberInput label={t.sources.overlap} min={0} max={720} value={hours} onChange={setHours} />
-          {give.error !== null && <Trouble error={give.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={give.isPending} disabled={isTheirs && secret === ""}>{isTheirs ? t.sources.put : t.sources.rotate}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={t.sources.rotate} confirm={isTheirs ? t.sources.put : t.sources.rotate} size="lg" gap="md" disabled={isTheirs && secret === ""}
+      pending={give.isPending} error={give.error} onClose={onClose} onSubmit={() => give.mutate()}
+    >
+      <p style={{ margin: 0 }}>{t.sources.rotateText}</p>
+      {isTheirs && <PasswordInput label={t.sources.senderSecret} required data-autofocus autoComplete="off" maxLength={500} value={secret} onChange={(event) => setSecret(event.currentTarget.value)} />}
+      <NumberInput label={t.sources.overlap} min={0} max={720} value={hours} onChange={setHours} />
+    </FormDialog>
   );
 }
 

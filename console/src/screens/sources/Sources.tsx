@@ -1,5 +1,5 @@
 // The programs that send here: what came of what they sent, and a new one with its secret, shown once.
-import { Button, Group, Modal, Select, Stack, TextInput } from "@mantine/core";
+import { Button, Select, TextInput } from "@mantine/core";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
@@ -9,6 +9,7 @@ import { kindsQuery, sourceListQuery, sourcesKey, type IssuedSource, type Source
 import { useAddressText } from "../../lib/search";
 import { useMay, useTenant } from "../../lib/tenant";
 import { t } from "../../texts";
+import { FormDialog } from "../../ui/FormDialog";
 import { IconPlus, IconSearch } from "../../ui/icons";
 import { Listing } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
@@ -90,31 +91,25 @@ function Make({ onClose }: { onClose: () => void }) {
   if (make.data !== undefined && kind !== undefined) return <Issued source={make.data} setup={kind.setup} onClose={onClose} />;
   const ready = name.trim() !== "" && kind !== undefined && (way !== "sns" || topic.trim() !== "");
   return (
-    <Modal opened onClose={onClose} title={t.sources.make} size="lg" closeButtonProps={{ "aria-label": t.common.close }}>
-      <form onSubmit={(event) => { event.preventDefault(); if (ready) make.mutate(); }}>
-        <Stack gap="md">
-          {kinds.error !== null && <Trouble error={kinds.error} onRetry={() => void kinds.refetch()} />}
-          <Select
-            label={t.sources.kind} required searchable data-autofocus value={kindId}
-            data={(kinds.data?.items ?? []).map((one) => ({ value: one.id, label: one.title }))}
-            onChange={(value) => { setKindId(value); setProof(null); }}
-            {...(kind === undefined ? {} : { description: kind.description })}
-          />
-          <TextInput label={t.sources.name} description={t.sources.nameHelp} required maxLength={100} value={name} error={faultOf(make.error, "/name")} onChange={(event) => setName(event.currentTarget.value)} />
-          {kind !== undefined && kind.authentication.length > 1 && (
-            <Select
-              label={t.sources.proof} allowDeselect={false} value={way ?? null} onChange={setProof}
-              data={kind.authentication.map((value) => ({ value, label: t.sources.proofs[value] ?? value }))}
-            />
-          )}
-          {way === "sns" && <TextInput label={t.sources.topic} description={t.sources.topicHelp} required maxLength={330} value={topic} error={faultOf(make.error, "/topic")} onChange={(event) => setTopic(event.currentTarget.value)} />}
-          {make.error !== null && <Trouble error={make.error} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>{t.common.cancel}</Button>
-            <Button type="submit" loading={make.isPending} disabled={!ready}>{t.sources.make}</Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={t.sources.make} confirm={t.sources.make} size="lg" gap="md" disabled={!ready}
+      pending={make.isPending} error={make.error} onClose={onClose} onSubmit={() => make.mutate()}
+    >
+      {kinds.error !== null && <Trouble error={kinds.error} onRetry={() => void kinds.refetch()} />}
+      <Select
+        label={t.sources.kind} required searchable data-autofocus value={kindId}
+        data={(kinds.data?.items ?? []).map((one) => ({ value: one.id, label: one.title }))}
+        onChange={(value) => { setKindId(value); setProof(null); }}
+        {...(kind === undefined ? {} : { description: kind.description })}
+      />
+      <TextInput label={t.sources.name} description={t.sources.nameHelp} required maxLength={100} value={name} error={faultOf(make.error, "/name")} onChange={(event) => setName(event.currentTarget.value)} />
+      {kind !== undefined && kind.authentication.length > 1 && (
+        <Select
+          label={t.sources.proof} allowDeselect={false} value={way ?? null} onChange={setProof}
+          data={kind.authentication.map((value) => ({ value, label: t.sources.proofs[value] ?? value }))}
+        />
+      )}
+      {way === "sns" && <TextInput label={t.sources.topic} description={t.sources.topicHelp} required maxLength={330} value={topic} error={faultOf(make.error, "/topic")} onChange={(event) => setTopic(event.currentTarget.value)} />}
+    </FormDialog>
   );
 }
