@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from fettle.healing.brakes.guard import BrakeGuard
 from fettle.kernel.clock import rfc3339, utcnow
-from fettle.tools.guarding import guard_of
+from fettle.tools.step_guard import guard_of
 
 WHY = {"reason": "tried"}
 

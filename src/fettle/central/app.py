@@ -21,9 +21,9 @@ from fettle.identity.routes_sign_in import token_keys
 from fettle.incidents.hooks.waiting import waiting_of
 from fettle.incidents.ingest import IngestApp
 from fettle.kernel import jsonio, metrics
+from fettle.kernel.http.direct_reads import DirectReads
 from fettle.kernel.http.problems import problem_handlers
 from fettle.kernel.http.stack import wrap
-from fettle.kernel.http.straight import Straight
 from fettle.kernel.http.table import RouteTable
 from fettle.kernel.platform import Platform
 
@@ -38,8 +38,8 @@ def create_app(platform: Platform) -> ASGIApp:
         platform: The process's parts, which the caller closes after the application has ended.
     """
     api = create_api(platform)
-    straight = Straight(api, api.state.table)
-    return wrap(IngestApp(platform, _Front(Gate(straight, platform), Console())), platform)
+    reads = DirectReads(api, api.state.table)
+    return wrap(IngestApp(platform, _Front(Gate(reads, platform), Console())), platform)
 
 
 def create_api(platform: Platform) -> FastAPI:

@@ -18,7 +18,6 @@ from fettle.kernel.leasing import LeasedWork, keep_listening
 from fettle.kernel.platform import Platform
 from fettle.tools import playbook_reader, recording, runs
 from fettle.tools.calling import Caller, Outcome, lost, perform
-from fettle.tools.guarding import Refusal, guard_of, has_begun
 from fettle.tools.ledger import BRAKE, Decision, Execute, Finish, Note, Phase, Record, State
 from fettle.tools.ledger import Outcome as RunOutcome
 from fettle.tools.playbooks import Bundle, PlaybookError
@@ -26,6 +25,7 @@ from fettle.tools.progress import advance
 from fettle.tools.registry import ToolError, ToolRegistry
 from fettle.tools.remembering import Remembered
 from fettle.tools.runs import LeaseLost, Run, Stopped, Write
+from fettle.tools.step_guard import Refusal, guard_of, has_begun
 
 CAPACITY: Final = 256
 _LEASE_BATCH: Final = 128

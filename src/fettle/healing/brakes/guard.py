@@ -13,10 +13,10 @@ from fettle.kernel.clock import utcnow
 from fettle.kernel.platform import Platform
 from fettle.packs.active import ActivePacks
 from fettle.packs.service import active_packs
-from fettle.tools.guarding import GUARD, Refusal
 from fettle.tools.ledger import Execute, Phase
 from fettle.tools.playbooks import Bundle, Call, Parallel, Step
 from fettle.tools.runs import Run
+from fettle.tools.step_guard import GUARD, Refusal
 
 _BY: Final = "system:brakes"
 

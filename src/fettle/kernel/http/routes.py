@@ -62,7 +62,7 @@ class StrictRoute(APIRoute):
         return strictly
 
 
-def straight_read(route: Any) -> Handler | None:
+def direct_read(route: Any) -> Handler | None:
     """Return the handler of a route that only reads and is lent nothing; None for any other.
 
     It needs nothing of what FastAPI puts around a route, and its errors go up as they are.

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from fettle.kernel.http.routes import Handler, straight_read
+from fettle.kernel.http.routes import Handler, direct_read
 
 _FOUND: Final = "fettle.found"
 
@@ -34,7 +34,7 @@ class RouteTable(BaseRoute):
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._root = _Branch()
-        self._straight: dict[int, Handler | None] = {}
+        self._direct: dict[int, Handler | None] = {}
         found = [route for route in iter_route_contexts(routes) if isinstance(route.original_route, APIRoute)]
         for order, route in enumerate(found):
             branch = self._root
@@ -59,15 +59,15 @@ class RouteTable(BaseRoute):
                 partial = (match, {**child, _FOUND: route})
         return partial
 
-    def straight(self, scope: Scope) -> Handler | None:
+    def direct(self, scope: Scope) -> Handler | None:
         """Return the handler of a read that needs nothing around it, and note its route; None for all else."""
         match, child = self.matches(scope)
         if match is not Match.FULL:
             return None
         route: RouteContext = child[_FOUND]
-        if id(route) not in self._straight:
-            self._straight[id(route)] = straight_read(route)
-        handler = self._straight[id(route)]
+        if id(route) not in self._direct:
+            self._direct[id(route)] = direct_read(route)
+        handler = self._direct[id(route)]
         if handler is not None:
             scope.update(child)
             scope.setdefault("fastapi", {})["effective_route_context"] = route

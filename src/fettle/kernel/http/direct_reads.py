@@ -7,7 +7,7 @@ from fettle.kernel.http.routes import StrictRequest
 from fettle.kernel.http.table import RouteTable
 
 
-class Straight:
+class DirectReads:
     """Sends a read that is lent nothing to its route, and everything else to the application.
 
     An error goes up as it is, to where `wrap` answers whatever is left; the answer is the one of the application's
@@ -26,7 +26,7 @@ class Straight:
         """Answer one request, connection or life span."""
         handler = None
         if scope["type"] == "http" and scope["method"] == "GET":
-            handler = self._table.straight(scope)
+            handler = self._table.direct(scope)
         if handler is None:
             await self._api(scope, receive, send)
             return
