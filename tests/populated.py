@@ -23,6 +23,16 @@ RULE = {
     "reason": CANARY,
 }
 
+TEMPORAL_RULE = {
+    "id": f"T-OWN-{uuid4().hex[:8].upper()}",
+    "title": CANARY,
+    "kind": "absence",
+    "by": ["host"],
+    "conditions": [{"field": "check_type", "operator": "eq", "value": "beat"}],
+    "within_seconds": 604_800,
+    "raises": {"check_type": "silent", "summary": CANARY},
+}
+
 PLAYBOOK = f"id: PB-OWN\ntitle: {CANARY}\nsteps:\n  - id: nothing\n    tool: noop\n"
 
 
@@ -59,6 +69,7 @@ async def populate(api) -> Alder:
     own_role = {"name": "chosen-by-both", "description": CANARY, "permissions": ["incidents:read"]}
     await command(api, "POST", "/roles", own_role)
     rule = await command(api, "POST", "/rules", RULE)
+    temporal = await _over_time(api)
     await command(api, "POST", "/playbooks", {"yaml": PLAYBOOK})
     await command(api, "POST", "/packs/compliance-it/test", {})
     host = await command(api, "POST", "/hosts", {"name": CANARY, "platform": "linux"})
@@ -73,6 +84,7 @@ async def populate(api) -> Alder:
         invitation_id=invitation["id"],
         partner_id=partner,
         rule_id=rule["id"],
+        temporal_rule_id=temporal,
         host_id=host["id"],
     )
     mine.put(**await _escalation(api, member["id"]))
@@ -127,6 +139,19 @@ async def _flywheel(api) -> dict[str, str]:
     headers = api.alder.headers()
     met = await api.eventually("/api/v1/flywheel/patterns", headers, lambda answer: bool(answer["items"]))
     return {"promotion_id": promotion, "pattern": met["items"][0]["pattern"]}
+
+
+async def _over_time(api) -> str:
+    """Have a rule over time that remembers a key, and that found something once."""
+    rule = await command(api, "POST", "/temporal-rules", TEMPORAL_RULE)
+    await command(api, "POST", "/exceptions", {"check_type": "beat", "host": CANARY, "status": "resolved"})
+    async with api.platform.database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO temporal_firings (id, tenant_id, rule_id, key, is_over, at, count, exception_ids, is_linked) "
+            "VALUES ($1, $2, $3, jsonb_build_object('host', $4::text), false, now(), 1, '{}', true)",
+            new_id(), api.alder.id, rule["id"], CANARY,
+        )  # fmt: skip
+    return str(rule["id"])
 
 
 async def _job(api) -> str:

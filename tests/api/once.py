@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 from tests.fixtures_api import OWNER_PASSWORD
-from tests.populated import PLAYBOOK, command
+from tests.populated import PLAYBOOK, TEMPORAL_RULE, command
 from tests.signed_in import someone
 
 from fettle.identity import links
@@ -92,6 +92,7 @@ async def written_once(api, incident_id: str, rule: dict[str, Any]) -> Cases:
             {"rule_id": saved["id"]},
         ),
         "/rules/dry-run/incidents": ({"rule": rule}, {"rule": rule, "limit": 1}, {}),
+        **await _over_time(api),
         "/policy/check": ({"yaml": POLICY}, {"yaml": POLICY + "description: Other.\n"}, {}),
         "/policy/preview": ({"policy": policy["policy"]}, {"policy": {**policy["policy"], "title": "B"}}, {}),
         "/policy/restore": (
@@ -103,6 +104,22 @@ async def written_once(api, incident_id: str, rule: dict[str, Any]) -> Cases:
 
 
 def _person(name: str | None = None) -> dict[str, str]:
+async def _over_time(api) -> Cases:
+    rule = {**TEMPORAL_RULE, "id": "T-ONCE"}
+    kept = {**TEMPORAL_RULE, "id": "T-KEPT"}
+    await command(api, "POST", "/temporal-rules", kept)
+    await command(api, "PATCH", "/temporal-rules/T-KEPT", {"enabled": False, "version": 1})
+    return {
+        "/temporal-rules": (rule, rule | {"id": "T-TWICE"}, {}),
+        "/temporal-rules/dry-run": ({"rule": rule}, {"rule": rule | {"id": "T-TWICE"}}, {}),
+        "/temporal-rules/{temporal_rule_id}/restore": (
+            {"to": 1, "version": 2},
+            {"to": 2, "version": 2},
+            {"temporal_rule_id": "T-KEPT"},
+        ),
+    }
+
+
     asked = {"email": f"{uuid4().hex}@example.org", "role": "viewer"}
     return asked if name is None else asked | {"name": name}
 

@@ -34,6 +34,10 @@ async def write_everywhere(desk):
     rule = {"id": f"L1-HOSTILE-{tail.upper()}", "title": HOSTILE, "action": "escalate", "reason": HOSTILE,
             "conditions": [{"field": "host", "operator": "eq", "value": HOSTILE}]}  # fmt: skip
     await done(desk, "POST", "/rules", rule)
+    over_time = {"id": f"T-HOSTILE-{tail.upper()}", "title": TAG, "kind": "once", "by": ["host"], "within_seconds": 60,
+                 "conditions": [{"field": "check_type", "operator": "eq", "value": HOSTILE}],
+                 "raises": {"check_type": "found", "summary": TAG}}  # fmt: skip
+    await done(desk, "POST", "/temporal-rules", over_time)
     playbook = f"PB-HOSTILE-{tail.upper()}"
     steps = f"steps:\n  - id: look\n    title: '{TAG}'\n    tool: noop\n"
     text = f"id: {playbook}\ntitle: '{TAG}'\ndescription: '{TAG}'\n{steps}"
@@ -61,7 +65,8 @@ async def write_everywhere(desk):
     await done(desk, "PUT", "/policy", {"policy": policy, "expected_version": now["version"]})
     await done(desk, "POST", f"{path}/resolve", {"reason": HOSTILE})
     await refused_sign_in(desk)
-    return {"tenant": SLUG, "incidentId": one, "ruleId": rule["id"], "playbookId": playbook, "toolName": "noop",
+    return {"tenant": SLUG, "incidentId": one, "ruleId": rule["id"], "temporalRuleId": over_time["id"],
+            "playbookId": playbook, "toolName": "noop",
             "packId": "compliance-it", "scheduleId": schedule["id"], "sourceId": source["id"]}  # fmt: skip
 
 
@@ -78,6 +83,8 @@ SHOWN = {
     "incidents/{incidentId}": TAG,
     "rules": TAG,
     "rules/{ruleId}": "onerror",
+    "temporal-rules": TAG,
+    "temporal-rules/{temporalRuleId}": "onerror",
     "playbooks": TAG,
     "playbooks/{playbookId}": "onerror",
     "policy": "onerror",

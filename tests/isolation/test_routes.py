@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from tests.isolation.catalog import tenant_tables
-from tests.populated import CANARY, PLAYBOOK, RULE, SHARED, Alder, populate
+from tests.populated import CANARY, PLAYBOOK, RULE, SHARED, TEMPORAL_RULE, Alder, populate
 
 OF_PLATFORM = {"tenant_id", "partner_id", "account_id"}
 """What the platform's owner reaches whichever tenant they name."""
@@ -92,6 +92,13 @@ BODIES = {
     ("post", "/api/v1/rules/{rule_id}/restore"): {"to": 1, "version": 1},
     ("put", "/api/v1/rules/{rule_id}"): {**RULE, "title": "mine now", "version": 1},
     ("post", "/api/v1/approvals/{approval_id}/approve"): {"reason": "mine now", "plan_hash": "0" * 64},
+    ("patch", "/api/v1/temporal-rules/{temporal_rule_id}"): {"enabled": False, "version": 1},
+    ("post", "/api/v1/temporal-rules/{temporal_rule_id}/restore"): {"to": 1, "version": 1},
+    ("put", "/api/v1/temporal-rules/{temporal_rule_id}"): {
+        **TEMPORAL_RULE,
+        "title": "mine now",
+        "version": 1,
+    },
     ("post", "/api/v1/approvals/{approval_id}/reject"): {"reason": "mine now", "plan_hash": "0" * 64},
     ("patch", "/api/v1/tools/{name}"): {"enabled": False},
     ("post", "/api/v1/playbooks/{playbook_id}/dry-run"): {},
@@ -110,6 +117,7 @@ BODIES = {
 QUERIES = {
     ("delete", "/api/v1/rules/{rule_id}"): {"version": 1},
     ("delete", "/api/v1/playbooks/{playbook_id}"): {"version": 1},
+    ("delete", "/api/v1/temporal-rules/{temporal_rule_id}"): {"version": 1},
     ("get", "/api/v1/packs/{pack_id}/diff"): {"from": "1.0.0", "to": "1.0.0"},
 }
 

@@ -198,7 +198,8 @@ def test_a_case_that_expects_something_else_fails():
             {"incident": {"details.missing": 1}},
         )
     ]
-    report = run_tests(DomainPack({**COMPLIANCE.content, "tests": cases}, "0" * 64))
+    content = {**COMPLIANCE.content, "tests": cases, "temporal_rules": []}
+    report = run_tests(DomainPack(content, "0" * 64))
     assert [case.passed for case in report.cases] == [False] * len(cases)
     assert "winning rule is L1-HOSTS-FILE-001" in report.cases[0].failures[0]
     assert len(report.untested) == len(COMPLIANCE.section("rules"))

@@ -28,6 +28,7 @@ FEATURES: Final = (
     "healing.flywheel",
     "healing.muting",
     "healing.planner",
+    "healing.temporal",
     "tools",
     "evidence",
     "trust",

@@ -14,6 +14,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "incidents": ("fettle.cli.incidents:app", "List, show, close, reopen, export and watch incidents."),
     "runs": ("fettle.cli.runs:app", "List, show and stop runs of playbooks."),
     "rules": ("fettle.cli.rules:app", "List, show, explain and try L1 rules."),
+    "temporal": ("fettle.cli.temporal:app", "List, show, test and try rules over time."),
     "flywheel": (
         "fettle.cli.flywheel:app",
         "Show what healed before, and promote the rules that grow from it.",

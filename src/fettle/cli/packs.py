@@ -1,6 +1,7 @@
 """``fettle packs``: checks packs offline; installs, activates and rolls them back by the API."""
 
 import io
+import json
 import tarfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,7 +80,10 @@ def compare(
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(help="domain-pack, policy-pack or source-mapping.")] = "domain-pack",
+    kind: Annotated[
+        str, typer.Argument(help="domain-pack, policy-pack, source-mapping or temporal-rule.")
+    ] = "domain-pack",
+    as_json: AsJson = False,
 ) -> None:
     """Print the JSON Schema of packs, for editors and other checks."""
     from fettle.packs.schema import published  # noqa: PLC0415 - only this command needs it
@@ -87,7 +91,10 @@ def schema(
     documents = published()
     if kind not in documents:
         raise CommandError(f"there is no schema {kind!r}; known: {', '.join(documents)}.", Exit.USAGE)
-    typer.echo(documents[kind], nl=False)
+    if as_json:
+        print_json(json.loads(documents[kind]))
+    else:
+        typer.echo(documents[kind], nl=False)
 
 
 @app.command()

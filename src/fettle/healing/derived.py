@@ -41,7 +41,7 @@ class DerivedFields:
             paths.update(
                 tuple(field.removeprefix(_PREFIX).split(".")) for field in fields if field.startswith(_PREFIX)
             )
-            wanted = _check_types(group)
+            wanted = check_types_of(group)
             check_types = None if wanted is None or check_types is None else check_types | wanted
         if not found:
             return None
@@ -81,7 +81,7 @@ def _digests(incident: Mapping[str, Any], paths: Iterable[tuple[str, ...]]) -> d
     return whole
 
 
-def _check_types(group: Group) -> set[str] | None:
+def check_types_of(group: Group) -> set[str] | None:
     """Return the check types that conditions admit, None where they say nothing of them."""
     if group.quantifier != "all":
         return None

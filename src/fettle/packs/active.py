@@ -54,6 +54,7 @@ class PackSet:
         self.conflicts: list[PackConflict] = []
         self.types: dict[str, TypeNormaliser] = {}
         self.rules: list[Mapping[str, Any]] = []
+        self.temporal_rules: list[Mapping[str, Any]] = []
         self.playbooks: dict[str, Mapping[str, Any]] = {}
         self.runbooks: dict[str, Mapping[str, Any]] = {}
         self.sources: dict[str, Mapping[str, Any]] = {}
@@ -82,6 +83,11 @@ class PackSet:
         for rule in pack.section("rules"):
             if self._own("rule", rule["id"], pack):
                 self.rules.append(
+                    {**rule, "source": source, "pack_id": pack.id, "pack_version": pack.version}
+                )
+        for rule in pack.section("temporal_rules"):
+            if self._own("temporal rule", rule["id"], pack):
+                self.temporal_rules.append(
                     {**rule, "source": source, "pack_id": pack.id, "pack_version": pack.version}
                 )
         for kind, section, target in (

@@ -9,6 +9,7 @@ from fettle.healing.conditions import ConditionError, parse_conditions
 from fettle.packs.check_actions import check_playbooks, check_runbooks, check_verification
 from fettle.packs.check_rules import check_rules, check_shadows
 from fettle.packs.check_sources import check_sources
+from fettle.packs.check_temporal import check_temporal_rules
 from fettle.packs.normalising import TARGETS
 from fettle.packs.parts import Item, Parts, Problems, dotted_path
 from fettle.packs.schema import ITEM_KEYS
@@ -31,6 +32,7 @@ def cross_check(manifest: Item, items: Sequence[Item], *, tools: Collection[str]
         _check_types,
         check_rules,
         check_shadows,
+        check_temporal_rules,
         check_playbooks,
         check_runbooks,
         check_sources,

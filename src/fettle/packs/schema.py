@@ -10,14 +10,17 @@ import jsonschema_rs
 from fettle.packs import schema_parts as parts
 from fettle.packs.schema_policy import policy_pack
 from fettle.packs.schema_sources import source_mapping
+from fettle.packs.schema_temporal import temporal_rule
 
 DOMAIN_PACK_ID: Final = "urn:fettle:schema:domain-pack:1"
 POLICY_PACK_ID: Final = "urn:fettle:schema:policy-pack:1"
 SOURCE_MAPPING_ID: Final = "urn:fettle:schema:source-mapping:1"
+TEMPORAL_RULE_ID: Final = "urn:fettle:schema:temporal-rule:1"
 
 SECTIONS: Final = {
     "exception_types": "exception_type",
     "rules": "rule",
+    "temporal_rules": "temporal_rule",
     "playbooks": "playbook",
     "runbooks": "runbook",
     "sources": "source",
@@ -28,6 +31,7 @@ SECTIONS: Final = {
 ITEM_KEYS: Final = {
     "exception_types": "check_type",
     "rules": "id",
+    "temporal_rules": "id",
     "playbooks": "id",
     "runbooks": "id",
     "sources": "id",
@@ -46,9 +50,9 @@ def domain_pack_schema() -> dict[str, Any]:
         "$id": DOMAIN_PACK_ID,
         "title": "Fettle Domain Pack",
         "description": (
-            "A Domain Pack is a folder: pack.yaml meets #/$defs/manifest; exception_types, rules, playbooks, "
-            "runbooks, sources and tests each stand in <section>.yaml or in files of a folder of that name, as one "
-            "item or a list of items. This schema describes the pack as one document."
+            "A Domain Pack is a folder: pack.yaml meets #/$defs/manifest; exception_types, rules, temporal_rules, "
+            "playbooks, runbooks, sources and tests each stand in <section>.yaml or in files of a folder of that name, "
+            "as one item or a list of items. This schema describes the pack as one document."
         ),
         "type": "object",
         "required": manifest["required"],
@@ -101,6 +105,19 @@ def mapping_validator() -> jsonschema_rs.Draft202012Validator:
 
 
 @cache
+def temporal_rule_schema() -> dict[str, Any]:
+    """Return the schema of a rule over time alone, as a tenant writes it."""
+    definitions = parts.definitions()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": TEMPORAL_RULE_ID,
+        "title": "Fettle rule over time",
+        **temporal_rule(),
+        "$defs": {"condition": definitions["condition"]},
+    }
+
+
+@cache
 def policy_validator() -> jsonschema_rs.Draft202012Validator:
     """Return the validator of a Policy Pack."""
     return _validator(policy_pack_schema())
@@ -112,6 +129,7 @@ def published() -> dict[str, str]:
         "domain-pack": domain_pack_schema(),
         "policy-pack": policy_pack_schema(),
         "source-mapping": mapping_schema(),
+        "temporal-rule": temporal_rule_schema(),
     }
     return {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}
 

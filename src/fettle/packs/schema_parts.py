@@ -3,6 +3,7 @@
 from fettle.packs import schema_actions as actions
 from fettle.packs import schema_muting as muting
 from fettle.packs import schema_sources as sources
+from fettle.packs import schema_temporal as temporal
 from fettle.packs import schema_terms as terms
 from fettle.packs.schema_terms import Schema
 
@@ -13,6 +14,7 @@ def definitions() -> dict[str, Schema]:
         "manifest": _manifest(),
         "exception_type": _exception_type(),
         "rule": _rule(),
+        "temporal_rule": temporal.temporal_rule_of_pack(),
         "condition": _condition(),
         "playbook": actions.playbook(),
         "step": actions.step(),
@@ -320,24 +322,7 @@ def _test() -> Schema:
     return terms.mapping(
         {
             "name": terms.text("What is tried, in one line.", longest=200),
-            "given": terms.mapping(
-                {
-                    "check_type": terms.check_type(),
-                    "host": {"type": "string"},
-                    "site": {"type": "string"},
-                    "platform": {"type": "string"},
-                    "source": {"type": "string"},
-                    "summary": {"type": "string"},
-                    "severity": terms.one_of(terms.SEVERITIES, "Severity that the sender gives."),
-                    "occurred_at": {"type": "string"},
-                    "dedup_key": {"type": "string"},
-                    "status": terms.one_of(("firing", "resolved"), "Whether it is still out of order."),
-                    "details": {"type": "object"},
-                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-                },
-                ("check_type",),
-                description="An exception, as POST /api/v1/exceptions takes it.",
-            ),
+            "given": terms.exception(),
             "expect": terms.mapping(
                 {
                     "incident": {

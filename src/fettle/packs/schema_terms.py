@@ -131,3 +131,25 @@ def relative_path(description: str) -> Schema:
         "pattern": r"^[^/\\\x00]",
         "description": f"{description} Relative, with forward slashes.",
     }
+
+
+def exception() -> Schema:
+    """Return the schema of an exception that a test case gives."""
+    return mapping(
+        {
+            "check_type": check_type(),
+            "host": {"type": "string"},
+            "site": {"type": "string"},
+            "platform": {"type": "string"},
+            "source": {"type": "string"},
+            "summary": {"type": "string"},
+            "severity": one_of(SEVERITIES, "Severity that the sender gives."),
+            "occurred_at": {"type": "string"},
+            "dedup_key": {"type": "string"},
+            "status": one_of(("firing", "resolved"), "Whether it is still out of order."),
+            "details": {"type": "object"},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        ("check_type",),
+        description="An exception, as POST /api/v1/exceptions takes it.",
+    )

@@ -11,6 +11,7 @@ from fettle.packs.active import ActivePacks
 from fettle.packs.check_sources import mapping_of
 from fettle.packs.loading import DomainPack
 from fettle.packs.sources import MappingError, SourceMapping
+from fettle.packs.testing_temporal import History, run_histories
 
 _RULE_FIELDS = {"rule": "id", "action": "action", "runbook": "runbook_id", "playbook": "playbook_id"}
 
@@ -85,7 +86,9 @@ def run_tests(pack: DomainPack, *, beside: Iterable[DomainPack] = ()) -> PackTes
         for case, result in zip(pack.section("tests"), of_rules, strict=True)
         if result.passed
     }
-    cases = (*of_rules, *(case for source in pack.section("sources") for case in _run_source(source)))
+    over_time = [case for rule in pack.section("temporal_rules") for case in run_history_cases(rule, active)]
+    of_sources = [case for source in pack.section("sources") for case in _run_source(source)]
+    cases = (*of_rules, *over_time, *of_sources)
     untested = tuple(
         rule["id"]
         for rule in pack.section("rules")
@@ -101,6 +104,26 @@ def _run(case: Mapping[str, Any], active: ActivePacks, rules: RuleSet) -> CaseRe
     failures = _incident_failures(expect.get("incident", {}), incident)
     failures += _rule_failures(expect, rule)
     return CaseResult(case["name"], rule.id if rule is not None else None, tuple(failures))
+
+
+def run_history_cases(document: Mapping[str, Any], active: ActivePacks) -> Iterator[CaseResult]:
+    """Run the histories of a rule over time.
+
+    Args:
+        document: The rule, with its tests.
+        active: The packs in whose words it is written.
+    """
+    yield from (_compared(history) for history in run_histories(document, active))
+
+
+def _compared(history: History) -> CaseResult:
+    failures = list(history.failures)
+    for number, (expected, raised) in enumerate(history.raised):
+        failures += [
+            text.replace("incident.", f"number {number}: ", 1)
+            for text in _incident_failures(expected, raised)
+        ]
+    return CaseResult(history.name, None, tuple(failures))
 
 
 def _run_source(source: Mapping[str, Any]) -> Iterator[CaseResult]:
