@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from fettle.central.embedded import _last_line, socket_folder, start_postgres, start_redis
+from fettle.central.embedded import socket_folder, start_postgres, start_redis
+from fettle.central.embedded.home import last_line
 from fettle.central.processes import StartError
 
 FAST = {"fsync": "off"}
@@ -89,6 +90,18 @@ async def test_a_note_of_a_process_id_that_is_somebody_elses_by_now_does_not_sto
         assert await value(server.app_url, "SELECT 1") == 1
 
 
+async def test_the_server_of_another_home_that_has_the_id_by_now_goes_on(own_home):
+    """Ids are used again: a note that a killed server left may name the server of somebody else."""
+    ours, theirs = own_home / "ours", own_home / "theirs"
+    start_postgres(ours, options=FAST).stop()
+    with start_postgres(theirs, options=FAST) as other:
+        note = ours / "postgres" / "postmaster.pid"
+        note.write_text(f"{other.process.pid}\n{ours}/postgres\n1\n5432\n\n\n\nready\n")
+        with start_postgres(ours, options=FAST):
+            assert await value(other.app_url, "SELECT 1") == 1
+        assert other.process.poll() is None
+
+
 def test_an_initialisation_that_was_cut_short_is_begun_again(tmp_path_factory):
     with tempfile.TemporaryDirectory(prefix="fettle-test-") as folder:
         half = Path(folder) / "postgres"
@@ -160,5 +173,5 @@ def test_why_a_server_did_not_start_is_its_own_word_and_not_that_of_one_that_die
         "2026-11-21 18:28:49.461 UTC [9902] LOG:  database system is shut down\n"
         "2026-11-21 18:28:49.463 UTC [9354] FATAL:  terminating connection due to unexpected postmaster exit\n"
     )
-    assert "pre-existing shared memory block" in _last_line(log, 0, 9902)
-    assert "unexpected postmaster exit" in _last_line(log, 0)
+    assert "pre-existing shared memory block" in last_line(log, 0, 9902)
+    assert "unexpected postmaster exit" in last_line(log, 0)
