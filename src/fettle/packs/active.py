@@ -121,7 +121,6 @@ class PackSet:
             verify=document.get("verify") or pack.content["verify"],
             controls=tuple(document.get("controls", ())),
             pack_id=pack.id,
-            pack_version=pack.version,
         )
         self.types[name] = TypeNormaliser(kind, document, platforms)
         self._names[name] = name

@@ -113,11 +113,6 @@ def load_folder(folder: FilePath, *, tools: Collection[str] | None = None) -> Do
     return load_files(pack_files.read_folder(folder), tools=tools)
 
 
-def load_archive(data: bytes, *, tools: Collection[str] | None = None) -> DomainPack:
-    """Return the pack of an archive; see `load_files`."""
-    return load_files(pack_files.read_archive(data), tools=tools)
-
-
 def load_policy(data: bytes, *, file: str = "policy.yaml") -> dict[str, Any]:
     """Return the Policy Pack of a YAML file.
 

@@ -34,7 +34,6 @@ class ExceptionType:
         verify: The tool call that says whether it is in order again.
         controls: Identifiers of controls that it bears on.
         pack_id: The pack that defines it.
-        pack_version: That pack's version.
     """
 
     check_type: str
@@ -47,7 +46,6 @@ class ExceptionType:
     verify: Mapping[str, Any]
     controls: tuple[str, ...]
     pack_id: str
-    pack_version: str
 
 
 class TypeNormaliser:

@@ -8,8 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel.database import driver
 
-STREAM_TYPE = "signal"
-
 _LATEST = """
 SELECT l.data, l.occurred_at FROM unnest($2::uuid[]) AS s(id)
 CROSS JOIN LATERAL (

@@ -16,7 +16,6 @@ from fettle.kernel.ids import new_id
 
 KEPT_DAYS: Final = 400
 DAY, MONTH, MODEL = "day", "month", "model"
-BY: Final = (DAY, MONTH, MODEL)
 
 _ANSWERS: Final = frozenset({"chosen", "unsure", "abstained", "cached"})
 _HEALED: Final = "verified"

@@ -28,11 +28,6 @@ from fettle.kernel.errors import Problem, Unavailable
 from fettle.kernel.platform import Platform
 from fettle.packs.moments import moment_of
 
-TOPIC: Final = re.compile(
-    r"arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]{4,30}:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?"
-)
-"""A topic's ARN."""
-
 OLDEST: Final = timedelta(hours=6)
 """Amazon tries again for an hour at most by HTTP; what was signed long before that was kept by somebody."""
 
