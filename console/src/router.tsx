@@ -78,6 +78,27 @@ const rule = createRoute({
   component: lazyRouteComponent(() => import("./screens/rules/RulePage"), "RulePage"),
 });
 
+const temporalRules = createRoute({
+  getParentRoute: () => tenant,
+  path: "temporal-rules",
+  validateSearch: textsOf("q", "kind"),
+  component: lazyRouteComponent(() => import("./screens/temporal/TemporalRules"), "TemporalRules"),
+});
+
+const newTemporalRule = createRoute({
+  getParentRoute: () => tenant,
+  path: "temporal-rules/new",
+  validateSearch: textsOf("tab"),
+  component: lazyRouteComponent(() => import("./screens/temporal/TemporalRulePage"), "NewTemporalRule"),
+});
+
+const temporalRule = createRoute({
+  getParentRoute: () => tenant,
+  path: "temporal-rules/$temporalRuleId",
+  validateSearch: textsOf("tab", "q"),
+  component: lazyRouteComponent(() => import("./screens/temporal/TemporalRulePage"), "TemporalRulePage"),
+});
+
 const flywheel = createRoute({
   getParentRoute: () => tenant,
   path: "flywheel",
@@ -303,7 +324,7 @@ const data = createRoute({
 
 const routeTree = root.addChildren([
   home,
-  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, mutes, rules, newRule, rule, flywheel, planner, brakes, playbooks, newPlaybook, playbook,
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, mutes, rules, newRule, rule, temporalRules, newTemporalRule, temporalRule, flywheel, planner, brakes, playbooks, newPlaybook, playbook,
     tools, tool, packs, pack, policy, evidence, audit, events, health, sources, source, onCall, schedule, escalationPolicies, channels, messages, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 

@@ -18,6 +18,7 @@ import { shellTexts } from "./texts/shell";
 import { signInTexts } from "./texts/signIn";
 import { sourcesTexts } from "./texts/sources";
 import { storyTexts } from "./texts/story";
+import { temporalTexts } from "./texts/temporal";
 
 export const t = {
   ...approvalsTexts,
@@ -39,4 +40,5 @@ export const t = {
   ...signInTexts,
   ...sourcesTexts,
   ...storyTexts,
+  ...temporalTexts,
 };

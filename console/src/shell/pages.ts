@@ -35,6 +35,7 @@ export const MENU = [
     pages: [
       { to: "/t/$tenant/sources", label: t.sources.title, icon: IconIn, permission: "sources:read", keys: "g d" },
       { to: "/t/$tenant/rules", label: t.nav.rules, icon: IconRules, permission: "rules:read", keys: "g r" },
+      { to: "/t/$tenant/temporal-rules", label: t.temporal.title, icon: IconClock, permission: "rules:read", keys: "g f" },
       { to: "/t/$tenant/flywheel", label: t.flywheel.title, icon: IconLoop, permission: "rules:read", keys: "g w" },
       { to: "/t/$tenant/planner", label: t.planner.title, icon: IconSpark, permission: "planner:read", keys: "g q" },
       { to: "/t/$tenant/playbooks", label: t.playbooks.title, icon: IconPlay, permission: "playbooks:read", keys: "g b" },

@@ -1,0 +1,313 @@
+// One rule over time: its YAML with what it may be made of, what it remembers now, what it found, trials and versions.
+import { Button, Group, Stack, Tabs, TextInput } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { useDeferredValue, useMemo, useState } from "react";
+import type { DraftProblem } from "../../api/authoring";
+import { ApiProblem } from "../../api/problem";
+import {
+  changeTemporalRule, createTemporalRule, deleteTemporalRule, restoreTemporalRule, temporalFiringsQuery, temporalHistoryQuery, temporalKey, temporalKeysQuery,
+  temporalRuleQuery, temporalSchemaQuery, tryTemporalRule, type PastTemporalRule, type TemporalFiring, type TemporalKey, type TemporalRule,
+} from "../../api/temporal";
+import type { JsonObject } from "../../api/types";
+import { count } from "../../lib/format";
+import { useAddressText } from "../../lib/search";
+import { asObject } from "../../lib/story";
+import { useMay, useTenant } from "../../lib/tenant";
+import { useNotSaved } from "../../lib/useNotSaved";
+import { readYaml, writeYaml } from "../../lib/yaml";
+import { t } from "../../texts";
+import { Confirm } from "../../ui/Confirm";
+import { FieldChanges } from "../../ui/Diff";
+import { IconBack, IconSearch } from "../../ui/icons";
+import { Listing } from "../../ui/Listing";
+import { Tag } from "../../ui/marks";
+import { Ago, Empty, Facts, Fold, Lines, Notice, PageHead, Panel, Trouble } from "../../ui/parts";
+import tables from "../../ui/table.module.css";
+import { TimePlot, type PlotLine } from "../../ui/TimePlot";
+import { Versions } from "../../ui/Versions";
+import { Yaml } from "../../ui/Yaml";
+import classes from "../../ui/authoring.module.css";
+import pages from "../IncidentPage.module.css";
+
+const FRESH: JsonObject = {
+  id: "", title: "", kind: "count", by: ["host"], conditions: [{ field: "check_type", operator: "eq", value: "" }], times: 3, within_seconds: 600,
+  raises: { check_type: "", severity: "high" },
+};
+const FIGURES = ["counted", "held", "late", "repeated", "passed_over", "evicted", "refused"] as const;
+const DAY_MS = 86_400_000;
+const DAYS = 30;
+
+export function NewTemporalRule() {
+  return <Editor rule={null} />;
+}
+
+export function TemporalRulePage() {
+  const tenant = useTenant();
+  const { temporalRuleId } = useParams({ from: "/t/$tenant/temporal-rules/$temporalRuleId" });
+  const { data, error, refetch } = useQuery(temporalRuleQuery(tenant.id, temporalRuleId));
+  if (error !== null && data === undefined) return <><Back /><Trouble error={error} onRetry={() => void refetch()} /><Panel><History id={temporalRuleId} version={null} /></Panel></>;
+  if (data === undefined) return <Panel><Lines rows={10} /></Panel>;
+  return <Editor key={`${data.id} ${data.version} ${data.enabled}`} rule={data} />;
+}
+
+function Back() {
+  const tenant = useTenant();
+  return <Link to="/t/$tenant/temporal-rules" params={{ tenant: tenant.slug }} className={pages["back"] ?? ""}><IconBack width="0.9rem" /> {t.temporal.back}</Link>;
+}
+
+function Editor({ rule }: { rule: TemporalRule | null }) {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const mayWrite = useMay("rules:write");
+  const [tab, setTab] = useAddressText("tab", "rule");
+  const [removing, setRemoving] = useState(false);
+  const first = useMemo(() => writeYaml(rule === null ? FRESH : rule.rule), [rule]);
+  const [text, setText] = useState(first);
+  const [done, setDone] = useState(false);
+  const changed = !done && text !== first;
+  useNotSaved(changed && mayWrite);
+  const read = useMemo(() => readYaml(text), [text]);
+  const document = asObject(read.value ?? null);
+  const ownVersion = rule?.version ?? null;
+  const save = useMutation({
+    mutationFn: (wanted: JsonObject) => (rule !== null && ownVersion !== null ? changeTemporalRule(tenant.id, rule.id, wanted, ownVersion) : createTemporalRule(tenant.id, wanted)),
+    onSuccess: async (answer) => {
+      setDone(true);
+      notifications.show({ message: t.editor.saved(answer.version ?? 1) });
+      await client.invalidateQueries({ queryKey: temporalKey(tenant.id) });
+      if (rule === null) await navigate({ to: "/t/$tenant/temporal-rules/$temporalRuleId", params: { tenant: tenant.slug, temporalRuleId: answer.id }, ignoreBlocker: true });
+    },
+  });
+  const remove = useMutation({
+    mutationFn: () => deleteTemporalRule(tenant.id, rule?.id ?? "", ownVersion ?? 0),
+    onSuccess: async () => {
+      setDone(true);
+      notifications.show({ message: t.temporal.removed(rule?.id ?? "") });
+      await navigate({ to: "/t/$tenant/temporal-rules", params: { tenant: tenant.slug }, ignoreBlocker: true });
+      await client.invalidateQueries({ queryKey: temporalKey(tenant.id) });
+    },
+  });
+  const refusal = save.error instanceof ApiProblem ? save.error.faults : [];
+  const problems: DraftProblem[] = [
+    ...read.problems,
+    ...(document === null && read.problems.length === 0 ? [{ line: 1, pointer: "", message: t.editor.notMapping, fix: "", level: "error" as const }] : []),
+    ...refusal.map((one) => ({ line: read.lineOf(one.pointer), pointer: one.pointer, message: `${one.pointer} ${one.detail}`, fix: "", level: "error" as const })),
+  ];
+  const title = rule?.title ?? t.temporal.make;
+  return (
+    <>
+      <title>{t.pageTitle(title)}</title>
+      <Back />
+      <PageHead title={title}>
+        {rule !== null && <Tag tone={rule.enabled ? "good" : "quiet"}>{rule.enabled ? t.temporal.on : t.temporal.off}</Tag>}
+        {ownVersion !== null && mayWrite && <Button size="xs" variant="default" onClick={() => setRemoving(true)}>{t.temporal.remove}</Button>}
+      </PageHead>
+      {rule !== null && <p className={classes["headText"]}><code>{rule.id}</code> {t.temporal.kinds[rule.kind]}, {rule.pack_id ?? t.temporal.own}</p>}
+      <Panel>
+        <Tabs value={tab} onChange={(value) => setTab(value ?? "rule")} keepMounted={false}>
+          <Tabs.List mb="sm">
+            {(rule === null ? (["rule", "dryRun"] as const) : (["rule", "live", "found", "dryRun", "history"] as const)).map((name) => <Tabs.Tab key={name} value={name}>{t.temporal.tabs[name]}</Tabs.Tab>)}
+          </Tabs.List>
+          <Tabs.Panel value="rule">
+            {rule !== null && ownVersion === null && mayWrite && <Notice title={rule.pack_id ?? rule.source}>{t.temporal.ofPack}</Notice>}
+            {!mayWrite && <p className={classes["soft"]}>{t.temporal.mayNotWrite}</p>}
+            <SchemaWords>
+              {(words) => <Yaml value={text} label={t.editor.yaml} onChange={(next) => { setText(next); save.reset(); }} problems={problems} words={words} />}
+            </SchemaWords>
+            {save.error !== null && <Trouble error={save.error} />}
+            {mayWrite && (
+              <Group mt="md" gap="xs">
+                <Button loading={save.isPending} disabled={document === null || read.problems.length > 0 || (rule !== null && !changed)} onClick={() => document !== null && save.mutate(document)}>
+                  {rule === null ? t.editor.create : t.editor.save}
+                </Button>
+                {changed && <Button variant="default" onClick={() => setText(first)}>{t.editor.discard}</Button>}
+              </Group>
+            )}
+          </Tabs.Panel>
+          {rule !== null && <Tabs.Panel value="live"><Live rule={rule} /></Tabs.Panel>}
+          {rule !== null && <Tabs.Panel value="found"><Found id={rule.id} /></Tabs.Panel>}
+          <Tabs.Panel value="dryRun"><Trial document={document} /></Tabs.Panel>
+          {rule !== null && <Tabs.Panel value="history"><History id={rule.id} version={ownVersion} /></Tabs.Panel>}
+        </Tabs>
+      </Panel>
+      {removing && rule !== null && (
+        <Confirm title={t.temporal.remove} confirm={t.temporal.remove} danger pending={remove.isPending} error={remove.error} onClose={() => setRemoving(false)} onConfirm={() => remove.mutate()}>
+          <p style={{ margin: 0 }}>{t.temporal.removeText(rule.id)}</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+interface Word {
+  label: string;
+  detail: string;
+}
+
+/** What the schema knows: completed in the editor, and listed below it. */
+function SchemaWords({ children }: { children: (words: Word[]) => React.ReactNode }) {
+  const tenant = useTenant();
+  const { data } = useQuery(temporalSchemaQuery(tenant.id));
+  const words = useMemo(() => {
+    const known = asObject(data?.["properties"] ?? null) ?? {};
+    return Object.entries(known).map(([label, one]) => ({ label, detail: String(asObject(one)?.["description"] ?? "") }));
+  }, [data]);
+  return (
+    <>
+      {children(words)}
+      <Fold title={t.temporal.words}><Facts items={words.map(({ label, detail }) => [label, detail])} /></Fold>
+    </>
+  );
+}
+
+function shownKey(key: Record<string, unknown>): string {
+  const values = Object.entries(key).map(([name, value]) => `${name} ${String(value)}`);
+  return values.length === 0 ? t.temporal.everything : values.join(", ");
+}
+
+function Live({ rule }: { rule: TemporalRule }) {
+  const tenant = useTenant();
+  const [q, setQ] = useAddressText("q");
+  const wanted = useDeferredValue(q.trim());
+  const list = useInfiniteQuery({
+    ...temporalKeysQuery(tenant.id, rule.id, wanted === "" ? {} : { q: wanted }),
+    select: (data) => ({ ...data, pages: data.pages.map((page) => ({ ...page, items: page.items.map((item) => ({ ...item, id: JSON.stringify(item.key) })) })) }),
+  });
+  return (
+    <Stack gap="sm">
+      <Facts items={[...FIGURES.map((name): [string, string] => [t.temporal.figures[name], count(rule.figures[name])]), [t.temporal.figures.bytes, t.temporal.size(rule.figures.bytes)]]} />
+      <search>
+        <TextInput size="xs" type="search" w="18rem" placeholder={t.temporal.searchKeys} aria-label={t.temporal.searchKeys} leftSection={<IconSearch width="0.9rem" />} value={q} maxLength={200} onChange={(event) => setQ(event.currentTarget.value)} />
+      </search>
+      <Listing<TemporalKey & { id: string }>
+        list={list}
+        empty={<Empty title={t.temporal.noKeys}><p>{t.temporal.noKeysText}</p></Empty>}
+        columns={[t.temporal.key, t.temporal.remembered, t.temporal.sum, t.temporal.lastAt, t.temporal.due, t.temporal.state]}
+        row={(one) => (
+          <>
+            <td>{shownKey(one.key)}</td>
+            <td data-label={t.temporal.remembered}>{count(one.remembered)}</td>
+            <td data-label={t.temporal.sum}>{one.total === null ? "–" : count(one.total)}</td>
+            <td data-label={t.temporal.lastAt}>{one.last_at === null ? "–" : <Ago at={one.last_at} />}</td>
+            <td data-label={t.temporal.due}>{one.due_at === null ? "–" : <Ago at={one.due_at} />}</td>
+            <td data-label={t.temporal.state}><KeyState one={one} /></td>
+          </>
+        )}
+      />
+    </Stack>
+  );
+}
+
+function KeyState({ one }: { one: TemporalKey }) {
+  if (one.is_told) return <Tag tone="person">{t.temporal.told}</Tag>;
+  if (one.quiet_until !== null && Date.parse(one.quiet_until) > Date.now()) return <Tag tone="quiet">{t.temporal.quiet}</Tag>;
+  return <Tag tone="waiting">{t.temporal.waits}</Tag>;
+}
+
+function Found({ id }: { id: string }) {
+  const tenant = useTenant();
+  const list = useInfiniteQuery(temporalFiringsQuery(tenant.id, id));
+  const items = list.data?.pages.flatMap((page) => page.items).filter((one) => !one.is_over);
+  const days = useMemo(() => perDay((items ?? []).map((one) => Date.parse(one.at))), [items]);
+  return (
+    <Stack gap="sm">
+      {items !== undefined && items.length > 0 && <TimePlot caption={t.temporal.perDay} times={days.times} lines={[{ label: t.temporal.fired, token: "--fettle-high", filled: true, values: days.values }]} show={whole} />}
+      <Listing<TemporalFiring>
+        list={list}
+        empty={<Empty title={t.temporal.noFirings}><p>{t.temporal.noFiringsText}</p></Empty>}
+        columns={[t.temporal.when, t.temporal.what, t.temporal.key, t.temporal.exceptions, t.temporal.incident]}
+        row={(one) => (
+          <>
+            <td><Ago at={one.at} /></td>
+            <td data-label={t.temporal.what}><Tag tone={one.is_over ? "good" : "person"}>{one.is_over ? t.temporal.over : t.temporal.began}</Tag></td>
+            <td data-label={t.temporal.key}>{shownKey(one.key)}</td>
+            <td data-label={t.temporal.exceptions}>{count(one.count)}</td>
+            <td data-label={t.temporal.incident}>
+              {one.incident_id === null ? "–" : <Link to="/t/$tenant/incidents/$incidentId" params={{ tenant: tenant.slug, incidentId: one.incident_id }}>{t.temporal.open}</Link>}
+              {one.led_by.length > 0 && <> {t.temporal.ledBy(one.led_by.length)}</>}
+            </td>
+          </>
+        )}
+      />
+    </Stack>
+  );
+}
+
+function Trial({ document }: { document: JsonObject | null }) {
+  const tenant = useTenant();
+  const trial = useMutation({ mutationFn: (wanted: JsonObject) => tryTemporalRule(tenant.id, wanted) });
+  const found = trial.data;
+  const times = useMemo(() => (found?.by_day ?? []).map((day) => Date.parse(`${day.day}T00:00:00Z`)), [found]);
+  const lines = useMemo<PlotLine[]>(
+    () => [
+      { label: t.temporal.seen, token: "--fettle-accent", values: (found?.by_day ?? []).map((day) => day.seen) },
+      { label: t.temporal.fired, token: "--fettle-high", filled: true, values: (found?.by_day ?? []).map((day) => day.fired) },
+    ],
+    [found],
+  );
+  return (
+    <Stack gap="sm">
+      <p className={classes["headText"]}>{t.temporal.help}</p>
+      <Group><Button size="xs" disabled={document === null} loading={trial.isPending} onClick={() => document !== null && trial.mutate(document)}>{t.temporal.run}</Button></Group>
+      {trial.error !== null && <Trouble error={trial.error} />}
+      {found !== undefined && (
+        <>
+          <p role="status" style={{ margin: 0 }}>{t.temporal.result(found.considered, found.fired, found.keys, found.bytes)} {found.truncated && t.temporal.truncated}</p>
+          {times.length > 0 && <TimePlot caption={t.temporal.seenPerDay} times={times} lines={lines} show={whole} />}
+          {found.firings.length > 0 && (
+            <table className={tables["table"]}>
+              <caption className="visually-hidden">{t.temporal.wouldFire}</caption>
+              <thead><tr><th>{t.temporal.when}</th><th>{t.temporal.what}</th><th>{t.temporal.key}</th><th>{t.temporal.exceptions}</th></tr></thead>
+              <tbody>
+                {found.firings.toReversed().map((one) => (
+                  <tr key={`${one.at} ${JSON.stringify(one.key)} ${one.is_over}`}>
+                    <td><Ago at={one.at} /></td>
+                    <td data-label={t.temporal.what}>{one.is_over ? t.temporal.over : t.temporal.began}</td>
+                    <td data-label={t.temporal.key}>{shownKey(one.key)}</td>
+                    <td data-label={t.temporal.exceptions}>{count(one.count)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          )}
+        </>
+      )}
+    </Stack>
+  );
+}
+
+function History({ id, version }: { id: string; version: number | null }) {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  const mayWrite = useMay("rules:write");
+  const query = useInfiniteQuery(temporalHistoryQuery(tenant.id, id));
+  const restore = useMutation({
+    mutationFn: (to: number) => restoreTemporalRule(tenant.id, id, to, version),
+    onSuccess: async (_answer, to) => {
+      notifications.show({ message: t.versions.restored(to) });
+      await client.invalidateQueries({ queryKey: temporalKey(tenant.id) });
+    },
+  });
+  return (
+    <>
+      {restore.error !== null && <Trouble error={restore.error} />}
+      <Versions<PastTemporalRule>
+        query={query} present={version} isDeletion={(item) => item.rule === null} pending={restore.isPending}
+        show={(item) => <FieldChanges changes={item.changes} />} onRestore={mayWrite ? (item) => restore.mutate(item.version) : null}
+      />
+    </>
+  );
+}
+
+function perDay(moments: readonly number[]): { times: number[]; values: number[] } {
+  const today = Math.floor(Date.now() / DAY_MS);
+  const times = Array.from({ length: DAYS }, (_, place) => (today - DAYS + 1 + place) * DAY_MS);
+  return { times, values: times.map((day) => moments.filter((at) => at >= day && at < day + DAY_MS).length) };
+}
+
+function whole(value: number): string {
+  return Number.isInteger(value) ? count(value) : "";
+}
