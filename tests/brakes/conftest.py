@@ -2,6 +2,7 @@
 
 import pytest
 import pytest_asyncio
+from tests.consuming import Consuming
 
 from fettle.healing.brakes import guard
 from fettle.healing.brakes.consumers import CONSUMERS as BRAKES
@@ -12,9 +13,6 @@ from fettle.identity.audit import Who
 from fettle.incidents.accepting import acceptor
 from fettle.incidents.consumers import CONSUMERS as INTAKE
 from fettle.incidents.schemas import ExceptionIn
-from fettle.kernel import events
-from fettle.kernel.bus import TenantBatch
-from fettle.kernel.database import driver
 from fettle.packs.policies import put_policy
 from fettle.packs.service import ensure_shipped
 from fettle.tools.catalogue import registry_of
@@ -48,15 +46,13 @@ RULE = {
 }
 
 
-class Scene:
+class Scene(Consuming):
     """One tenant at work."""
 
     def __init__(self, platform, tenant):
-        self.platform = platform
-        self.tenant = tenant
+        super().__init__(platform, tenant, SPECS)
         self.answers = {}
         self.calls = []
-        self._read_up_to = dict.fromkeys((spec.group for spec in SPECS), 0)
 
     async def begin(self, **policy):
         """Choose a policy, and have the rule and the playbook."""
@@ -86,38 +82,11 @@ class Scene:
 
     async def settle(self, *, run=True):
         """Let consumers and runner do all that is due."""
-        while await self._consume() or (run and await self.executor().run_once()):
+        while await self.consume() or (run and await self.executor().run_once()):
             pass
 
     def executor(self):
         return RunExecutor(self.platform, registry_of(self.platform))
-
-    async def _consume(self):
-        busy = False
-        for spec in SPECS:
-            async with self.session() as session:
-                found = await self._unread(session, spec)
-                if found:
-                    self._read_up_to[spec.group] = found[-1].position
-                    await spec.handle(TenantBatch(self.platform, session, self.tenant, found))
-                    busy = True
-        return busy
-
-    async def _unread(self, session, spec):
-        connection = await driver(session)
-        rows = await connection.fetch(
-            f"SELECT {events.COLUMNS} FROM events WHERE tenant_id = $1 AND type = ANY($2) AND position > $3 "
-            "ORDER BY position LIMIT $4",
-            self.tenant,
-            list(spec.types),
-            self._read_up_to[spec.group],
-            spec.batch_size,
-        )
-        return [events.from_row(row) for row in rows]
-
-    async def rows(self, query, *arguments):
-        async with self.platform.database.raw_tenant(self.tenant) as connection:
-            return [dict(row) for row in await connection.fetch(query, *arguments)]
 
     async def states(self):
         rows = await self.rows("SELECT state FROM incidents ORDER BY number")

@@ -13,7 +13,6 @@ from fettle.healing.planner.concluding import conclude
 from fettle.healing.planner.words import RUNBOOK, Answer, Candidate, L2Decision
 from fettle.healing.signature import pattern_signature
 from fettle.incidents.consumers import CONSUMERS as INTAKE
-from fettle.kernel.bus import TenantBatch
 from fettle.kernel.ids import new_id
 from fettle.packs.service import ensure_shipped
 
@@ -33,8 +32,7 @@ class Wheel(Pipeline):
     """A tenant whose incidents a planner heals that always knows what to do."""
 
     def __init__(self, platform, tenant):
-        super().__init__(platform, tenant)
-        self._read_up_to = dict.fromkeys((spec.group for spec in SPECS), 0)
+        super().__init__(platform, tenant, SPECS)
 
     async def allow(self, autonomy="act", planner=None, **flywheel):
         await self.policy(
@@ -44,18 +42,6 @@ class Wheel(Pipeline):
     async def policy(self, **choices):
         await super().policy(**choices)
         self.platform.parts.pop("packs.cache", None)  # where another process would wait for a second
-
-    async def settle(self):
-        busy = True
-        while busy:
-            busy = False
-            for spec in SPECS:
-                async with self.platform.database.tenant(self.tenant) as session:
-                    found = await self._unread(session, spec)
-                    if found:
-                        self._read_up_to[spec.group] = found[-1].position
-                        await spec.handle(TenantBatch(self.platform, session, self.tenant, found))
-                        busy = True
 
     async def fault(self, host, path="/etc/app.conf", **more):
         details = {"path": path, "kind": "config", **more.pop("details", {})}

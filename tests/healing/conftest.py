@@ -2,14 +2,13 @@
 
 import pytest
 import pytest_asyncio
+from tests.consuming import Consuming
 
 from fettle.healing.consumers import CONSUMERS
 from fettle.incidents.accepting import acceptor
 from fettle.incidents.consumers import CONSUMERS as INTAKE
 from fettle.incidents.schemas import ExceptionIn
 from fettle.kernel import events
-from fettle.kernel.bus import TenantBatch
-from fettle.kernel.database import driver
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
 from fettle.packs.policies import put_policy
@@ -19,13 +18,11 @@ SPECS = [*INTAKE, *CONSUMERS]
 POLICY = {"id": "own", "version": "1.0.0", "schema_version": 1, "title": "Own", "autonomy": "act"}
 
 
-class Pipeline:
+class Pipeline(Consuming):
     """Intake and healing of one tenant."""
 
-    def __init__(self, platform, tenant):
-        self.platform = platform
-        self.tenant = tenant
-        self._read_up_to = dict.fromkeys((spec.group for spec in SPECS), 0)
+    def __init__(self, platform, tenant, specs=SPECS):
+        super().__init__(platform, tenant, specs)
 
     async def policy(self, **choices):
         async with self.platform.database.tenant(self.tenant) as session:
@@ -46,31 +43,6 @@ class Pipeline:
             await events.append(session, self.tenant, new)
         await self.settle()
 
-    async def settle(self):
-        """Hand each consumer what it has not had, as the bus does, until nothing is new."""
-        busy = True
-        while busy:
-            busy = False
-            for spec in SPECS:
-                async with self.platform.database.tenant(self.tenant) as session:
-                    found = await self._unread(session, spec)
-                    if found:
-                        self._read_up_to[spec.group] = found[-1].position
-                        await spec.handle(TenantBatch(self.platform, session, self.tenant, found))
-                        busy = True
-
-    async def _unread(self, session, spec):
-        connection = await driver(session)
-        rows = await connection.fetch(
-            f"SELECT {events.COLUMNS} FROM events WHERE tenant_id = $1 AND type = ANY($2) AND position > $3 "
-            "ORDER BY position LIMIT $4",
-            self.tenant,
-            list(spec.types),
-            self._read_up_to[spec.group],
-            spec.batch_size,
-        )
-        return [events.from_row(row) for row in rows]
-
     async def complete(self, incident_id, outcome, **data):
         await self.append(
             NewEvent(
@@ -82,10 +54,6 @@ class Pipeline:
                 correlation_id=incident_id,
             )
         )
-
-    async def rows(self, query, *arguments):
-        async with self.platform.database.raw_tenant(self.tenant) as connection:
-            return [dict(row) for row in await connection.fetch(query, *arguments)]
 
     async def incident(self):
         [row] = await self.rows("SELECT * FROM incidents")
