@@ -8,7 +8,7 @@ from uuid import UUID
 from fettle.healing import approvals
 from fettle.healing.attempts import note_attempts, read_attempts
 from fettle.healing.brakes.consumers import note_ended
-from fettle.healing.brakes.leaving import leave_flapping
+from fettle.healing.brakes.flap_filter import leave_flapping
 from fettle.healing.brakes.standing import brakes_of
 from fettle.healing.deciding import ACTOR, PLAN_REQUESTED, Decision, Situation, decide
 from fettle.healing.gating import signals_needed
