@@ -21,7 +21,7 @@ from fettle.healing.brakes.limits import (
     breaker_limits,
     flap_limits,
 )
-from fettle.healing.brakes.terms import terms_of
+from fettle.healing.brakes.approval_terms import terms_of
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 SECONDS = st.integers(0, 7_200)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fettle.healing import approvals
 from fettle.healing.autonomy import ACT, OBSERVE, autonomy, facts_of, refused_tools
 from fettle.healing.brakes import stops
-from fettle.healing.brakes.terms import Terms, terms_of
+from fettle.healing.brakes.approval_terms import Terms, terms_of
 from fettle.healing.deciding import APPROVAL, BY_HAND_PREFIX, NewApproval, approved
 from fettle.healing.gating import ask_gate, signals_needed
 from fettle.healing.plans import Plan, PlanError, draft, plan_hash

@@ -23,7 +23,7 @@ from fettle.healing.autonomy import (
     refused_tools,
 )
 from fettle.healing.brakes.standing import Brake, Brakes
-from fettle.healing.brakes.terms import terms_of
+from fettle.healing.brakes.approval_terms import terms_of
 from fettle.healing.conditions import Leaf
 from fettle.healing.gating import ask_gate, signals_needed
 from fettle.healing.plans import Plan, PlanDraft, PlanError
