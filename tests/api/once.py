@@ -49,6 +49,7 @@ async def people_once(api, partner_id: str) -> Cases:
         ),
         "/roles": (role, role | {"description": "Twice"}, {}),
         "/api-keys/{key_id}/rotate": ({"overlap_hours": 1}, {"overlap_hours": 2}, {"key_id": key["id"]}),
+        "/users/{user_id}/second-factors/reset": ({"reason": "tried"}, {"reason": "otherwise"}, {}),
         "/auth/invitations/look": ({"token": tokens[1]}, {"token": tokens[0]}, {}),
         "/auth/invitations/accept": (joins, joins | {"name": "Twice"}, {}),
         "/auth/password/forgot": ({"email": known.email}, {"email": "nobody@example.org"}, {}),
@@ -91,8 +92,8 @@ async def written_once(api, incident_id: str, rule: dict[str, Any]) -> Cases:
             {"to": 2, "version": 2},
             {"rule_id": saved["id"]},
         ),
-        "/rules/dry-run/incidents": ({"rule": rule}, {"rule": rule, "limit": 1}, {}),
         **await _over_time(api),
+        "/rules/dry-run/incidents": ({"rule": rule}, {"rule": rule, "limit": 1}, {}),
         "/policy/check": ({"yaml": POLICY}, {"yaml": POLICY + "description: Other.\n"}, {}),
         "/policy/preview": ({"policy": policy["policy"]}, {"policy": {**policy["policy"], "title": "B"}}, {}),
         "/policy/restore": (
@@ -103,7 +104,6 @@ async def written_once(api, incident_id: str, rule: dict[str, Any]) -> Cases:
     }
 
 
-def _person(name: str | None = None) -> dict[str, str]:
 async def _over_time(api) -> Cases:
     rule = {**TEMPORAL_RULE, "id": "T-ONCE"}
     kept = {**TEMPORAL_RULE, "id": "T-KEPT"}
@@ -120,6 +120,7 @@ async def _over_time(api) -> Cases:
     }
 
 
+def _person(name: str | None = None) -> dict[str, str]:
     asked = {"email": f"{uuid4().hex}@example.org", "role": "viewer"}
     return asked if name is None else asked | {"name": name}
 

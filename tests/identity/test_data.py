@@ -14,7 +14,7 @@ from tests.isolation.catalog import tenant_tables
 from fettle.evidence import keys
 from fettle.evidence.erasure import record_holds
 from fettle.evidence.export import verify_export
-from fettle.identity import audit, data_erasure
+from fettle.identity import audit, data_erasure, data_export
 from fettle.identity.audit import Who
 from fettle.identity.data_export import KEPT, forget_exports
 from fettle.identity.tasks import JOBS, SCHEDULE
@@ -59,17 +59,22 @@ async def everything(platform, tenant):
         }
 
 
-async def exported(client, platform, tenant, headers):
-    asked = await client.post(f"/api/v1/tenants/{tenant}/export", headers=headers)
-    assert asked.status_code == 202, asked.text
-    path = f"/api/v1/exports/{asked.json()['id']}"
-    assert (await client.get(f"{path}/download", headers=headers)).status_code == 409
+async def run_export(platform, tenant):
+    """Do the one export that waits."""
     async with platform.database.raw_system() as connection:
         job = await connection.fetchval(
             "SELECT id FROM jobs WHERE tenant_id = $1 AND name = 'identity.export_tenant' AND state = 'queued'",
             tenant,
         )
-    assert await run_job(platform, tenant, job, SPECS)
+    return await run_job(platform, tenant, job, SPECS)
+
+
+async def exported(client, platform, tenant, headers):
+    asked = await client.post(f"/api/v1/tenants/{tenant}/export", headers=headers)
+    assert asked.status_code == 202, asked.text
+    path = f"/api/v1/exports/{asked.json()['id']}"
+    assert (await client.get(f"{path}/download", headers=headers)).status_code == 409
+    assert await run_export(platform, tenant)
     shown = (await client.get(path, headers=headers)).json()
     assert shown["state"] == "ready", shown
     answer = await client.get(f"{path}/download", headers=headers)
@@ -116,6 +121,44 @@ async def test_everything_of_one_tenant_leaves_with_hashes_and_without_secrets(
     for suffix in ("", "/download"):
         assert (await client.get(f"{path}{suffix}", headers=stranger)).status_code == 404
     assert (await client.post(f"/api/v1/tenants/{tenant}/export", headers=stranger)).status_code == 404
+
+
+async def test_an_export_tells_how_far_it_is_and_that_it_failed(client, platform, tenant, monkeypatch):
+    headers = await key_headers(platform, tenant)
+    asked = await client.post(f"/api/v1/tenants/{tenant}/export", headers=headers)
+    path, seen = f"/api/v1/exports/{asked.json()['id']}", []
+
+    async def shown():
+        one = (await client.get(path, headers=headers)).json()
+        assert one in (await client.get("/api/v1/exports", headers=headers)).json()["items"]
+        return one["state"], one["progress"]
+
+    assert await shown() == ("queued", 0)
+    rows = data_export._rows
+
+    async def looked_at(connection, table, columns, tenant_id):
+        seen.append(await shown())
+        async for piece in rows(connection, table, columns, tenant_id):
+            yield piece
+
+    monkeypatch.setattr(data_export, "_rows", looked_at)
+    await run_export(platform, tenant)
+    assert {state for state, _ in seen} == {"queued"}
+    assert [progress for _, progress in seen] == sorted({progress for _, progress in seen})
+    assert 0.9 < seen[-1][1] < 1
+    assert await shown() == ("ready", 1)
+
+    async def broken(*_arguments):
+        raise ConnectionError
+        yield b""
+
+    monkeypatch.setattr(data_export, "_rows", broken)
+    asked = await client.post(f"/api/v1/tenants/{tenant}/export", headers=headers)
+    path = f"/api/v1/exports/{asked.json()['id']}"
+    await run_export(platform, tenant)
+    assert (await shown())[0] == "failed"
+    refused = await client.get(f"{path}/download", headers=headers)
+    assert (refused.status_code, "ask for another" in refused.json()["detail"]) == (409, True)
 
 
 async def test_an_export_is_forgotten_when_its_time_is_over(client, platform, tenant):
@@ -189,15 +232,19 @@ async def test_an_interrupted_erasure_goes_on_and_counts_every_row_once(
     whole, calls = data_erasure._delete_batch, []
 
     async def die(connection, erasure, table):
-        calls.append(table)
-        if len(calls) == 12:
+        gone = await whole(connection, erasure, table)
+        calls.append(gone)
+        if sum(calls) == 2:
             raise ConnectionError
-        return await whole(connection, erasure, table)
+        return gone
 
     monkeypatch.setattr(data_erasure, "_BATCH", 1)
     monkeypatch.setattr(data_erasure, "_delete_batch", die)
     with pytest.raises(ConnectionError):
         await data_erasure.erase(platform, erasure)
+    [far] = [one for one in await data_erasure.list_erasures(platform) if one["id"] == erasure.id]
+    assert far["completed_at"] is None
+    assert sum(far["deleted"].values()) == 2 < sum(counted.values())
     monkeypatch.setattr(data_erasure, "_delete_batch", whole)
     record = await data_erasure.erase(platform, erasure)
     assert record["rows"]["audit_records"] == counted["audit_records"]

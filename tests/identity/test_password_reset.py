@@ -61,6 +61,21 @@ async def test_a_forgotten_password_is_set_anew_and_every_session_ends(
     assert box.to(person.email)[-1]["subject"] == "Your password was changed"
 
 
+async def test_whoever_loses_their_second_factors_to_an_administrator_is_told(
+    client, platform, box, make_person, bearer, tenant
+):
+    person = await make_person({tenant: "viewer"})
+    admin = await bearer(await make_person({tenant: "tenant_admin"}), tenant)
+    path, body = f"/api/v1/users/{person.id}/second-factors/reset", {"reason": "The phone was stolen."}
+    assert (await client.post(path, headers=admin, json=body)).status_code == 204
+    while await mailing.deliver_due(platform):
+        pass
+    told = box.to(person.email)[-1]
+    assert told["subject"] == "Your second factors were removed"
+    assert link_in(told) == "https://fettle.example.org"
+    assert body["reason"] not in str(told)
+
+
 async def test_a_known_and_an_unknown_address_are_answered_alike_after_the_same_statements(
     client, platform, make_person
 ):

@@ -1,5 +1,6 @@
 """SCIM as identity providers speak it, and what a provider's token must never reach."""
 
+import asyncio
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from fettle.identity.scim.patching import PATCH, patched
 BASE = "/api/v1/scim/v2"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
+SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 
@@ -38,14 +40,14 @@ async def provider(client, platform, tenant):
     return ask
 
 
-def person(name="ann", **more):
+def person(who="ann", **more):
     """Return a User in the shape in which Okta creates one."""
     return {
         "schemas": [USER],
-        "userName": f"{name}-{uuid4().hex[:8]}@example.org",
-        "name": {"givenName": name.title(), "familyName": "Example"},
-        "emails": [{"primary": True, "value": f"{name}@example.org", "type": "work"}],
-        "displayName": f"{name.title()} Example",
+        "userName": f"{who}-{uuid4().hex[:8]}@example.org",
+        "name": {"givenName": who.title(), "familyName": "Example"},
+        "emails": [{"primary": True, "value": f"{who}@example.org", "type": "work"}],
+        "displayName": f"{who.title()} Example",
         "locale": "en-US",
         "externalId": uuid4().hex,
         "groups": [],
@@ -336,7 +338,15 @@ async def test_lists_are_paged_filtered_and_cut_to_attributes(scim):
     ("method", "path", "body", "status"),
     [
         ("GET", "/Users?filter=userName%20xx%20%22a%22", None, 400),
-        ("GET", "/Users?startIndex=x", None, 422),
+        ("GET", "/Users?startIndex=x", None, 400),
+        ("POST", "/Users/.search", {"schemas": [SEARCH], "filter": "userName"}, 400),
+        ("POST", "/Users/.search", {"schemas": [SEARCH], "startIndex": "1"}, 400),
+        ("POST", "/Groups/.search", {"schemas": [SEARCH], "attributes": "displayName"}, 400),
+        ("GET", "/Schemas?filter=name%20eq%20%22User%22", None, 403),
+        ("GET", "/Me", None, 501),
+        ("PATCH", "/Me", {"schemas": [PATCH], "Operations": []}, 501),
+        ("POST", "/Bulk", {"Operations": []}, 501),
+        ("GET", "/Devices", None, 404),
         ("POST", "/Users", {"schemas": [USER], "userName": "no address"}, 400),
         ("POST", "/Users", {"schemas": [USER], "userName": 5}, 400),
         ("POST", "/Users", [], 400),
@@ -368,7 +378,61 @@ async def test_only_the_scope_of_scim_opens_it(client, platform, tenant):
         assert (await client.get(f"/api/v1{path}", headers=token)).status_code == 403
 
 
+async def test_a_search_by_its_body_finds_what_a_list_does(scim):
+    for number in range(3):
+        await scim("POST", "/Users", person(f"p{number}", title="odd" if number % 2 else "even"), 201)
+    asked = {
+        "schemas": [SEARCH],
+        "filter": 'title eq "even"',
+        "startIndex": 2,
+        "count": 1,
+        "attributes": ["title"],
+    }
+    found = await scim("POST", "/Users/.search", asked)
+    assert (found["totalResults"], found["startIndex"], found["itemsPerPage"]) == (2, 2, 1)
+    assert [set(one) for one in found["Resources"]] == [{"schemas", "id", "meta", "title"}]
+    whole = await scim("POST", "/Users/.search", {"schemas": [SEARCH]})
+    assert whole == await scim("GET", "/Users")
+    assert (await scim("POST", "/Groups/.search", {"schemas": [SEARCH]}))["totalResults"] == 0
+
+
+async def test_parts_of_attributes_are_chosen_and_left_out_on_every_answer(scim):
+    ann = person(
+        "ann",
+        name={"givenName": "Ann", "familyName": "Example"},
+        **{ENTERPRISE: {"department": "IT", "division": "N"}},
+    )
+    only = {"attributes": f"name.givenName,{USER}:emails.value,{ENTERPRISE}:department"}
+    made = await scim("POST", "/Users", ann, 201, params=only)
+    path = f"/Users/{made['id']}"
+    for answer in (made, await scim("GET", path, params=only), await scim("PUT", path, ann, params=only)):
+        chosen = {key: value for key, value in answer.items() if key not in {"schemas", "id", "meta"}}
+        assert chosen == {
+            "name": {"givenName": "Ann"},
+            "emails": [{"value": one["value"]} for one in ann["emails"]],
+            ENTERPRISE: {"department": "IT"},
+        }
+    less = {"excludedAttributes": f"name.familyName,emails,id,{ENTERPRISE}:division"}
+    left = await scim("GET", path, params=less)
+    assert (left["id"], left["name"], left[ENTERPRISE]) == (
+        made["id"],
+        {"givenName": "Ann"},
+        {"department": "IT"},
+    )
+    assert "emails" not in left
+    assert ENTERPRISE not in await scim("GET", path, params={"excludedAttributes": ENTERPRISE})
+
+
+async def test_what_is_not_offered_tells_nobody_without_the_scope(client, platform, tenant):
+    headers = await key_headers(platform, tenant, "viewer")
+    for path in ("/Me", "/Devices"):
+        assert (await client.get(f"{BASE}{path}")).status_code == 401
+        assert (await client.get(f"{BASE}{path}", headers=headers)).status_code == 403
+
+
 async def test_it_describes_itself(scim):
+    config = await scim("GET", "/ServiceProviderConfig")
+    assert (config["bulk"]["supported"], config["filter"]["maxResults"]) == (False, 200)
     assert (await scim("GET", "/ServiceProviderConfig"))["patch"] == {"supported": True}
     assert (await scim("GET", "/Schemas"))["totalResults"] == 3
     assert (await scim("GET", f"/Schemas/{USER}"))["name"] == "User"
@@ -458,3 +522,26 @@ def test_no_operation_breaks_the_patching_or_the_resource_that_it_was_given(op, 
         result = {}
     assert isinstance(result, dict)
     assert repr(RESOURCE) == before
+
+
+async def test_of_two_members_added_at_once_both_stay(scim, platform, tenant):
+    """A provider sends each of them as a patch of its own; none is made of what the other had not changed yet."""
+    people = [await scim("POST", "/Users", person(name), 201) for name in ("ann", "bob")]
+    group = await scim(
+        "POST", "/Groups", {"schemas": [GROUP], "displayName": f"Night {uuid4().hex[:6]}"}, 201
+    )
+
+    async def add(one):
+        change = {"op": "add", "path": "members", "value": [{"value": one["id"]}]}
+        await scim("PATCH", f"/Groups/{group['id']}", operations(change))
+
+    async with platform.database.raw_system() as gate, gate.transaction():
+        await gate.execute("SELECT FROM scim_groups WHERE id = $1 FOR UPDATE", UUID(group["id"]))
+        both = [asyncio.create_task(add(one)) for one in people]
+        waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+        while await gate.fetchval(waiting) < 2:
+            assert not any(task.done() for task in both)
+            await asyncio.sleep(0.01)
+    await asyncio.gather(*both)
+    now = await scim("GET", f"/Groups/{group['id']}")
+    assert {one["value"] for one in now["members"]} == {one["id"] for one in people}

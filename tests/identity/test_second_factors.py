@@ -17,14 +17,16 @@ COOKIE = "fettle_refresh"
 
 
 class App:
-    """An authenticator app on the person's phone."""
+    """An authenticator app on the person's phone, and the moment of the test."""
+
+    now = utcnow()
 
     def __init__(self, secret):
         self.secret = secret
         self._given = 0
 
     def code(self, offset=0):
-        step = int(utcnow().timestamp()) // totp.STEP_SECONDS + offset
+        step = int(self.now.timestamp()) // totp.STEP_SECONDS + offset
         return pyotp.TOTP(self.secret).generate_otp(step)
 
     async def fresh(self, platform, person):
@@ -32,6 +34,14 @@ class App:
         async with platform.database.raw_system() as connection:
             await connection.execute("UPDATE totp_factors SET last_step = 0 WHERE user_id = $1", person.id)
         return self.code()
+
+
+@pytest.fixture(autouse=True)
+def moment(monkeypatch):
+    """The phone and the platform look at one clock that stands: no step ends between a code and its use."""
+    now, look = utcnow(), totp.step_of
+    monkeypatch.setattr(App, "now", now)
+    monkeypatch.setattr(totp, "step_of", lambda code, secret, _: look(code, secret, now))
 
 
 @pytest.fixture
@@ -390,17 +400,106 @@ async def test_a_one_time_password_opens_no_second_factor(client, make_person, b
         assert answer.json()["type"] == "urn:fettle:problem:password-change-required"
 
 
-async def test_only_the_platforms_administrator_takes_lost_factors_away(
+REASON = {"reason": "The phone was stolen; called back."}
+
+
+def reset_path(person):
+    return f"/api/v1/users/{person.id}/second-factors/reset"
+
+
+async def reset_records(platform, person):
+    async with platform.database.raw_system() as connection:
+        return [
+            tuple(row)
+            for row in await connection.fetch(
+                "SELECT actor, tenant_id, after FROM audit_records "
+                "WHERE action = 'second_factor.reset' AND target_id = $1",
+                str(person.id),
+            )
+        ]
+
+
+async def test_an_administrator_takes_lost_factors_from_a_member_of_their_tenant_alone(
     client, platform, make_person, bearer, enrolled, sign_in, tenant
 ):
     person, headers, _, _ = await enrolled()
-    admin = await bearer(await make_person({tenant: "tenant_admin"}), tenant)
-    path = f"/api/v1/users/{person.id}/second-factors"
-    assert (await client.delete(path, headers=admin)).status_code == 403
-    owner = await bearer(await make_person(is_platform_admin=True), tenant)
-    assert (await client.delete(path, headers=owner)).status_code == 204
+    administrator = await make_person({tenant: "tenant_admin"})
+    admin = await bearer(administrator, tenant)
+    for lacking in ({}, {"reason": "  "}):
+        assert (await client.post(reset_path(person), headers=admin, json=lacking)).status_code == 422
+    for other in (headers, await bearer(await make_person({tenant: "operator"}), tenant)):
+        answer = await client.post(reset_path(person), headers=other, json=REASON)
+        assert answer.status_code == 403, "neither one's own nor without the permission"
+    assert await reset_records(platform, person) == []
+    assert (await client.post(reset_path(person), headers=admin, json=REASON)).status_code == 204
     assert (await client.get("/api/v1/me", headers=headers)).status_code == 401
     assert "access_token" in (await sign_in(person)).json()
+    assert await reset_records(platform, person) == [(f"user:{administrator.id}", tenant, REASON)]
+
+
+@pytest.mark.parametrize("elsewhere", ["another tenant", "a partner", "the platform"])
+async def test_no_tenant_takes_factors_from_an_account_that_acts_elsewhere_too(
+    client, platform, make_person, bearer, enrolled, sign_in, tenant, other_tenant, elsewhere
+):
+    person, _, _, _ = await enrolled()
+    async with platform.database.raw_system() as connection:
+        if elsewhere == "another tenant":
+            await connection.execute(
+                "INSERT INTO memberships (tenant_id, user_id, role) VALUES ($1, $2, 'viewer')",
+                other_tenant, person.id,
+            )  # fmt: skip
+        elif elsewhere == "a partner":
+            partner = uuid4()
+            await connection.execute(
+                "INSERT INTO partners (id, name, slug) VALUES ($1, 'P', $2)", partner, f"p-{partner.hex[:9]}"
+            )
+            await connection.execute(
+                "INSERT INTO partner_members (partner_id, user_id, role) VALUES ($1, $2, 'viewer')",
+                partner, person.id,
+            )  # fmt: skip
+        else:
+            await connection.execute("UPDATE users SET is_platform_admin = true WHERE id = $1", person.id)
+    admin = await bearer(await make_person({tenant: "tenant_admin"}), tenant)
+    answer = await client.post(reset_path(person), headers=admin, json=REASON)
+    assert (answer.status_code, "platform administrator" in answer.json()["detail"]) == (403, True)
+    assert (await sign_in(person)).json()["mfa_required"] is True
+    owner = await bearer(await make_person(is_platform_admin=True), tenant)
+    assert (await client.post(reset_path(person), headers=owner, json=REASON)).status_code == 204
+    assert "access_token" in (await sign_in(person)).json()
+
+
+async def test_nobody_takes_factors_from_who_can_do_more_nor_from_whom_the_tenant_does_not_have(
+    client, make_person, bearer, enrolled, sign_in, tenant, other_tenant
+):
+    person, _, _, _ = await enrolled()
+    stranger = await bearer(await make_person({other_tenant: "tenant_admin"}), other_tenant)
+    assert (await client.post(reset_path(person), headers=stranger, json=REASON)).status_code == 404
+    chief = await bearer(await make_person({tenant: "tenant_admin"}), tenant)
+    role = {
+        "name": f"front-{uuid4().hex[:8]}",
+        "description": "Front",
+        "permissions": ["users:read", "users:write"],
+    }
+    made = await client.post("/api/v1/roles", headers=chief, json=role)
+    assert made.status_code == 201, made.text
+    lesser = await bearer(await make_person({tenant: role["name"]}), tenant)
+    assert (await client.post(reset_path(person), headers=lesser, json=REASON)).status_code == 403
+    assert (await sign_in(person)).json()["mfa_required"] is True
+
+
+async def test_a_reset_of_factors_needs_a_recent_sign_in(
+    client, platform, make_person, bearer, enrolled, tenant
+):
+    person, _, _, _ = await enrolled()
+    administrator = await make_person({tenant: "tenant_admin"})
+    admin = await bearer(administrator, tenant)
+    async with platform.database.raw_system() as connection:
+        await connection.execute(
+            "UPDATE refresh_sessions SET authenticated_at = now() - interval '11 minutes' WHERE user_id = $1",
+            administrator.id,
+        )
+    answer = await client.post(reset_path(person), headers=admin, json=REASON)
+    assert answer.json()["type"] == "urn:fettle:problem:recent-sign-in-required"
 
 
 async def test_lost_factors_are_taken_from_an_account_of_no_tenant_too(

@@ -30,6 +30,7 @@ BODIES = {
     ("patch", "/api/v1/api-keys/{key_id}"): {"name": "mine now"},
     ("post", "/api/v1/api-keys/{key_id}/rotate"): {"overlap_hours": 1},
     ("patch", "/api/v1/users/{user_id}"): {"role": "viewer"},
+    ("post", "/api/v1/users/{user_id}/second-factors/reset"): {"reason": "mine now"},
     ("put", "/api/v1/roles/{name}"): {"description": "mine now", "permissions": ["incidents:read"]},
     ("patch", "/api/v1/tenants/{tenant_id}"): {"name": CANARY},
     ("patch", "/api/v1/partners/{partner_id}"): {"name": CANARY},
@@ -91,7 +92,6 @@ BODIES = {
     ("patch", "/api/v1/rules/{rule_id}"): {"enabled": False, "version": 1},
     ("post", "/api/v1/rules/{rule_id}/restore"): {"to": 1, "version": 1},
     ("put", "/api/v1/rules/{rule_id}"): {**RULE, "title": "mine now", "version": 1},
-    ("post", "/api/v1/approvals/{approval_id}/approve"): {"reason": "mine now", "plan_hash": "0" * 64},
     ("patch", "/api/v1/temporal-rules/{temporal_rule_id}"): {"enabled": False, "version": 1},
     ("post", "/api/v1/temporal-rules/{temporal_rule_id}/restore"): {"to": 1, "version": 1},
     ("put", "/api/v1/temporal-rules/{temporal_rule_id}"): {
@@ -99,6 +99,7 @@ BODIES = {
         "title": "mine now",
         "version": 1,
     },
+    ("post", "/api/v1/approvals/{approval_id}/approve"): {"reason": "mine now", "plan_hash": "0" * 64},
     ("post", "/api/v1/approvals/{approval_id}/reject"): {"reason": "mine now", "plan_hash": "0" * 64},
     ("patch", "/api/v1/tools/{name}"): {"enabled": False},
     ("post", "/api/v1/playbooks/{playbook_id}/dry-run"): {},
@@ -116,8 +117,8 @@ BODIES = {
 }
 QUERIES = {
     ("delete", "/api/v1/rules/{rule_id}"): {"version": 1},
-    ("delete", "/api/v1/playbooks/{playbook_id}"): {"version": 1},
     ("delete", "/api/v1/temporal-rules/{temporal_rule_id}"): {"version": 1},
+    ("delete", "/api/v1/playbooks/{playbook_id}"): {"version": 1},
     ("get", "/api/v1/packs/{pack_id}/diff"): {"from": "1.0.0", "to": "1.0.0"},
 }
 

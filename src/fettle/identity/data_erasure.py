@@ -156,7 +156,7 @@ async def list_erasures(platform: Platform) -> list[dict[str, Any]]:
     """Return every erasure, newest first, with its statement where it is complete."""
     async with platform.database.raw_system() as connection:
         rows = await connection.fetch(
-            "SELECT id, erased_tenant AS tenant_id, requested_at, completed_at, record FROM tenant_erasures "
+            "SELECT id, erased_tenant AS tenant_id, requested_at, completed_at, deleted, record FROM tenant_erasures "
             "ORDER BY id DESC LIMIT 1000"
         )
     return [dict(row) for row in rows]

@@ -45,6 +45,11 @@ _PEOPLE: Final = (
 )
 
 Sink = Callable[[bytes], Awaitable[None]]
+Report = Callable[[float], Awaitable[None]]
+
+
+async def _to_nobody(_progress: float) -> None:
+    """Report to nobody."""
 
 
 @dataclass(slots=True)
@@ -108,7 +113,9 @@ class _Buffer(io.RawIOBase):
         return taken
 
 
-async def write_archive(platform: Platform, tenant_id: UUID, sink: Sink) -> dict[str, Any]:
+async def write_archive(
+    platform: Platform, tenant_id: UUID, sink: Sink, report: Report = _to_nobody
+) -> dict[str, Any]:
     """Write a tenant's archive; the tables are read as they were at one moment, under the tenant's own policies.
 
     No secret is in it: sealed values, hashes of credentials and whatever the application's role cannot read
@@ -118,6 +125,7 @@ async def write_archive(platform: Platform, tenant_id: UUID, sink: Sink) -> dict
         platform: The process's parts.
         tenant_id: Whose data.
         sink: Takes the archive piece by piece.
+        report: Is told how much is written, from 0 to 1, after each table.
 
     Returns:
         The manifest, which is also the archive's last file.
@@ -134,8 +142,10 @@ async def write_archive(platform: Platform, tenant_id: UUID, sink: Sink) -> dict
         await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
             await connection.execute("SELECT set_config($1, $2, true)", TENANT_SETTING, str(tenant_id))
-            for row in await connection.fetch(_COLUMNS):
+            tables = await connection.fetch(_COLUMNS)
+            for number, row in enumerate(tables):
                 table = row["table_name"]
+                await report(number / len(tables))
                 if table not in _LEFT_OUT:
                     lines = _rows(connection, table, row["columns"], tenant_id)
                     await archive.add(f"tables/{table}.jsonl", lines)
@@ -167,7 +177,7 @@ async def run_export(job: Job) -> dict[str, Any]:
         digest.update(piece)
         number, size = number + 1, size + len(piece)
 
-    manifest = await write_archive(job.platform, tenant_id, keep)
+    manifest = await write_archive(job.platform, tenant_id, keep, job.report)
     now = utcnow()
     async with database.raw_tenant(tenant_id) as connection:
         await connection.execute(

@@ -70,6 +70,21 @@ def password_changed(*, console: str) -> Letter:
     )
 
 
+def second_factors_reset(*, console: str) -> Letter:
+    """Return the letter that tells somebody that an administrator removed their second factors.
+
+    Args:
+        console: Where to sign in.
+    """
+    return _letter(
+        "Your second factors were removed",
+        "An administrator removed the authenticator app, the passkeys and the recovery codes of your account on "
+        "Fettle, and all its sessions were ended.",
+        ("Sign in and add a new one", console),
+        "If you did not ask for it, tell your administrator at once.",
+    )
+
+
 def plain(name: str) -> str:
     """Return a name as one short line in which no mail program sees a link or an address."""
     kept = "".join(c if not unicodedata.category(c).startswith("C") else " " for c in name)

@@ -31,6 +31,7 @@ from fettle.kernel.platform import Platform
 INVITATION: Final = "invitation"
 PASSWORD_RESET: Final = "password_reset"  # noqa: S105 - a kind of mail
 PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - as above
+FACTORS_RESET: Final = "second_factors_reset"
 
 INVITATION_DAYS: Final = 7
 RESET_LIFETIME: Final = timedelta(minutes=30)
@@ -280,6 +281,14 @@ async def _password_changed(platform: Platform, session: AsyncSession, taken: Ta
     return Ready(user.email, letter, None)
 
 
+async def _factors_reset(platform: Platform, session: AsyncSession, taken: Taken) -> Ready | None:
+    user = await _account(session, taken)
+    if user is None:
+        return None
+    letter = letters.second_factors_reset(console=links.console_address(platform.settings))
+    return Ready(user.email, letter, None)
+
+
 async def _account(session: AsyncSession, taken: Taken) -> User | None:
     return await session.scalar(
         select(User).where(User.id == taken.user_id, User.disabled_at.is_(None)).with_for_update()
@@ -298,4 +307,5 @@ _PREPARE: Final[dict[str, Callable[[Platform, AsyncSession, Taken], Coroutine[An
     INVITATION: _invitation,
     PASSWORD_RESET: _password_reset,
     PASSWORD_CHANGED: _password_changed,
+    FACTORS_RESET: _factors_reset,
 }

@@ -148,7 +148,7 @@ async def change_role(platform: Platform, access: Access, who: Who, user_id: UUI
     async with platform.database.tenant(access.tenant_id) as session:
         await lock_role(session, access.tenant_id, role)
         await check_may_give(session, access, role)
-        old = await _held_role(session, access, user_id)
+        old = await held_role(session, access, user_id)
         if role != ADMIN_ROLE:
             await _keep_an_administrator(session, access.tenant_id, user_id)
         await session.execute(
@@ -179,7 +179,7 @@ async def remove_member(platform: Platform, access: Access, who: Who, user_id: U
         Conflict: They are the last administrator of the tenant.
     """
     async with platform.database.tenant(access.tenant_id) as session:
-        old = await _held_role(session, access, user_id)
+        old = await held_role(session, access, user_id)
         await _keep_an_administrator(session, access.tenant_id, user_id)
         await session.execute(
             delete(Membership).where(Membership.tenant_id == access.tenant_id, Membership.user_id == user_id)
@@ -208,7 +208,7 @@ async def _account(session: AsyncSession, email: str, name: str, password_hash: 
     return (await session.scalars(select(User.id).where(User.email == email))).one(), False
 
 
-async def _held_role(session: AsyncSession, access: Access, user_id: UUID) -> str:
+async def held_role(session: AsyncSession, access: Access, user_id: UUID) -> str:
     """Return a member's role, with them and every administrator locked, in one order for all callers."""
     rows = await session.execute(
         select(Membership.user_id, Membership.role)

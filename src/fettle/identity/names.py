@@ -13,7 +13,7 @@ from fettle.identity.permissions import role_permissions
 
 _MOST_PEOPLE: Final = 1_000
 
-_PEOPLE: Final = text("""
+_OF_TENANT: Final = """
 SELECT u.id, u.name, own.role, r.permissions FROM (
   SELECT user_id, role FROM memberships WHERE tenant_id = :tenant_id
   UNION ALL
@@ -22,8 +22,10 @@ SELECT u.id, u.name, own.role, r.permissions FROM (
 ) AS own
 JOIN users u ON u.id = own.user_id
 LEFT JOIN custom_roles r ON r.tenant_id = :tenant_id AND r.name = own.role
-WHERE u.disabled_at IS NULL ORDER BY u.name, u.id LIMIT :limit
-""")
+WHERE u.disabled_at IS NULL
+"""
+_PEOPLE: Final = text(f"{_OF_TENANT} ORDER BY u.name, u.id LIMIT :limit")
+_PERSON: Final = text(f"{_OF_TENANT} AND u.id = :user_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ async def permissions_of_person(session: AsyncSession, tenant_id: UUID, user_id:
         tenant_id: The tenant.
         user_id: The person.
     """
-    rows = await session.execute(_PEOPLE, {"tenant_id": tenant_id, "limit": _MOST_PEOPLE})
-    held = [role_permissions(row.role, row.permissions) for row in rows if row.id == user_id]
+    rows = await session.execute(_PERSON, {"tenant_id": tenant_id, "user_id": user_id})
+    held = [role_permissions(row.role, row.permissions) for row in rows]
     return frozenset().union(*held)
 
 

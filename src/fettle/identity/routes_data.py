@@ -29,14 +29,27 @@ from fettle.kernel.ids import new_id
 
 router = APIRouter(route_class=StrictRoute, tags=["tenants"])
 
-_FIELDS = "id, state, requested_by, requested_at, finished_at, expires_at, size_bytes, sha256"
+# How far one is, and whether it failed, the job knows that makes it: it was queued right after the export's row.
+_EXPORTS = """
+SELECT e.id, CASE WHEN job.state = 'failed' THEN 'failed' ELSE e.state END AS state, e.requested_by, e.requested_at,
+       e.finished_at, e.expires_at, e.size_bytes, e.sha256,
+       CASE WHEN e.state = 'ready' THEN 1.0 ELSE coalesce(job.progress, 0.0) END::float8 AS progress
+FROM data_exports e LEFT JOIN LATERAL (
+  SELECT j.state, j.progress FROM jobs j
+  WHERE e.state = 'queued' AND j.tenant_id = e.tenant_id AND j.id > e.id AND j.name = 'identity.export_tenant'
+    AND j.arguments ->> 'export_id' = e.id::text
+  LIMIT 1
+) AS job ON true
+WHERE e.tenant_id = $1
+"""
 
 
 class ExportOut(BaseModel):
     """An export of everything of the tenant."""
 
     id: UUID
-    state: Literal["queued", "ready"]
+    state: Literal["queued", "ready", "failed"]
+    progress: float = Field(ge=0, le=1, description="How much of it is written.")
     requested_by: str
     requested_at: datetime
     finished_at: datetime | None
@@ -63,6 +76,8 @@ class ErasureIn(Input):
 
 class ErasureOut(BaseModel):
     """An erasure; `record` is the signed statement of it, once it is complete."""
+
+    deleted: dict[str, int] = Field(description="How many rows of which table are gone so far.")
 
     id: UUID
     tenant_id: UUID
@@ -104,10 +119,7 @@ async def export_tenant(
 async def list_exports(access: Exporter, session: TenantSession) -> ExportList:
     """List the tenant's exports."""
     connection = await driver(session)
-    rows = await connection.fetch(
-        f"SELECT {_FIELDS} FROM data_exports WHERE tenant_id = $1 ORDER BY id DESC LIMIT 200",  # noqa: S608 - a constant
-        access.tenant_id,
-    )
+    rows = await connection.fetch(f"{_EXPORTS} ORDER BY e.id DESC LIMIT 200", access.tenant_id)
     return ExportList(items=[_shown(dict(row)) for row in rows])
 
 
@@ -128,7 +140,8 @@ async def download_export(
     """Download a finished export, a ZIP archive."""
     row = await _export(session, access.tenant_id, export_id)
     if row["state"] != "ready":
-        raise Conflict("The export is not ready. Ask again in a moment.")
+        again = "It failed; ask for another." if row["state"] == "failed" else "Ask again in a moment."
+        raise Conflict(f"The export is not ready. {again}")
     entry = audit.Entry(who, "data.downloaded", ("data", export_id))
     await audit.record_read(platform, access.tenant_id, entry)
     return StreamingResponse(
@@ -166,11 +179,7 @@ async def list_erasures(platform: CurrentPlatform, caller: SignedInCaller) -> Er
 
 async def _export(session: TenantSession, tenant_id: UUID, export_id: UUID) -> dict[str, Any]:
     connection = await driver(session)
-    row = await connection.fetchrow(
-        f"SELECT {_FIELDS} FROM data_exports WHERE tenant_id = $1 AND id = $2",  # noqa: S608 - a constant
-        tenant_id,
-        export_id,
-    )
+    row = await connection.fetchrow(f"{_EXPORTS} AND e.id = $2", tenant_id, export_id)
     if row is None:
         raise NotFound("There is no such export.")
     return dict(row)

@@ -16,8 +16,8 @@ from fettle.identity.audit import Who
 from fettle.identity.authentication import authenticator
 from fettle.identity.scim import discovery, errors
 from fettle.identity.scim.directory import Collection, Directory, check_version
-from fettle.identity.scim.errors import MEDIA_TYPE, ScimProblem
-from fettle.identity.scim.filters import Filter, parse
+from fettle.identity.scim.errors import MEDIA_TYPE, ScimProblem, invalid_value
+from fettle.identity.scim.filters import Filter, get, parse
 from fettle.identity.scim.groups import Groups
 from fettle.identity.scim.patching import patched
 from fettle.identity.scim.resources import chosen
@@ -30,6 +30,8 @@ from fettle.kernel.platform import Platform
 
 LIST: Final = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 MOST_AT_ONCE: Final = 200
+_MOST_PATHS: Final = 100
+_LONGEST_PATH: Final = 250
 
 
 class ScimRoute(StrictRoute):
@@ -44,6 +46,8 @@ class ScimRoute(StrictRoute):
                 return await handle(request)
             except (Problem, HTTPException, RequestValidationError) as error:
                 problem = as_problem(error)
+                if isinstance(error, RequestValidationError):
+                    problem = invalid_value(problem.detail)
                 return _answer(errors.document(problem), status=problem.status, headers=problem.headers)
 
         return telling
@@ -87,14 +91,25 @@ async def asked_for(
 Wanted = Annotated[Asked, Depends(asked_for)]
 
 
+async def unfiltered(
+    filter: Annotated[str | None, Query()] = None,  # noqa: A002 - the name is SCIM's
+) -> None:
+    """Refuse a filter on what describes the provider (section 4)."""
+    if filter is not None:
+        raise ScimProblem(403, "What describes this provider is not filtered; ask without a filter.")
+
+
+Whole = Annotated[None, Depends(unfiltered)]
+
+
 @router.get("/ServiceProviderConfig")
-async def provider_config(_access: Provider) -> Response:
+async def provider_config(_access: Provider, _whole: Whole) -> Response:
     """What is supported."""
     return _answer(discovery.CONFIG)
 
 
 @router.get("/ResourceTypes")
-async def resource_types(_access: Provider) -> Response:
+async def resource_types(_access: Provider, _whole: Whole) -> Response:
     """Users and Groups."""
     return _listed(discovery.RESOURCE_TYPES)
 
@@ -106,7 +121,7 @@ async def resource_type(name: str, _access: Provider) -> Response:
 
 
 @router.get("/Schemas")
-async def schemas(_access: Provider) -> Response:
+async def schemas(_access: Provider, _whole: Whole) -> Response:
     """The attributes of both."""
     return _listed(discovery.SCHEMAS)
 
@@ -133,16 +148,25 @@ def _serve(path: str, collection: type[Collection[Any]], *, listed: str) -> None
             found = await collection(directory).listed(asked.wanted.equal if asked.wanted else None)
         return _page(found, asked)
 
+    @router.post(f"{path}/.search")
+    async def search(
+        request: Request, platform: CurrentPlatform, access: Lister, who: CurrentWho
+    ) -> Response:
+        asked = _searched(await _body(request))
+        async with _directory(platform, access, who) as directory:
+            found = await collection(directory).listed(asked.wanted.equal if asked.wanted else None)
+        return _page(found, asked)
+
     @router.post(path)
     async def create(
-        request: Request, platform: CurrentPlatform, access: Provider, who: CurrentWho
+        request: Request, asked: Wanted, platform: CurrentPlatform, access: Provider, who: CurrentWho
     ) -> Response:
         body = await _body(request)
         async with _directory(platform, access, who) as directory:
             await directory.hold()
             kept = collection(directory)
             made = await kept.create(kept.read(body))
-        return _resource(made, status=201)
+        return _resource(made, asked, status=201)
 
     @router.get(f"{path}/{{resource_id}}")
     async def show(
@@ -155,6 +179,7 @@ def _serve(path: str, collection: type[Collection[Any]], *, listed: str) -> None
     async def replace(
         resource_id: str,
         request: Request,
+        asked: Wanted,
         platform: CurrentPlatform,
         access: Provider,
         who: CurrentWho,
@@ -166,12 +191,13 @@ def _serve(path: str, collection: type[Collection[Any]], *, listed: str) -> None
             kept = collection(directory)
             given = kept.read(body)
             check_version(await kept.one(_id(resource_id)), if_match)
-            return _resource(await kept.change(_id(resource_id), given))
+            return _resource(await kept.change(_id(resource_id), given), asked)
 
     @router.patch(f"{path}/{{resource_id}}")
     async def patch(
         resource_id: str,
         request: Request,
+        asked: Wanted,
         platform: CurrentPlatform,
         access: Provider,
         who: CurrentWho,
@@ -184,7 +210,7 @@ def _serve(path: str, collection: type[Collection[Any]], *, listed: str) -> None
             present = await kept.one(_id(resource_id))
             check_version(present, if_match)
             given = kept.read(patched(kept.as_changed(present), body))
-            return _resource(await kept.change(_id(resource_id), given))
+            return _resource(await kept.change(_id(resource_id), given), asked)
 
     @router.delete(f"{path}/{{resource_id}}", status_code=204)
     async def delete(
@@ -205,6 +231,20 @@ _serve("/Users", Users, listed="scim_users.listed")
 _serve("/Groups", Groups, listed="scim_groups.listed")
 
 
+@router.api_route("/Me", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+@router.post("/Bulk")
+@router.post("/.search")
+async def not_offered(_access: Provider) -> Response:
+    """Nobody is the bearer, which is a program's key; changes and searches come one resource type at a time."""
+    raise ScimProblem(501, "This provider has neither /Me nor /Bulk, and searches below /Users and /Groups.")
+
+
+@router.api_route("/{_rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+async def unknown(_rest: str, _access: Provider) -> Response:
+    """Say of what there is not that there is none, in SCIM's own words."""
+    raise NotFound("There is no such endpoint. GET /ResourceTypes lists those that there are.")
+
+
 @asynccontextmanager
 async def _directory(platform: Platform, access: Access, who: Who) -> AsyncIterator[Directory]:
     """Lend the tenant's directory for one transaction; whoever lost something is forgotten after its commit."""
@@ -223,6 +263,37 @@ async def _body(request: Request) -> Mapping[str, Any]:
     if not isinstance(body, Mapping):
         raise ScimProblem(400, "Send one JSON object.", "invalidSyntax")
     return body
+
+
+def _searched(body: Mapping[str, Any]) -> Asked:
+    """Read a search (section 3.4.3), which asks in a body for what a list asks for in its query."""
+    wanted, start, count = get(body, "filter"), get(body, "startIndex"), get(body, "count")
+    if wanted is not None and not isinstance(wanted, str):
+        raise ScimProblem(400, "filter is a text.", "invalidFilter")
+    for name, value in (("startIndex", start), ("count", count)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise invalid_value(f"{name} is an integer.")
+    return Asked(
+        parse(wanted) if wanted else None,
+        max(1, 1 if start is None else start),
+        min(max(0, MOST_AT_ONCE // 2 if count is None else count), MOST_AT_ONCE),
+        _paths(body, "attributes"),
+        _paths(body, "excludedAttributes"),
+    )
+
+
+def _paths(body: Mapping[str, Any], name: str) -> str | None:
+    """Return a list of attributes as a query has it, with commas."""
+    listed = get(body, name)
+    if listed is None:
+        return None
+    if (
+        not isinstance(listed, list)
+        or len(listed) > _MOST_PATHS
+        or not all(isinstance(one, str) for one in listed)
+    ):
+        raise invalid_value(f"{name} is a list of at most {_MOST_PATHS} texts.")
+    return ",".join(one[:_LONGEST_PATH] for one in listed)
 
 
 def _id(text: str) -> UUID:

@@ -187,20 +187,21 @@ async def end_my_session(
     await sessions.end_session(platform, caller, session_id, address=address_of(request))
 
 
-@router.delete("/users/{user_id}/second-factors", tags=["users"], status_code=204)
+@router.post("/users/{user_id}/second-factors/reset", tags=["users"], status_code=204)
 async def reset_second_factors(
     user_id: UUID,
+    body: schemas.FactorsReset,
     platform: CurrentPlatform,
     caller: SignedInCaller,
-    access: Annotated[Access, Depends(require("platform:admin"))],
+    access: Annotated[Access, Depends(require("users:write"))],
     who: CurrentWho,
 ) -> None:
-    """Take every second factor from an account whose owner has lost them; its sessions end.
+    """Take every second factor from a member who has lost them; the account's sessions end.
 
-    An account may belong to several tenants, so that no tenant's administrator may do this.
+    Only where the account acts in this tenant alone; of any other, a platform administrator may.
     """
     await step_up.refuse_stale(platform, caller, None)
-    await second_factors.reset(platform, access.tenant_id, user_id, who)
+    await second_factors.reset(platform, access, who, user_id, reason=body.reason)
 
 
 @router.get("/tenants/{tenant_id}/security", tags=["tenants"])

@@ -56,6 +56,15 @@ class TotpCode(Input):
     code: Code = Field(examples=["123456"])
 
 
+class FactorsReset(Input):
+    """The wish to take a member's second factors away."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)] = Field(
+        description="Why; it stands in the audit.",
+        examples=["The phone was stolen; called back and confirmed."],
+    )
+
+
 class TotpRemoval(Input):
     """A code of the app, or a recovery code; and the password where the sign-in is not recent."""
 

@@ -6,20 +6,23 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.identity import attempts, audit, challenges, sessions, step_up, totp
 from fettle.identity.audit import Who
-from fettle.identity.authentication import Caller, authenticator
+from fettle.identity.authentication import Access, Caller, authenticator
+from fettle.identity.mailing import FACTORS_RESET, queue_for_account
+from fettle.identity.members import held_role
 from fettle.identity.models import Membership, RefreshSession, User
+from fettle.identity.models_people import PartnerMember
 from fettle.identity.models_sign_in import Passkey, RecoveryCode, SignInChallenge, TotpFactor
 from fettle.identity.partners import check_platform_admin
 from fettle.identity.sessions import Origin, SignedIn
 from fettle.identity.sign_in_policy import SECOND_FACTORS
 from fettle.kernel.clock import utcnow
-from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound, Unauthenticated
+from fettle.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthenticated
 from fettle.kernel.platform import Platform
 from fettle.kernel.secrets import SecretBox
 
@@ -273,20 +276,39 @@ async def security_of(platform: Platform, caller: Caller) -> Security:
     return Security(enabled_at, codes or 0, passkeys, user.password_changed_at, bool(user.password_hash))
 
 
-async def reset(platform: Platform, tenant_id: UUID, user_id: UUID, who: Who) -> None:
-    """Take every second factor from a member who has lost them, and end the account's sessions.
+async def reset(platform: Platform, access: Access, who: Who, user_id: UUID, *, reason: str) -> None:
+    """Take every second factor from a member who has lost them, end the account's sessions, and tell them by mail.
+
+    A tenant's administrator may do so where the account acts in this tenant alone: elsewhere it is not theirs.
+
+    Args:
+        platform: The process's parts.
+        access: Whose wish it is, and in which tenant.
+        who: The same, for the audit.
+        user_id: The member.
+        reason: Why, for the audit.
 
     Raises:
         NotFound: The tenant has no such member.
+        Forbidden: It is the caller's own account, one that can do what the caller cannot, or one that acts
+            elsewhere, too.
     """
+    if user_id == access.user_id:
+        raise Forbidden("Remove your own second factors under Security; it asks for a code of theirs.")
     async with platform.database.system() as session:
-        member = select(Membership.user_id).where(
-            Membership.tenant_id == tenant_id, Membership.user_id == user_id
-        )
-        if await session.scalar(member) is None:
-            raise NotFound("There is no such member.")
+        await held_role(session, access, user_id)
+        # Whoever makes it a member elsewhere meanwhile waits: a membership refers to the row.
+        user = (await session.scalars(select(User).where(User.id == user_id).with_for_update())).one()
+        if "platform:admin" not in access.permissions and await _acts_elsewhere(session, access, user):
+            raise Forbidden(
+                "This account does not act in this tenant alone. Ask a platform administrator to reset it."
+            )
         await _take_away(session, user_id)
-        await audit.record(session, who, "second_factor.reset", tenant_id=tenant_id, target=("user", user_id))
+        await queue_for_account(session, FACTORS_RESET, user.email)
+        await audit.record(
+            session, who, "second_factor.reset", tenant_id=access.tenant_id, target=("user", user_id),
+            after={"reason": reason},
+        )  # fmt: skip
     await authenticator(platform).revoke(f"user:{user_id}")
 
 
@@ -299,9 +321,11 @@ async def reset_of_account(platform: Platform, caller: Caller, who: Who, account
     """
     check_platform_admin(caller)
     async with platform.database.system() as session:
-        if await session.scalar(select(User.id).where(User.id == account_id)) is None:
+        email = await session.scalar(select(User.email).where(User.id == account_id))
+        if email is None:
             raise NotFound("There is no such account.")
         await _take_away(session, account_id)
+        await queue_for_account(session, FACTORS_RESET, email)
         await audit.record(session, who, "second_factor.reset", tenant_id=None, target=("user", account_id))
     await authenticator(platform).revoke(f"user:{account_id}")
 
@@ -351,6 +375,15 @@ async def forget_proof(session: AsyncSession, user_id: UUID) -> None:
             .where(RefreshSession.user_id == user_id, methods.contains([held]))
             .values(methods=func.array_remove(methods, held))
         )
+
+
+async def _acts_elsewhere(session: AsyncSession, access: Access, user: User) -> bool:
+    elsewhere = select(Membership.user_id).where(
+        Membership.user_id == user.id, Membership.tenant_id != access.tenant_id
+    )
+    at_partner = select(PartnerMember.user_id).where(PartnerMember.user_id == user.id)
+    found = await session.scalar(select(or_(elsewhere.exists(), at_partner.exists())))
+    return user.is_platform_admin or bool(found)
 
 
 async def _take_away(session: AsyncSession, user_id: UUID) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -23,6 +23,7 @@ _LONGEST: Final = 254
 _KEPT: Final = (
     "name", "displayName", "nickName", "title", "userType", "preferredLanguage", "locale", "timezone", "emails",
 )  # fmt: skip
+_ALWAYS: Final = ("schemas", "id", "meta")
 _NAME_PARTS: Final = ("formatted", "familyName", "givenName", "middleName")
 _MOST_MEMBERS: Final = 50_000
 
@@ -143,14 +144,17 @@ def group_out(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chosen(resource: Mapping[str, Any], attributes: str | None, excluded: str | None) -> Mapping[str, Any]:
-    """Return the attributes that were asked for, and those that always are there."""
+    """Return the attributes that were asked for, and those that always are there (RFC 7644, section 3.9)."""
     if attributes:
-        wanted = {_top(name) for name in attributes.split(",")} | {"id", "schemas", "meta"}
-        return {key: value for key, value in resource.items() if key.lower() in wanted}
-    if excluded:
-        unwanted = {_top(name) for name in excluded.split(",")} - {"id", "schemas", "meta"}
-        return {key: value for key, value in resource.items() if key.lower() not in unwanted}
-    return resource
+        wanted = _asked_for(attributes)
+        kept = {key: _with(value, wanted.get(key.lower())) for key, value in resource.items()}
+    elif excluded:
+        unwanted = _asked_for(excluded)
+        kept = {key: _without(value, unwanted.get(key.lower())) for key, value in resource.items()}
+    else:
+        return resource
+    always = {key: resource[key] for key in _ALWAYS}
+    return {key: value for key, value in (kept | always).items() if value not in (None, {}, [])}
 
 
 def role_named(display_name: str) -> str:
@@ -223,5 +227,36 @@ def _member(one: Any) -> UUID:
         raise ScimProblem(400, f"{str(value)[:50]!r} is no user of this tenant.", "invalidValue") from None
 
 
-def _top(name: str) -> str:
-    return name.strip().rpartition(":")[2].partition(".")[0].lower()
+def _asked_for(names: str) -> dict[str, set[str]]:
+    """Return the attributes of a list of paths, each with the parts of it that are meant; "" is all of it."""
+    found: dict[str, set[str]] = {}
+    extension = ENTERPRISE.lower()
+    for name in names.lower().split(","):
+        path = name.strip()
+        if path == extension or path.startswith(f"{extension}:"):
+            top, part = extension, path[len(extension) + 1 :]
+        else:
+            top, _, part = path.rpartition(":")[2].partition(".")
+        found.setdefault(top, set()).add(part)
+    return found
+
+
+def _with(value: Any, parts: set[str] | None) -> Any:
+    if parts is None:
+        return None
+    return value if "" in parts else _narrowed(value, lambda name: name in parts)
+
+
+def _without(value: Any, parts: set[str] | None) -> Any:
+    if parts is None:
+        return value
+    return None if "" in parts else _narrowed(value, lambda name: name not in parts)
+
+
+def _narrowed(value: Any, keeps: Callable[[str], bool]) -> Any:
+    """Return of an object, or of each of a list of them, the parts that are kept."""
+    if isinstance(value, list):
+        return [part for one in value if (part := _narrowed(one, keeps)) not in (None, {})]
+    if isinstance(value, Mapping):
+        return {name: part for name, part in value.items() if keeps(name.lower())}
+    return None
