@@ -44,6 +44,7 @@ LONGEST_FIRST = (
 """What takes longest begins first, so that no process is left alone with it at the end."""
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups are read by a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest first; where processes share the work, one has each file, and one the whole console."""
 
