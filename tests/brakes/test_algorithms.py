@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fettle.healing.autonomy import EFFECTS, LEVELS, Standing, effect
+from fettle.healing.brakes.approval_terms import terms_of
 from fettle.healing.brakes.breaking import Circuit, Passage, is_share
 from fettle.healing.brakes.breaking import Standing as Breaker
 from fettle.healing.brakes.flapping import is_flap, is_flapping
@@ -21,7 +22,6 @@ from fettle.healing.brakes.limits import (
     breaker_limits,
     flap_limits,
 )
-from fettle.healing.brakes.approval_terms import terms_of
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 SECONDS = st.integers(0, 7_200)

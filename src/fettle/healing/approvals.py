@@ -10,8 +10,8 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.brakes import delegations, stops
-from fettle.healing.brakes.delegations import Authority
 from fettle.healing.brakes.approval_terms import asks_two, terms_of
+from fettle.healing.brakes.delegations import Authority
 from fettle.healing.deciding import ACTOR, APPROVAL, SUGGESTION, NewApproval, approved
 from fettle.healing.plans import plan_hash
 from fettle.identity.permissions import KEY_SCOPES, ROLES, permissions_of

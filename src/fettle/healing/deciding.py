@@ -22,8 +22,8 @@ from fettle.healing.autonomy import (
     facts_of,
     refused_tools,
 )
-from fettle.healing.brakes.standing import Brake, Brakes
 from fettle.healing.brakes.approval_terms import terms_of
+from fettle.healing.brakes.standing import Brake, Brakes
 from fettle.healing.conditions import Leaf
 from fettle.healing.gating import ask_gate, signals_needed
 from fettle.healing.plans import Plan, PlanDraft, PlanError
