@@ -32,13 +32,17 @@ pytest_plugins = [name for name in ("tests.fixtures_api",) if importlib.util.fin
 
 LONGEST_FIRST = (
     "tests/console/",
-    "tests/crash/",
     "tests/cli/test_up.py",
-    "tests/api/test_schemathesis.py",
-    "tests/isolation/",
+    "tests/crash/test_chaos.py",
     "tests/api/",
-    "tests/hooks/test_waiting.py",
+    "tests/isolation/",
+    "tests/crash/",
     "tests/planner/",
+    "tests/central/test_embedded.py",
+    "tests/flywheel/test_wheel.py",
+    "tests/tools/test_crash.py",
+    "tests/kernel/",
+    "tests/evidence/",
     "tests/escalation/",
 )
 """What takes longest begins first, so that no process is left alone with it at the end."""
