@@ -179,6 +179,28 @@ async def test_text_messages_leave_by_the_provider_that_is_plugged_in(texted):
     assert "planted" not in str([dict(row) for row in await rig.log(incident)])
 
 
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ("tests.escalation.texting:Plugged", None),
+        ("tests.escalation.texting:Missing", "no_provider"),
+        (None, "no_provider"),
+    ],
+)
+async def test_an_installation_names_its_provider_of_text_messages(rig, named, code):
+    settings = rig.platform.settings.model_copy(update={"sms_provider": named})
+    rig.platform = over(Platform(settings, rig.platform.database, rig.platform.redis), rig.world)
+    rig.sender = Sender(rig.platform)
+    channel = await rig.channel("sms")
+    await rig.policy(([{"channel_id": channel}], 3600))
+    incident = await rig.incident()
+    await rig.send()
+    [row] = await rig.log(incident)
+    assert (row["error"] is None, row["state"] == "delivered") == (code is None, code is None), dict(row)
+    if code is not None:
+        assert "FETTLE_SMS_PROVIDER" in row["error"]
+
+
 @pytest_asyncio.fixture
 async def mailed(platform, tmp_path, rig):
     async with mail_server(tmp_path) as mails:

@@ -163,6 +163,14 @@ class Settings(BaseSettings):
         ),
     )
     smtp_from: str | None = Field(None, description="Sender of mail, such as fettle@example.org.")
+    sms_provider: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description=(
+            "Who sends text messages: <module>:<name> of a class or function of your own, called once with the "
+            "settings; what it returns has an async send(number, text, idempotency_key). Unset: no text messages."
+        ),
+    )
     ws_query_token: bool = Field(
         False, description="Accept the token in the WebSocket address, for old clients."
     )

@@ -11,7 +11,7 @@ from fettle.tools.registry import ToolError
 from fettle.tools.vault import Secrets
 
 SMS_PART: Final = "escalation.sms"
-"""Where in `Platform.parts` an installation puts its `SmsProvider`."""
+"""Where in `Platform.parts` the installation's `SmsProvider` stands, once the first text message left."""
 
 
 class DeliveryFailed(Exception):  # noqa: N818 - it is an answer
@@ -99,7 +99,7 @@ class Channel(Protocol):
 
 
 class SmsProvider(Protocol):
-    """Sends text messages; an installation plugs its own in as `SMS_PART`."""
+    """Sends text messages; an installation names its own in `FETTLE_SMS_PROVIDER`."""
 
     async def send(self, *, number: str, text: str, idempotency_key: str) -> str:
         """Send a text message and return the provider's id of it.

@@ -1,10 +1,13 @@
 """Channels that are not HTTP of ours: mail over SMTP, and text messages by whatever an installation plugs in."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, Final
 
+import structlog
+
 from fettle.healing.escalation import rendering
-from fettle.healing.escalation.channels import SMS_PART, Channel, DeliveryFailed, Sending
+from fettle.healing.escalation.channels import SMS_PART, Channel, DeliveryFailed, Sending, SmsProvider
 from fettle.healing.escalation.channels_http import (
     PagerDuty,
     SendGrid,
@@ -15,7 +18,10 @@ from fettle.healing.escalation.channels_http import (
 )
 from fettle.kernel import mail
 from fettle.kernel.mail import Mail, MailRefused
+from fettle.kernel.platform import Platform
 from fettle.kernel.settings import SettingsError
+
+log = structlog.get_logger("fettle.escalation")
 
 
 class Email:
@@ -50,11 +56,7 @@ class Sms:
 
     async def send(self, sending: Sending) -> Mapping[str, Any]:
         """Send one text to each number."""
-        provider = sending.platform.parts.get(SMS_PART)
-        if provider is None:
-            raise DeliveryFailed(
-                "no_provider", "this installation has no provider of text messages", again=False
-            )
+        provider = _provider_of(sending.platform)
         person = sending.recipient
         numbers = [person.contact["phone"]] if person and "phone" in person.contact else []
         numbers = numbers or ([] if person else list(sending.settings["to"]))
@@ -68,6 +70,32 @@ class Sms:
             for index, number in enumerate(numbers)
         ]
         return {"ids": ids}
+
+
+def _provider_of(platform: Platform) -> SmsProvider:
+    """Return the installation's provider, made when the first text message leaves.
+
+    Raises:
+        DeliveryFailed: There is none, or what the setting names is none.
+    """
+    found: SmsProvider | None = platform.parts.get(SMS_PART)
+    if found is not None:
+        return found
+    named = platform.settings.sms_provider
+    if named is None:
+        raise DeliveryFailed(
+            "no_provider", "FETTLE_SMS_PROVIDER names no provider of text messages", again=False
+        )
+    module, _, name = named.partition(":")
+    try:
+        found = getattr(import_module(module), name)(platform.settings)
+    except Exception as error:
+        # It is whatever the operator wrote; it may fail in any way, and what it says may hold a secret.
+        log.exception("escalation.sms_provider_broke", provider=named)
+        detail = f"FETTLE_SMS_PROVIDER, {named}, cannot be made ({type(error).__name__}); the log says why"
+        raise DeliveryFailed("no_provider", detail, again=True) from None
+    platform.parts[SMS_PART] = found
+    return found
 
 
 CHANNELS: Final[Mapping[str, Channel]] = {
