@@ -51,7 +51,7 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
 
 
 def _nesting(body: bytes) -> int:
-    """Return how deep a well-formed document is nested, or how many brackets it opens where those are few.
+    """Return how deep a well-formed document is nested, or a figure above it that is still within the bound.
 
     Whatever this does is done to megabytes in one step of C: of the document only brackets, quotes and
     backslashes are kept, then the escapes go, then every other piece between quotes is the inside of a string.
@@ -63,7 +63,23 @@ def _nesting(body: bytes) -> int:
     if b"\\" in kept:
         kept = _ESCAPED.sub(b"", body).translate(None, _NOT_STRUCTURE)
     brackets = b"".join(kept.split(b'"')[::2])
+    peeled = _peel(brackets)
+    if peeled is not None:
+        return peeled
     return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+
+
+def _peel(brackets: bytes) -> int | None:
+    """Take the innermost pairs away until none is left; each turn takes one level or two.
+
+    Returns:
+        No less than the depth, None where it may be beyond the bound.
+    """
+    for turn in range(MAX_DEPTH // 2 + 1):
+        if not brackets:
+            return 2 * turn
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    return None
 
 
 def dumps(value: Any) -> bytes:
