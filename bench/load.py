@@ -82,7 +82,7 @@ async def load(
     """
     latencies: list[float] = []
     statuses: dict[int, int] = {}
-    before = {part: _cpu_seconds(found) for part, found in (pids or {}).items()}
+    before = {part: cpu_seconds(found) for part, found in (pids or {}).items()}
     began = time.perf_counter()
     loop = asyncio.get_running_loop()
     made = [
@@ -100,7 +100,7 @@ async def load(
         "p99_ms": 1000 * ordered[int(len(ordered) * 0.99)],
         "statuses": statuses,
         "cpu_us": {
-            part: 1e6 * (_cpu_seconds(found) - before[part]) / len(ordered)
+            part: 1e6 * (cpu_seconds(found) - before[part]) / len(ordered)
             for part, found in (pids or {}).items()
         },
     }
@@ -133,7 +133,7 @@ def parent_of(pid: int) -> int | None:
     return int(fields[1]) if fields else None
 
 
-def _cpu_seconds(roots: Iterable[int]) -> float:
+def cpu_seconds(roots: Iterable[int]) -> float:
     """Return the processor time that processes and their living children have had."""
     ticks = 0
     for root in roots:

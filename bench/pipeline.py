@@ -1,7 +1,8 @@
 """The whole way with a no-op tool: accepted, triaged, decided, run, verified, resolved and sealed into the chain.
 
-The API and one worker are processes of their own; they, the client and PostgreSQL share the machine's cores.
-The floor is what a durable-workflow library reaches for each database core (DBOS: 450 a second).
+The API and the workers are processes of their own; they, the client and PostgreSQL share the machine's cores, once
+with one worker, once with two. The floor is what a durable-workflow library reaches for each database core (DBOS: 450
+a second); ``per_database_core`` is what we reach for each second that PostgreSQL computes.
 
 An incident that comes alone takes ten commits, and none of them can be spared:
 
@@ -22,13 +23,16 @@ Under load each is shared by as many incidents as wait for it, which is what `co
 """
 
 import asyncio
+import contextlib
 import json
 import time
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
 from bench.environment import Environment, answers, environment, free_port, main, process, quantiles, row
 from bench.healable import CHECK_TYPE, let_heal
+from bench.load import cpu_seconds, parent_of
 
 FLOOR = 450.0
 STEADY_PER_SECOND = 100
@@ -45,44 +49,63 @@ WHERE x.tenant_id = $1 AND x.type = 'exception.ingested' AND x.position > $2
 
 
 def run(short: bool) -> dict[str, Any]:
-    """Measure the pipeline; `short` takes about half a minute."""
+    """Measure the pipeline; `short` takes about a minute."""
     return asyncio.run(_run(4.0, 3_000, 20) if short else _run(15.0, 20_000, 50))
 
 
 async def _run(steady_seconds: float, backlog: int, alone: int) -> dict[str, Any]:
-    async with environment() as here:
+    lines = []
+    for workers, name in ((1, "one worker"), (2, "two workers")):
+        async with _pipeline(workers) as pipeline:
+            await pipeline.send(_BATCH, "warm")
+            await pipeline.until_sealed()
+            one = await pipeline.one_by_one(alone)
+            steady = await pipeline.steadily(steady_seconds)
+            full = await pipeline.saturated(backlog)
+        lines.append(
+            row(
+                f"resolved and sealed, {name}", floor=FLOOR, measured=full["per_second"], unit="incidents/s",
+                goal=1.0, backlog=backlog, per_database_core=full["per_database_core"], cpu_ms=full["cpu_ms"],
+                commits_per_incident=full["commits_per_incident"], alone=one,
+                **{f"at_{STEADY_PER_SECOND}_per_second": steady},
+            )
+        )  # fmt: skip
+    return {"benchmark": "pipeline", "rows": lines}
+
+
+@contextlib.asynccontextmanager
+async def _pipeline(workers: int) -> AsyncIterator["_Pipeline"]:
+    """Run the API and so many workers on a database of their own."""
+    async with environment() as here, contextlib.AsyncExitStack() as stack:
         await let_heal(here.platform, here.tenant_id, {CHECK_TYPE: "noop"})
+        async with here.platform.database.raw_system() as connection:
+            postgres = parent_of(await connection.fetchval("SELECT pg_backend_pid()")) or 0
         port = free_port()
-        with (
-            process("fettle.central.run", "api", ready=lambda: answers(port), FETTLE_PORT=str(port)),
-            process("fettle.central.run", "worker", ready=lambda: True),
-        ):
-            async with httpx.AsyncClient(
+        api = stack.enter_context(
+            process("fettle.central.run", "api", ready=lambda: answers(port), FETTLE_PORT=str(port))
+        )
+        working = [
+            stack.enter_context(process("fettle.central.run", "worker", ready=lambda: True))
+            for _ in range(workers)
+        ]
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{port}",
                 headers={"Authorization": f"Bearer {here.api_key}", "Content-Type": "application/json"},
                 timeout=30,
-            ) as client:
-                pipeline = _Pipeline(here, client)
-                await pipeline.send(_BATCH, "warm")
-                await pipeline.until_sealed()
-                one = await pipeline.one_by_one(alone)
-                steady = await pipeline.steadily(steady_seconds)
-                full = await pipeline.saturated(backlog)
-    line = row(
-        "accepted to resolved and sealed", floor=FLOOR, measured=full["per_second"], unit="incidents/s", goal=1.0,
-        commits_per_incident=full["commits_per_incident"], backlog=backlog,
-    )  # fmt: skip
-    line[f"at_{STEADY_PER_SECOND}_per_second"] = steady
-    line["alone"] = one
-    return {"benchmark": "pipeline", "rows": [line]}
+            )
+        )
+        pids = {"api": [api.pid], "workers": [one.pid for one in working], "postgres": [postgres]}
+        yield _Pipeline(here, client, pids)
 
 
 class _Pipeline:
     """Sends exceptions and watches the chain grow."""
 
-    def __init__(self, here: Environment, client: httpx.AsyncClient) -> None:
+    def __init__(self, here: Environment, client: httpx.AsyncClient, pids: Mapping[str, list[int]]) -> None:
         self._here = here
         self._client = client
+        self._pids = pids
         self.sent = 0
 
     async def send(self, count: int, name: str) -> None:
@@ -121,17 +144,24 @@ class _Pipeline:
         await self.until_sealed()
         return await self._latencies(begin)
 
-    async def saturated(self, count: int) -> dict[str, float]:
+    async def saturated(self, count: int) -> dict[str, Any]:
         """Send faster than the pipeline heals, and measure from the first sent to the last sealed."""
         commits, begin = await self._commits(), self.sent
+        cpu = {part: cpu_seconds(pids) for part, pids in self._pids.items()}
         began = time.perf_counter()
         for number in range(0, count, _BATCH):
             await self.send(min(_BATCH, count - number), f"full-{number}")
         await self.until_sealed()
         seconds = time.perf_counter() - began
+        cpu = {part: cpu_seconds(pids) - cpu[part] for part, pids in self._pids.items()}
         spent = await self._commits() - commits
         healed = self.sent - begin
-        return {"per_second": healed / seconds, "commits_per_incident": round(spent / healed, 3)}
+        return {
+            "per_second": healed / seconds,
+            "per_database_core": round(healed / cpu["postgres"]),
+            "cpu_ms": {part: round(1000 * used / healed, 2) for part, used in cpu.items()},
+            "commits_per_incident": round(spent / healed, 3),
+        }
 
     async def _latencies(self, begin: int) -> dict[str, float]:
         async with self._here.platform.database.raw_system() as connection:
