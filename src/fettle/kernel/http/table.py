@@ -15,11 +15,12 @@ _FOUND: Final = "fettle.found"
 
 @dataclass(slots=True)
 class _Branch:
-    """Where the paths that begin alike part; `anything` is where a parameter stands."""
+    """Where the paths that begin alike part; `anything` is where a parameter stands, `rest` one of any many parts."""
 
     literal: dict[str, "_Branch"] = field(default_factory=dict)
     anything: "_Branch | None" = None
     ends: list[tuple[int, RouteContext]] = field(default_factory=list)
+    rest: list[tuple[int, RouteContext]] = field(default_factory=list)
 
 
 class RouteTable(BaseRoute):
@@ -40,11 +41,11 @@ class RouteTable(BaseRoute):
             branch = self._root
             for part in str(route.path).split("/"):
                 if ":path}" in part:
-                    raise ValueError(
-                        f"{route.path} may have any number of parts, so it has no place in a table"
-                    )
+                    branch.rest.append((order, route))
+                    break
                 branch = _next(branch, part)
-            branch.ends.append((order, route))
+            else:
+                branch.ends.append((order, route))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Find the route; a partial match is one whose methods are others."""
@@ -82,19 +83,22 @@ class RouteTable(BaseRoute):
         await route.original_route.handle(scope, receive, send)
 
     def _candidates(self, path: str) -> list[Any]:
-        """Return the routes with the path's number of parts and its literal parts, in their order."""
+        """Return the routes with the path's number of parts, or of any, and its literal parts, in their order."""
         branches = [self._root]
+        rest: list[tuple[int, RouteContext]] = []
         for part in path.split("/"):
             following = []
             for branch in branches:
+                rest += branch.rest
                 if (literal := branch.literal.get(part)) is not None:
                     following.append(literal)
                 if branch.anything is not None:
                     following.append(branch.anything)
             branches = following
-        if len(branches) == 1 and len(branches[0].ends) == 1:
+        if not rest and len(branches) == 1 and len(branches[0].ends) == 1:
             return [branches[0].ends[0][1]]
-        return [route for _, route in sorted((end for branch in branches for end in branch.ends), key=_order)]
+        rest += (end for branch in branches for end in branch.ends)
+        return [route for _, route in sorted(rest, key=_order)]
 
 
 def _next(branch: _Branch, part: str) -> _Branch:
