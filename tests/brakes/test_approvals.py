@@ -273,7 +273,36 @@ async def test_a_step_that_asks_takes_two_where_the_policy_says_so(scene):
     assert await scene.states() == ["resolved"]
 
 
-async def test_who_had_a_playbook_run_by_hand_is_none_of_the_two_whom_its_step_asks(scene):
+async def key_of(scene, maker):
+    """Return an API key as an actor that somebody made."""
+    key_id = new_id()
+    async with scene.platform.database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO api_keys (id, tenant_id, name, prefix, secret_hash, scopes, created_by) "
+            "VALUES ($1, $2, 'ci', $3, $4, '{}', $5)",
+            key_id, scene.tenant, f"ftl_{key_id.hex[-12:]}", key_id.bytes * 2, maker,
+        )  # fmt: skip
+    return f"key:{key_id}"
+
+
+async def test_who_asked_by_a_key_is_none_of_the_two_in_person(scene):
+    await scene.begin(autonomy="approve", approvals={"by": ["operator"], "people": 2})
+    asker = await key_of(scene, await key_of(scene, "user:ann"))
+    await scene.report({"host": "a"})
+    row = await waiting(scene)
+    await approve(scene, row, "user:bob", how=approvals.reject)
+    await scene.settle()
+    async with scene.session() as session:
+        wanted = ByHand("PB-DEMO", row["incident_id"], {}, "now", asker)
+        await run_by_hand(scene.platform, session, scene.tenant, wanted)
+    row = await waiting(scene)
+    with pytest.raises(Forbidden, match="yourself"):
+        await approve(scene, row, "user:ann")
+    assert await approve(scene, row, "user:bob") == 1
+
+
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_who_had_a_playbook_run_by_hand_is_none_of_the_two_whom_its_step_asks(scene, by_key):
     await scene.begin(approvals={"by": ["operator"], "people": 2})
     await scene.rows(
         'UPDATE playbooks SET document = jsonb_set(document, \'{steps}\', \'[{"id": "ask", "approve": '
@@ -287,9 +316,10 @@ async def test_who_had_a_playbook_run_by_hand_is_none_of_the_two_whom_its_step_a
         await stops.lift(scene.platform, session, scene.tenant, "fine", who=ANN)
     scene.forget()
     [incident] = await scene.rows("SELECT id FROM incidents WHERE state = 'escalated'")
+    asker = await key_of(scene, "user:ann") if by_key else "user:ann"
     async with scene.session() as session:
         await run_by_hand(
-            scene.platform, session, scene.tenant, ByHand("PB-DEMO", incident["id"], {}, "now", "user:ann")
+            scene.platform, session, scene.tenant, ByHand("PB-DEMO", incident["id"], {}, "now", asker)
         )
     await scene.settle()
     row = await waiting(scene)

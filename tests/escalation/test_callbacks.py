@@ -1,11 +1,13 @@
 """What comes back: signatures, age, replays, and that nobody does by a button what their role does not let them."""
 
+import asyncio
 import json
 import time
 from urllib.parse import urlencode
 
 import pytest
 from tests.conftest import insert_tenant
+from tests.crosswise import somebody_waits
 from tests.escalation.conftest import Rig, put_secrets
 
 from fettle.healing.escalation.callbacks import Received, take_pagerduty, take_slack
@@ -16,7 +18,9 @@ from fettle.healing.escalation.signing import (
     standard_webhook_signature,
     webhook_key,
 )
+from fettle.incidents.service import lock
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Forbidden, Invalid
 from fettle.kernel.ids import new_id
 
@@ -159,3 +163,29 @@ async def test_who_is_known_here_resolves_from_pagerduty(rig):
     assert await take_pagerduty(rig.platform, there) == "Resolved."
     (row,) = await rig.rows("SELECT state FROM incidents WHERE id = $1", incident)
     assert row["state"] == "resolved"
+
+
+async def test_who_may_work_no_incidents_here_acknowledges_there_as_the_channel(rig):
+    await rig.person("Ada", pagerduty="PADA", role="viewer")
+    channel, incident = await escalated(rig, "pagerduty")
+    clock = await rig.clock(incident)
+    assert (
+        await take_pagerduty(rig.platform, done_there(rig, channel, clock, "incident.resolved"))
+        == "Acknowledged."
+    )
+    assert (await rig.clock(incident))["acknowledged_by"] == f"channel:{channel}"
+    (row,) = await rig.rows("SELECT state FROM incidents WHERE id = $1", incident)
+    assert row["state"] == "escalated"
+
+
+async def test_what_is_done_in_pagerduty_waits_for_the_incident_before_it_touches_the_clock(rig):
+    channel, incident = await escalated(rig, "pagerduty")
+    clock = await rig.clock(incident)
+    there = done_there(rig, channel, clock, "incident.acknowledged")
+    async with rig.platform.database.tenant(rig.tenant) as session:
+        await lock(session, rig.tenant, [incident])
+        waiting = asyncio.create_task(take_pagerduty(rig.platform, there))
+        connection = await driver(session)
+        await somebody_waits(connection, waiting)
+        await connection.execute("SELECT FROM escalations WHERE id = $1 FOR UPDATE", clock["id"])
+    assert await waiting == "Acknowledged."

@@ -2,15 +2,19 @@
 
 import json
 
+import pytest
 from tests.conftest import insert_tenant
 from tests.escalation.conftest import Rig, put_secrets
 from tests.escalation.test_callbacks import pressed
 
 from fettle.healing import approvals
 from fettle.healing.approvals import Verdict
+from fettle.healing.escalation import service
 from fettle.healing.escalation.callbacks import take_slack
 from fettle.identity.names import permissions_of_person
+from fettle.identity.permissions import permissions_of
 from fettle.incidents.states import State
+from fettle.kernel.errors import Forbidden
 from fettle.kernel.events import read_stream
 from fettle.kernel.ids import new_id
 
@@ -109,6 +113,43 @@ async def test_two_people_are_two_people_in_slack_as_well(rig):
         == "The plan is approved."
     )
     assert await state_of(rig, approval) == "approved"
+
+
+async def test_who_entered_the_id_of_another_is_no_second_person_beside_them(rig):
+    """For all that anybody knows it is an id of their own."""
+    ada, bo, cy = [await rig.person(name, slack=f"U0{name.upper()}") for name in ("Ada", "Bo", "Cy")]
+    for person, entered_by in ((ada, bo), (bo, bo), (cy, cy)):
+        await rig.rows(
+            "UPDATE oncall_contacts SET updated_by = $2 WHERE user_id = $1", person, f"user:{entered_by}"
+        )
+    _, approval, channel = await asked(rig, people=2)
+    value = f"{approval}:{HASH}"
+    assert "one more person" in await take_slack(rig.platform, pressed(channel, "fettle_approve", value))
+    said = await take_slack(rig.platform, pressed(channel, "fettle_approve", value, "U0BO"))
+    assert "entered the id" in said
+    assert await state_of(rig, approval) == "pending"
+    said = await take_slack(rig.platform, pressed(channel, "fettle_approve", value, "U0CY"))
+    assert said == "The plan is approved."
+
+
+async def test_nobody_says_by_which_id_somebody_is_known_who_may_do_more(rig):
+    ada = await rig.person("Ada", role="tenant_admin", slack="U0ADA")
+    may = permissions_of("operator") | {"escalation:write"}
+
+    async def put(slack, actor, permissions):
+        async with rig.platform.database.tenant(rig.tenant) as session:
+            document = {"slack": slack} if slack else {}
+            await service.put_contact(
+                session, rig.tenant, ada, document, actor=actor, permissions=frozenset(permissions)
+            )
+
+    for actor in ("user:mal", "key:1"):
+        with pytest.raises(Forbidden, match="may do what you may not"):
+            await put("U0MAL", actor, may)
+    await put("U0ADA", "user:mal", may)
+    await put("U0NEW", f"user:{ada}", may)
+    await put("U0ADA", "user:boss", permissions_of("tenant_admin"))
+    await put(None, "user:mal", may)
 
 
 async def test_another_plans_hash_a_stranger_a_viewer_and_another_tenant_approve_nothing(rig, platform):

@@ -1,5 +1,6 @@
 """What is new above a threshold becomes one incident; nothing is lost, and it is over when the last of it is."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime
 from uuid import UUID
@@ -7,9 +8,12 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.crosswise import somebody_waits
 
 from fettle.incidents.intake import Arrival
+from fettle.incidents.service import lock
 from fettle.incidents.storms import fingerprint_of, group_of, overflow
+from fettle.kernel.database import driver
 from fettle.packs.service import active_packs
 
 STORM = {"incidents": 20, "window_seconds": 60}
@@ -115,3 +119,23 @@ async def test_what_is_reported_and_well_again_in_one_batch_is_counted(storm):
     assert (
         len(await storm.rows("SELECT exception_id FROM incident_exceptions WHERE incident_id IS NULL")) == 0
     )
+
+
+async def test_a_storm_s_incident_is_locked_in_its_order_among_the_others(storm):
+    """Who holds it and wants one that is newer never waits for a batch that has that one and wants the storm's."""
+    await storm.report(*many(range(21)))
+    await storm.report({"check_type": "nobody_knows_this", "host": "barn", "site": "Barn"})
+    rows = await storm.rows(
+        "SELECT id FROM incidents ORDER BY (source = 'fettle:storm') DESC NULLS LAST, id DESC"
+    )
+    one, newer = rows[0]["id"], rows[1]["id"]
+    assert one < newer
+    async with storm.platform.database.tenant(storm.tenant) as session:
+        await lock(session, storm.tenant, [one])
+        more = [{"check_type": "nobody_knows_this", "host": "barn", "site": "Barn"}, *many([30])]
+        taken = asyncio.create_task(storm.report(*more))
+        await somebody_waits(await driver(session), taken)
+        await lock(session, storm.tenant, [newer])
+    await taken
+    [told] = await storm.rows("SELECT occurrences FROM incidents WHERE source = 'fettle:storm'")
+    assert told["occurrences"] == 2

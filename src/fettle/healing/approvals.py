@@ -7,6 +7,7 @@ from typing import Any, Final, NoReturn
 from uuid import UUID
 
 import asyncpg
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.brakes import delegations, stops
@@ -16,15 +17,18 @@ from fettle.healing.deciding import ACTOR, APPROVAL, SUGGESTION, NewApproval, ap
 from fettle.healing.plans import plan_hash
 from fettle.identity.permissions import KEY_SCOPES, ROLES, permissions_of
 from fettle.incidents import service as incidents
+from fettle.incidents.history import Standing
 from fettle.incidents.service import Transition
 from fettle.incidents.states import State
 from fettle.kernel import context
 from fettle.kernel.clock import utcnow
-from fettle.kernel.database import Database, driver, narrowed_by
+from fettle.kernel.database import Database, driver, is_unreachable, narrowed_by
 from fettle.kernel.errors import Conflict, Forbidden, NotFound
 from fettle.kernel.events import Event
 from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
+
+log = structlog.get_logger("fettle.approvals")
 
 STEP: Final = "step"
 KINDS: Final = (APPROVAL, SUGGESTION, STEP)
@@ -54,21 +58,48 @@ WHERE a.tenant_id = $1 AND a.id = $2 AND a.plan_hash = $3 AND a.state = 'pending
 RETURNING {_COLUMNS}
 """  # noqa: S608 - a constant
 
+_DUE = """
+SELECT id, incident_id FROM approvals WHERE tenant_id = $1 AND state = 'pending' AND expires_at <= now()
+ORDER BY expires_at LIMIT $2
+"""
 _EXPIRE = f"""
-UPDATE approvals AS a SET state = 'expired', decided_at = now()
-WHERE a.tenant_id = $1 AND a.state = 'pending' AND a.expires_at <= now() RETURNING {_COLUMNS}
+WITH due AS (
+  SELECT id FROM approvals WHERE tenant_id = $1 AND id = ANY($2) AND state = 'pending' ORDER BY id FOR UPDATE
+)
+UPDATE approvals AS a SET state = 'expired', decided_at = now() FROM due
+WHERE a.tenant_id = $1 AND a.id = due.id RETURNING {_COLUMNS}
 """  # noqa: S608 - a constant
+_WITHDRAW = """
+WITH gone AS (
+  SELECT id FROM approvals WHERE tenant_id = $1 AND incident_id = ANY($2) AND state = 'pending' AND kind = ANY($3)
+  ORDER BY id FOR UPDATE
+)
+UPDATE approvals a SET state = 'withdrawn', decided_at = now() FROM gone WHERE a.tenant_id = $1 AND a.id = gone.id
+"""
+_EXPIRED_AT_ONCE = 500
 
-
-_LOCK = "SELECT state, expires_at, plan_hash FROM approvals WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+_LOCK_ROW = "SELECT state, expires_at, plan_hash FROM approvals WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
 _VOTE = """
-INSERT INTO approval_votes (tenant_id, approval_id, voter, on_behalf_of, reason) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO approval_votes (tenant_id, approval_id, voter, on_behalf_of, reason, vouched_by)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING RETURNING voter
 """
-# That of a person and their deputy counts as one: the rule wants two who may, not one and their hand.
+# That of a person and their deputy counts as one: the rule wants two who may, not one and their hand. So does that of
+# a person whom a channel knows by an id, and of who entered it, for it may as well be an id of their own.
 _COUNTED = """
 SELECT voter FROM approval_votes
-WHERE tenant_id = $1 AND approval_id = $2 AND voter <> $3 AND coalesce(on_behalf_of, voter) = $4 LIMIT 1
+WHERE tenant_id = $1 AND approval_id = $2 AND voter <> $3
+  AND (coalesce(on_behalf_of, voter) = $4 OR vouched_by IN ($3, $4) OR $5 IN (voter, on_behalf_of, vouched_by)) LIMIT 1
+"""
+# A key may have been made with a key.
+_BEHIND = """
+WITH RECURSIVE behind(actor, by, depth) AS (
+  SELECT n.actor, n.actor, 0 FROM unnest($2::text[]) AS n(actor)
+  UNION ALL
+  SELECT b.actor, k.created_by, b.depth + 1 FROM behind b
+  JOIN api_keys k ON k.tenant_id = $1 AND 'key:' || k.id::text = b.by WHERE b.depth < 10
+)
+SELECT actor, by FROM behind WHERE by LIKE 'user:%'
 """
 _FACTS = """
 SELECT r.id AS run, i.check_type AS check_types, i.pack_id AS packs, r.rule_id AS rules, r.playbook_id AS playbooks,
@@ -88,6 +119,7 @@ async def request(session: AsyncSession, tenant_id: UUID, wanted: Sequence[NewAp
         return
     await withdraw(session, tenant_id, [one.incident_id for one in wanted], (APPROVAL, SUGGESTION))
     connection = await driver(session)
+    people = await people_behind(connection, tenant_id, [one.asked_by for one in wanted])
     await connection.execute(
         _INSERT,
         tenant_id,
@@ -101,7 +133,7 @@ async def request(session: AsyncSession, tenant_id: UUID, wanted: Sequence[NewAp
         [dumps_str(one.approvers) for one in wanted],
         [one.expires_at for one in wanted],
         [one.people for one in wanted],
-        [one.asked_by for one in wanted],
+        [people.get(one.asked_by or "", one.asked_by) for one in wanted],
     )
 
 
@@ -114,7 +146,9 @@ async def request_steps(
     """
     connection = await driver(session)
     facts = await _facts(connection, tenant_id, asked) if asks_two(policy) else {}
-    by_hand = {run: _person(known.pop("asked_by")) for run, known in facts.items()}
+    asked_by = {run: known.pop("asked_by") for run, known in facts.items()}
+    people = await people_behind(connection, tenant_id, list(asked_by.values()))
+    by_hand = {run: people.get(actor or "") for run, actor in asked_by.items()}
     await connection.executemany(
         "INSERT INTO approvals (id, tenant_id, incident_id, kind, rule_id, run_id, path, plan, plan_hash, reason, "
         "approvers, expires_at, people, asked_by) "
@@ -130,8 +164,19 @@ async def request_steps(
     )
 
 
-def _person(actor: str | None) -> str | None:
-    return actor if actor is not None and actor.startswith("user:") else None
+async def people_behind(
+    connection: asyncpg.Connection, tenant_id: UUID, actors: Collection[str | None]
+) -> dict[str, str]:
+    """Return the person behind each actor: themselves, or who made the key; nobody else is in it.
+
+    Who asks by a key and approves in person is one person.
+    """
+    people = {actor: actor for actor in actors if actor is not None and actor.startswith("user:")}
+    keys = [actor for actor in actors if actor is not None and actor.startswith("key:")]
+    if keys:
+        rows = await connection.fetch(_BEHIND, tenant_id, sorted(set(keys)))
+        people |= {row["actor"]: row["by"] for row in rows}
+    return people
 
 
 async def _facts(
@@ -147,11 +192,7 @@ async def withdraw(
 ) -> None:
     """Withdraw what waits for incidents of which it is no longer true."""
     connection = await driver(session)
-    await connection.execute(
-        "UPDATE approvals SET state = 'withdrawn', decided_at = now() "
-        "WHERE tenant_id = $1 AND incident_id = ANY($2) AND state = 'pending' AND kind = ANY($3)",
-        tenant_id, list(incident_ids), list(kinds),
-    )  # fmt: skip
+    await connection.execute(_WITHDRAW, tenant_id, list(incident_ids), list(kinds))
 
 
 async def listed(
@@ -210,12 +251,14 @@ class Verdict:
         reason: Why.
         actor: Who, as in events.
         permissions: What they may do.
+        vouched_by: Who else says that it is they, where they are known by an id that somebody entered.
     """
 
     plan_hash: str
     reason: str
     actor: str
     permissions: frozenset[str]
+    vouched_by: str | None = None
 
 
 async def approve(session: AsyncSession, tenant_id: UUID, approval_id: UUID, verdict: Verdict) -> int:
@@ -230,7 +273,7 @@ async def approve(session: AsyncSession, tenant_id: UUID, approval_id: UUID, ver
         Conflict: It was decided, it expired, the hash is another plan's, the incident has moved on, this person
             approved already, or the stop switch is pressed.
     """
-    asked = await read(session, tenant_id, approval_id)
+    asked, standing = await _lock(session, tenant_id, approval_id)
     behalf = await _authority(session, tenant_id, asked, verdict)
     await _refuse_stopped(session, tenant_id)
     if asked["people"] > 1:
@@ -239,10 +282,9 @@ async def approve(session: AsyncSession, tenant_id: UUID, approval_id: UUID, ver
             return left
     row = await _decide(session, tenant_id, asked, "approved", verdict)
     if row["kind"] == STEP:
-        await _tell_run(session, tenant_id, row, "approved", verdict)
+        await _tell_run(session, tenant_id, row, standing, "approved", verdict)
         return 0
     waiting = State.ESCALATED if row["kind"] == SUGGESTION else State.AWAITING_APPROVAL
-    standing = (await incidents.lock(session, tenant_id, [row["incident_id"]]))[row["incident_id"]]
     if standing.state is not waiting:
         raise Conflict(f"The incident is {standing.state} by now, so this plan no longer applies to it.")
     stored = {"plan": row["plan"], "plan_hash": row["plan_hash"]}
@@ -264,11 +306,11 @@ async def reject(session: AsyncSession, tenant_id: UUID, approval_id: UUID, verd
         Forbidden: The policy wants another role.
         Conflict: It was decided, it expired, or the hash is another plan's.
     """
-    asked = await read(session, tenant_id, approval_id)
+    asked, standing = await _lock(session, tenant_id, approval_id)
     await _authority(session, tenant_id, asked, verdict)
     row = await _decide(session, tenant_id, asked, "rejected", verdict)
     if row["kind"] == STEP:
-        await _tell_run(session, tenant_id, row, "rejected", verdict)
+        await _tell_run(session, tenant_id, row, standing, "rejected", verdict)
         return
     moves = _rejected(row, "rejected", verdict.reason, verdict.actor)
     await incidents.transition(session, tenant_id, moves, if_allowed=True)
@@ -281,23 +323,50 @@ async def expire_due(platform: Platform) -> None:
             "SELECT DISTINCT tenant_id FROM approvals WHERE state = 'pending' AND expires_at <= now()"
         )
     for tenant_id in [row["tenant_id"] for row in rows]:
-        async with platform.database.tenant(tenant_id) as session:
-            raw = await driver(session)
-            expired = await raw.fetch(_EXPIRE, tenant_id)
-            moves = [
-                move
-                for row in expired
-                if row["kind"] != STEP  # a run knows by itself when its step has waited long enough
-                for move in _rejected(row, "expired", "Nobody decided in time.", ACTOR)
-            ]
-            await incidents.transition(session, tenant_id, moves, if_allowed=True)
+        try:
+            await _expire_for(platform, tenant_id)
+        except Exception as error:
+            if is_unreachable(error):
+                raise
+            # Whatever breaks over one tenant's approvals, those of the others expire in time.
+            log.exception("approvals.expiry_broke", tenant_id=str(tenant_id))
+
+
+async def _expire_for(platform: Platform, tenant_id: UUID) -> None:
+    async with platform.database.tenant(tenant_id) as session:
+        connection = await driver(session)
+        due = await connection.fetch(_DUE, tenant_id, _EXPIRED_AT_ONCE)
+        await incidents.lock(session, tenant_id, [row["incident_id"] for row in due])
+        expired = await connection.fetch(_EXPIRE, tenant_id, [row["id"] for row in due])
+        moves = [
+            move
+            for row in expired
+            if row["kind"] != STEP  # a run knows by itself when its step has waited long enough
+            for move in _rejected(row, "expired", "Nobody decided in time.", ACTOR)
+        ]
+        await incidents.transition(session, tenant_id, moves, if_allowed=True)
+
+
+async def _lock(session: AsyncSession, tenant_id: UUID, approval_id: UUID) -> tuple[asyncpg.Record, Standing]:
+    """Lock the incident, then read what waits for it: whoever settles the incident locks it first, too."""
+    connection = await driver(session)
+    incident_id = await connection.fetchval(
+        "SELECT incident_id FROM approvals WHERE tenant_id = $1 AND id = $2", tenant_id, approval_id
+    )
+    standings = await incidents.lock(session, tenant_id, [] if incident_id is None else [incident_id])
+    asked = await read(session, tenant_id, approval_id)
+    return asked, standings[asked["incident_id"]]
 
 
 async def _tell_run(
-    session: AsyncSession, tenant_id: UUID, row: asyncpg.Record, decision: str, verdict: Verdict
+    session: AsyncSession,
+    tenant_id: UUID,
+    row: asyncpg.Record,
+    standing: Standing,
+    decision: str,
+    verdict: Verdict,
 ) -> None:
     """Tell the run what was decided; it goes on, or rolls back, by itself."""
-    standing = (await incidents.lock(session, tenant_id, [row["incident_id"]]))[row["incident_id"]]
     if standing.state is not State.AWAITING_APPROVAL:
         raise Conflict(f"The incident is {standing.state} by now, so the step no longer waits.")
     data = {
@@ -402,10 +471,14 @@ async def _vote(
         )
     if verdict.actor == asked["asked_by"]:
         raise Forbidden("You asked for this yourself, so two others must approve it.")
+    if verdict.vouched_by is not None and verdict.vouched_by == asked["asked_by"]:
+        raise Forbidden(
+            "Who asked for this entered the id by which you are known here. Approve it in the console."
+        )
     authority = behalf or verdict.actor
     connection = await driver(session)
     # Under the lock of its row, so that of two at once the second sees the first.
-    row = await connection.fetchrow(_LOCK, tenant_id, asked["id"])
+    row = await connection.fetchrow(_LOCK_ROW, tenant_id, asked["id"])
     if (
         row is None
         or row["state"] != "pending"
@@ -413,11 +486,13 @@ async def _vote(
         or (row["plan_hash"] != verdict.plan_hash)
     ):
         _refuse(await read(session, tenant_id, asked["id"]), verdict.plan_hash, utcnow())
-    if await connection.fetchval(_COUNTED, tenant_id, asked["id"], verdict.actor, authority) is not None:
+    of = (tenant_id, asked["id"], verdict.actor)
+    if await connection.fetchval(_COUNTED, *of, authority, verdict.vouched_by) is not None:
         raise Conflict(
-            "One of you has approved this in the other's place already. The two must not stand for one person."
+            "One of you has approved this in the other's place already, or entered the id by which the other is known "
+            "in a channel. The two must not stand for one person; approve in the console, or let somebody else."
         )
-    inserted = await connection.fetchval(_VOTE, tenant_id, asked["id"], verdict.actor, behalf, verdict.reason)
+    inserted = await connection.fetchval(_VOTE, *of, behalf, verdict.reason, verdict.vouched_by)
     if inserted is None:
         raise Conflict("You have approved this already; somebody else must, too.")
     votes: int = await connection.fetchval(

@@ -69,16 +69,18 @@ async def take_outcomes(batch: TenantBatch) -> None:
         await approvals.request_steps(batch.session, batch.tenant_id, asked, packs.policy)
     settled = [event.stream_id for event in batch.events if event.type in _SETTLING]
     if settled:
-        await approvals.withdraw(batch.session, batch.tenant_id, settled)
         await keeping.nudge(batch)
     completed = [event for event in batch.events if event.type == "playbook.completed"]
     ended = {event.correlation_id: event for event in completed if event.correlation_id is not None}
-    await approvals.withdraw(batch.session, batch.tenant_id, list(ended), (approvals.STEP,))
     # Every run counts, not the last of each incident alone: others may wait for what comes of it.
     await note_ended(batch, completed)
+    # Incidents before the approvals that wait for them: in that order everybody locks them.
+    standings = await incidents.lock(batch.session, batch.tenant_id, list(ended)) if ended else {}
+    if settled:
+        await approvals.withdraw(batch.session, batch.tenant_id, settled)
     if not ended:
         return
-    standings = await incidents.lock(batch.session, batch.tenant_id, list(ended))
+    await approvals.withdraw(batch.session, batch.tenant_id, list(ended), (approvals.STEP,))
     taken = [
         (incident_id, event)
         for incident_id, event in ended.items()

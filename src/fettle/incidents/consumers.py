@@ -14,7 +14,6 @@ from fettle.kernel import events
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.database import driver
 from fettle.kernel.events import Event, NewEvent
-from fettle.packs.active import ActivePacks
 from fettle.packs.service import active_packs
 
 ACTOR = "system:intake"
@@ -36,7 +35,12 @@ async def take_in(batch: TenantBatch) -> None:
     packs = await active_packs(batch.platform, batch.tenant_id)
     arrivals = [_arrival(packs.normalise(event.data["exception"]), packs, event) for event in batch.events]
     connection = await driver(batch.session)
-    rows = await connection.fetch(_LOCK, batch.tenant_id, [arrival.fingerprint for arrival in arrivals])
+    limit = storms.StormLimit.of(packs.policy)
+    # Storms' incidents with the others, so that all are locked in one order, and before the storms are counted.
+    stormy = [] if limit is None else storms.fingerprints_of(arrivals)
+    rows = await connection.fetch(
+        _LOCK, batch.tenant_id, [*(arrival.fingerprint for arrival in arrivals), *stormy]
+    )
     unknown = {arrival.fingerprint for arrival in arrivals} - {row["fingerprint"] for row in rows}
     # After the lock: a merge that was under way has closed its source by now, and its pointer is seen.
     if unknown and (goes_to := await destinations(connection, batch.tenant_id, list(unknown))):
@@ -44,7 +48,7 @@ async def take_in(batch: TenantBatch) -> None:
         rows += await connection.fetch(
             _LOCK, batch.tenant_id, list(set(goes_to.values()) - {row["fingerprint"] for row in rows})
         )
-    storm = await _sort_out(batch, packs, arrivals, {row["fingerprint"] for row in rows})
+    storm = await _sort_out(batch, limit, arrivals, {row["fingerprint"] for row in rows})
     if storm is not None:
         arrivals = storm.arrivals
         missing = storm.goes_to - {row["fingerprint"] for row in rows}
@@ -86,10 +90,9 @@ async def take_in(batch: TenantBatch) -> None:
 
 
 async def _sort_out(
-    batch: TenantBatch, packs: ActivePacks, arrivals: list[Arrival], known: set[str]
+    batch: TenantBatch, limit: storms.StormLimit | None, arrivals: list[Arrival], known: set[str]
 ) -> storms.Sorted | None:
     """Send what belongs to storms there; None where the policy knows none or nothing is new."""
-    limit = storms.StormLimit.of(packs.policy)
     strange = {arrival.fingerprint for arrival in arrivals} - known
     if limit is None or not strange:
         return None

@@ -111,6 +111,11 @@ def group_of(arrival: Arrival) -> Group:
     return str(arrival.body["check_type"]), str(arrival.body.get("site") or "")
 
 
+def fingerprints_of(arrivals: Iterable[Arrival]) -> list[str]:
+    """Return the fingerprints of the storms that a batch may belong to, each once."""
+    return [fingerprint_of(group) for group in sorted({group_of(arrival) for arrival in arrivals})]
+
+
 def overflow(new: Sequence[Arrival], opened: Mapping[Group, int], limit: int) -> list[Arrival]:
     """Return which new things belong to storms; the others get incidents of their own. Pure.
 

@@ -177,7 +177,14 @@ async def _decide(
     if "approvals:decide" not in permissions:
         raise Forbidden("Your role decides no approvals.")
     approval, _, plan_hash = value.partition(":")
-    verdict = Verdict(plan_hash, "Pressed in Slack.", by.actor, permissions)
+    entered_by = await service.contact_entered_by(
+        session, origin.tenant_id, UUID(by.actor.removeprefix("user:"))
+    )
+    people = await approvals.people_behind(await driver(session), origin.tenant_id, [entered_by])
+    vouched_by = people.get(entered_by or "")
+    verdict = Verdict(
+        plan_hash, "Pressed in Slack.", by.actor, permissions, None if vouched_by == by.actor else vouched_by
+    )
     left = 0
     if pressed == APPROVE:
         left = await approvals.approve(session, origin.tenant_id, _uuid(approval), verdict)

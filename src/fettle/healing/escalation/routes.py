@@ -230,7 +230,9 @@ async def put_contact(
 ) -> None:
     """Say how channels reach a person, and by which ids they are known there."""
     document = body.model_dump(exclude_none=True)
-    await service.put_contact(session, access.tenant_id, user_id, document, actor=access.actor)
+    await service.put_contact(
+        session, access.tenant_id, user_id, document, actor=access.actor, permissions=access.permissions
+    )
     await record(session, who, "contact.changed", tenant_id=access.tenant_id, target=("user", user_id),
                  after={"ways": sorted(document)})  # fmt: skip
 

@@ -22,10 +22,11 @@ from fettle.healing.escalation.models import (
     OnCallSchedule,
 )
 from fettle.healing.escalation.schedules import Override, Span, gaps, on_call, preview
-from fettle.identity.names import people_who_may
+from fettle.identity.names import people_who_may, permissions_of_person
+from fettle.identity.permissions import KEY_SCOPES
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import driver
-from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
+from fettle.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps_str
 
@@ -261,17 +262,43 @@ async def contacts(session: AsyncSession, tenant_id: UUID) -> dict[UUID, dict[st
 
 
 async def put_contact(
-    session: AsyncSession, tenant_id: UUID, user_id: UUID, document: Mapping[str, str], *, actor: str
+    session: AsyncSession,
+    tenant_id: UUID,
+    user_id: UUID,
+    document: Mapping[str, str],
+    *,
+    actor: str,
+    permissions: frozenset[str],
 ) -> None:
     """Keep how a person is reached.
 
+    Args:
+        session: With the tenant bound.
+        tenant_id: The tenant.
+        user_id: The person.
+        document: How.
+        actor: Who says so.
+        permissions: What that one may do.
+
     Raises:
         NotFound: They are nobody of this tenant.
+        Forbidden: By an id that is another one by now somebody else would do there what they may not do here.
         Conflict: Somebody else of the tenant is known by the same id.
     """
-    if all(one.id != user_id for one in await people_who_may(session, tenant_id, "incidents:write")):
+    held = await permissions_of_person(session, tenant_id, user_id)
+    if "incidents:write" not in held:
         raise NotFound("There is nobody of this id in the tenant who works incidents.")
-    for other, known in (await contacts(session, tenant_id)).items():
+    everybody = await contacts(session, tenant_id)
+    was = everybody.get(user_id, {})
+    is_known_anew = any(document.get(key) not in {None, was.get(key)} for key in ("slack", "pagerduty"))
+    # What no API key can carry does not count, as wherever a key gives what its holder has.
+    is_beyond = not held & KEY_SCOPES <= permissions
+    if is_known_anew and is_beyond and actor != f"user:{user_id}":
+        raise Forbidden(
+            "This person may do what you may not, so you cannot say by which id they are known. Ask them, or somebody "
+            "who may."
+        )
+    for other, known in everybody.items():
         same = [
             key for key in ("slack", "pagerduty") if known.get(key) and known.get(key) == document.get(key)
         ]
@@ -284,6 +311,15 @@ async def put_contact(
         "updated_by = excluded.updated_by, updated_at = now()",
         tenant_id, user_id, dumps_str(dict(document)), actor,
     )  # fmt: skip
+
+
+async def contact_entered_by(session: AsyncSession, tenant_id: UUID, user_id: UUID) -> str | None:
+    """Return who said last how a person is reached."""
+    query = select(OnCallContact.updated_by).where(
+        OnCallContact.tenant_id == tenant_id, OnCallContact.user_id == user_id
+    )
+    entered_by: str | None = await session.scalar(query)
+    return entered_by
 
 
 async def person_known_as(session: AsyncSession, tenant_id: UUID, key: str, value: str) -> UUID | None:

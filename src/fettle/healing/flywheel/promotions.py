@@ -35,7 +35,16 @@ SOMEBODY: Final = "somebody"
 log = structlog.get_logger("fettle.flywheel")
 
 _FIND: Final = "SELECT * FROM promotions WHERE tenant_id = $1 AND id = $2"
-_FIND_LOCKED: Final = f"{_FIND} FOR UPDATE"
+# With the one that it is about to take the place of, in the order in which all are locked.
+_LOCK: Final = """
+SELECT q.id FROM promotions p JOIN promotions q ON q.tenant_id = p.tenant_id AND q.pattern = p.pattern
+  AND q.choice = p.choice
+  AND (q.id = p.id OR (q.state = 'full' AND (p.state = 'canary' OR p.ended_from = 'full')))
+WHERE p.tenant_id = $1 AND p.id = $2 ORDER BY q.id FOR UPDATE OF q
+"""
+_REPLACED: Final = """
+SELECT * FROM promotions WHERE tenant_id = $1 AND pattern = $2 AND choice = $3 AND state = 'full' AND id <> $4
+"""
 _MOVE: Final = """
 UPDATE promotions SET state = $4, version = version + 1, stage_at = now(), stage_well = 0,
   recent = CASE WHEN $4 IN ('canary', 'full') THEN '' ELSE recent END,
@@ -90,13 +99,15 @@ class By:
 async def find(
     session: AsyncSession, tenant_id: UUID, promotion_id: UUID, *, lock: bool = False
 ) -> asyncpg.Record:
-    """Return a promotion.
+    """Return a promotion; locked together with the one that it is about to take the place of.
 
     Raises:
         NotFound: The tenant has none of this id.
     """
     connection = await driver(session)
-    row = await connection.fetchrow(_FIND_LOCKED if lock else _FIND, tenant_id, promotion_id)
+    if lock:
+        await connection.execute(_LOCK, tenant_id, promotion_id)
+    row = await connection.fetchrow(_FIND, tenant_id, promotion_id)
     if row is None:
         raise NotFound(f"There is no promotion {promotion_id}.")
     return row
@@ -281,11 +292,12 @@ async def _put_rule(
 async def _replace(session: AsyncSession, tenant_id: UUID, row: asyncpg.Record) -> None:
     """Retire the rule that an earlier generation of evidence made; the one that follows knows all of it."""
     connection = await driver(session)
-    before = await connection.fetchrow(
-        "SELECT * FROM promotions WHERE tenant_id = $1 AND pattern = $2 AND choice = $3 AND state = 'full' "
-        "AND id <> $4 FOR UPDATE",
-        tenant_id, row["pattern"], row["choice"], row["id"],
-    )  # fmt: skip
+    of = (tenant_id, row["pattern"], row["choice"], row["id"])
+    # Whoever moves rules has locked it with this one. A turn passes over what somebody else has in hand, and must not
+    # wait for it now, with others locked.
+    before = await connection.fetchrow(f"{_REPLACED} FOR UPDATE SKIP LOCKED", *of)
+    if before is None and await connection.fetchval(f"SELECT EXISTS ({_REPLACED})", *of):
+        raise Conflict("The rule that it takes the place of is being moved. Look at both again.")
     if before is not None:
         await _leave(
             session, tenant_id, before, By(reason=f"{row['rule_id']} takes its place."), replaced=True
