@@ -1,5 +1,6 @@
 """Flaps, circuit breakers, limits and levels as values: what holds of them whatever comes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -166,6 +167,22 @@ def test_the_time_told_counts_what_is_forgotten_by_then():
     held = admit(wanted, before, limits, fleet=0, now=NOW)
     assert isinstance(held, Held)
     assert held.until == ago(10) + HOUR
+
+
+@given(st.lists(ACTIONS, max_size=8), st.lists(st.sampled_from("abcdef"), max_size=20), SOME)
+def test_no_more_ask_again_at_a_time_than_may_begin_then(before, hosts, limits):
+    """Who waits in line is given the time at which there is room after those before it took theirs."""
+    limits = replace(limits, canary=False, share_of_fleet_per_hour=None)
+    line = []
+    for number, host in enumerate(hosts):
+        wanted = Action(number, "P", "1", host, disruptive=False, at=NOW)
+        held = admit(wanted, before, limits, fleet=0, now=NOW, ahead=line)
+        if isinstance(held, Held) and held.until is not None:
+            line.append(replace(wanted, at=held.until))
+    begun = list(before)
+    for one in sorted(line, key=lambda action: action.at):
+        assert isinstance(admit(one, begun, limits, fleet=0, now=one.at), Admitted)
+        begun.append(one)
 
 
 @given(st.lists(ACTIONS, max_size=12))

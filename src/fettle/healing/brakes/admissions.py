@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.brakes import breakers
 from fettle.healing.brakes.breaking import PROBE_POLL_SECONDS, Circuit, Passage, Standing
-from fettle.healing.brakes.limiting import DAY, HOUR, VERIFIED, Action, Admitted, Held, admit
+from fettle.healing.brakes.limiting import DAY, HOUR, LIMITS, VERIFIED, Action, Admitted, Held, admit
 from fettle.healing.brakes.limits import ActionLimits
 from fettle.healing.brakes.standing import BREAKER_OPEN, breaker_brake, circuit_of
 from fettle.kernel import events
@@ -54,9 +54,17 @@ INSERT INTO action_admissions (tenant_id, run_id, playbook_id, definition_hash, 
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (tenant_id, run_id) DO NOTHING
 """
+# Who is held by a limit keeps its place in line. Of a longer line the end is enough: it says when there is room again.
+_AHEAD: Final = """
+SELECT h.run_id, h.playbook_id, h.host, h.disruptive, h.until FROM held_runs h
+LEFT JOIN held_runs own ON own.tenant_id = $1 AND own.run_id = $2
+WHERE h.tenant_id = $1 AND h.run_id <> $2 AND h.reason = ANY($3) AND h.until > $4
+  AND (own.run_id IS NULL OR (h.since, h.run_id) < (own.since, own.run_id))
+ORDER BY h.until DESC LIMIT 1000
+"""
 _HOLD: Final = """
-INSERT INTO held_runs AS h (tenant_id, run_id, incident_id, playbook_id, host, reason, detail, until)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO held_runs AS h (tenant_id, run_id, incident_id, playbook_id, host, reason, detail, until, disruptive, since)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp())
 ON CONFLICT (tenant_id, run_id) DO UPDATE SET reason = $6, detail = $7, until = $8
 """
 _RELEASE: Final = """
@@ -183,12 +191,27 @@ async def _at_limits(
     )
     answer = Admitted() if wanted.began else admit(action, before, wanted.limits, fleet=fleet, now=now)
     if isinstance(answer, Held):
-        return answer
+        if answer.reason not in LIMITS or answer.until is None:
+            return answer
+        ahead = await _ahead(connection, wanted, now)
+        placed = admit(action, before, wanted.limits, fleet=fleet, now=now, ahead=ahead)
+        return placed if isinstance(placed, Held) else answer
     await connection.execute(
         _ADMIT, wanted.tenant_id, wanted.run_id, wanted.playbook, wanted.definition, wanted.host,
         wanted.disruptive, answer.canary, now,
     )  # fmt: skip
     return None
+
+
+async def _ahead(connection: asyncpg.Connection, wanted: Wanted, now: datetime) -> list[Action]:
+    """Return the runs before one in line, each as if it acted at the time at which it asks again."""
+    rows = await connection.fetch(_AHEAD, wanted.tenant_id, wanted.run_id, list(LIMITS), now)
+    return [
+        Action(
+            row["run_id"], row["playbook_id"], "", row["host"], disruptive=row["disruptive"], at=row["until"]
+        )
+        for row in rows
+    ]
 
 
 async def bearing(connection: asyncpg.Connection, wanted: Wanted, now: datetime) -> list[Action]:
@@ -211,7 +234,7 @@ async def _hold(session: AsyncSession, wanted: Wanted, held: Held, until: dateti
     )
     await connection.execute(
         _HOLD, wanted.tenant_id, wanted.run_id, wanted.incident_id, wanted.playbook, wanted.host, held.reason,
-        held.detail, until,
+        held.detail, until, wanted.disruptive,
     )  # fmt: skip
     if before != held.reason:
         data = {"reason": held.reason, "detail": held.detail, "until": rfc3339(until)}

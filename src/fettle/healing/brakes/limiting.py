@@ -16,6 +16,8 @@ CANARY_POLL: Final = timedelta(seconds=30)
 BUDGET: Final = "budget"
 BLAST_RADIUS: Final = "blast_radius"
 CANARY: Final = "canary"
+LIMITS: Final = (BUDGET, BLAST_RADIUS)
+"""What holds until there is room again, for one after the other."""
 
 VERIFIED: Final = "verified"
 
@@ -67,7 +69,13 @@ class Held:
 
 
 def admit(
-    wanted: Action, before: Sequence[Action], limits: ActionLimits, *, fleet: int, now: datetime
+    wanted: Action,
+    before: Sequence[Action],
+    limits: ActionLimits,
+    *,
+    fleet: int,
+    now: datetime,
+    ahead: Sequence[Action] = (),
 ) -> Admitted | Held:
     """Say whether a run may begin to act.
 
@@ -77,13 +85,15 @@ def admit(
         limits: Of the policy.
         fleet: How many hosts the tenant has declared.
         now: The time.
+        ahead: What is held and stands before it in line, each at the time at which it asks again: it takes the room
+            that there is then. So as many ask again at a time as may begin, and not all that wait.
     """
     held = _limited(wanted, before, limits, fleet, now)
     if held is None:
         return _canary(wanted, before, now) if limits.canary else Admitted()
     # What is forgotten by then may have let it pass another limit, as the host that was already among those reached.
-    later = held
-    while later.until is not None and (further := _limited(wanted, before, limits, fleet, later.until)):
+    later, by_then = held, [*before, *ahead]
+    while later.until is not None and (further := _limited(wanted, by_then, limits, fleet, later.until)):
         later = further
     return replace(held, until=later.until)
 
@@ -158,13 +168,16 @@ def _radius(
     for action in before:
         if action.playbook == wanted.playbook and action.host and action.at > now - HOUR:
             last[action.host] = max(action.at, last.get(action.host, action.at))
-    if wanted.host in last or len(last) < most:
+    own = last.pop(wanted.host, None)
+    if (own is not None and own <= now) or len(last) < most:
         return None
     moments = sorted(last.values())
+    room = moments[len(moments) - most] + HOUR
     return Held(
         BLAST_RADIUS,
         f"{wanted.playbook} may act on {most} host{'' if most == 1 else 's'} in an hour, and has on {len(last)}.",
-        moments[len(moments) - most] + HOUR,
+        # Once one that stands before it in line has reached its host, it may as well.
+        room if own is None else min(room, own),
     )
 
 
