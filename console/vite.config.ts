@@ -14,5 +14,6 @@ export default defineConfig({
     sourcemap: false,
     reportCompressedSize: false,
   },
-  server: { proxy: { "/api": platform } },
+  // The platform lets in pages of its own address alone, so it is told the one that the browser sees.
+  server: { proxy: { "/api": { target: platform, changeOrigin: false } } },
 });

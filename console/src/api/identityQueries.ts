@@ -7,6 +7,7 @@ import type {
 import type { Page } from "./types";
 
 const PAGE_SIZE = 50;
+const ERASURES_MS = 3000;
 
 /** A list that comes page by page; its key begins with what it belongs to. */
 export function pagesOf<Item>(key: readonly unknown[], path: string, { tenantId, filters = {} }: { tenantId?: string; filters?: Record<string, string> } = {}) {
@@ -44,5 +45,9 @@ export const tenantsQuery = (filters: Record<string, string>) => pagesOf<TenantI
 export const partnersQuery = () => pagesOf<Partner>(["partners"], "partners");
 export const partnerMembersQuery = (partnerId: string) => pagesOf<PartnerMember>(["partners", partnerId, "members"], `partners/${partnerId}/members`);
 export const erasuresQuery = () =>
-  queryOptions({ queryKey: ["erasures"], queryFn: ({ signal }) => request<{ items: Erasure[] }>("erasures", { signal }) });
+  queryOptions({
+    queryKey: ["erasures"],
+    queryFn: ({ signal }) => request<{ items: Erasure[] }>("erasures", { signal }),
+    refetchInterval: (query) => (query.state.data?.items.some((one) => one.completed_at === null) ? ERASURES_MS : false),
+  });
 export const accountsQuery = (filters: Record<string, string>) => pagesOf<Account>(["accounts"], "accounts", { filters });

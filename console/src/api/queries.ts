@@ -4,7 +4,7 @@ import { apiQuery, type IncidentFilters } from "../lib/filters";
 import { request } from "./client";
 import { ApiProblem } from "./problem";
 import type {
-  ApiKey, Approval, EvidenceBundle, Explanations, Incident, IncidentDetail, Me, Overview, Page, Rule, Run, RunDetail, StoredEvent,
+  ApiKey, Approval, EvidenceBundle, Explanations, Incident, IncidentDetail, Me, Membership, Overview, Page, Rule, Run, RunDetail, StoredEvent,
 } from "./types";
 
 const PAGE_SIZE = 100;
@@ -20,6 +20,29 @@ export const meQuery = (tenantId?: string) =>
   queryOptions({
     queryKey: ["me", tenantId ?? null],
     queryFn: ({ signal }) => request<Me>("me", { tenantId, signal }),
+    staleTime: 60_000,
+  });
+
+const TENANTS_PAGE = 50;
+
+/** The tenants of mine that fit, by name and page by page; for who has more than `me` tells. */
+export const myTenantsQuery = (q: string) =>
+  infiniteQueryOptions({
+    queryKey: ["me", "tenants", q],
+    queryFn: ({ signal, pageParam }) => {
+      const query = new URLSearchParams({ limit: String(TENANTS_PAGE), ...(q === "" ? {} : { q }), ...(pageParam === null ? {} : { cursor: pageParam }) });
+      return request<Page<Membership>>("me/tenants", { query, signal });
+    },
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next_cursor ?? null,
+    staleTime: 60_000,
+  });
+
+/** Those of mine with these slugs. */
+export const myTenantsNamedQuery = (slugs: readonly string[]) =>
+  queryOptions({
+    queryKey: ["me", "tenants", "named", slugs],
+    queryFn: ({ signal }) => request<Page<Membership>>("me/tenants", { query: new URLSearchParams(slugs.map((slug) => ["slug", slug])), signal }),
     staleTime: 60_000,
   });
 

@@ -15,7 +15,7 @@ import { Logo } from "./Logo";
 import classes from "../screens/doors/Door.module.css";
 
 export function Home() {
-  const { me, tenants, error, refetch } = useTenants();
+  const { me, tenants, error, refetch } = useTenants(lastTenant());
   if (error !== null) return <Frame><Trouble error={error} onRetry={refetch} /></Frame>;
   if (me === undefined || tenants === undefined) return <Frame><Lines rows={4} /></Frame>;
   const chosen = tenants.find((tenant) => tenant.slug === lastTenant()) ?? tenants[0];

@@ -29,7 +29,7 @@ export function Palette({ tenants, current, onClose, onHelp }: PaletteProps) {
   const [query, setQuery] = useState("");
   const screens = useScreenChoices(current, onClose);
   const actions = useActionChoices(onClose, onHelp);
-  const others = useTenantChoices(tenants, current?.id, onClose);
+  const others = useTenantChoices(tenants, current?.id, { query, onChosen: onClose });
   const incidents = useIncidentChoices(current, query, onClose);
   return (
     <Modal.Root opened onClose={onClose} size="lg" yOffset="12dvh">
@@ -38,7 +38,7 @@ export function Palette({ tenants, current, onClose, onHelp }: PaletteProps) {
         <Modal.Body p="sm">
           <Chooser
             label={t.palette.open} placeholder={t.palette.placeholder} none={t.palette.none} query={query} onQuery={setQuery}
-            choices={[...screens, ...actions, ...others]} found={incidents.found} busy={incidents.busy}
+            choices={[...screens, ...actions, ...others.choices]} found={[...incidents.found, ...(query.trim() === "" ? [] : others.found)]} busy={incidents.busy || (query.trim() !== "" && others.busy)}
           />
         </Modal.Body>
       </Modal.Content>

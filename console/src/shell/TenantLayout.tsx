@@ -15,7 +15,7 @@ import { useTenants } from "./tenants";
 
 export function TenantLayout() {
   const { tenant: slug } = useParams({ from: "/t/$tenant" });
-  const { tenants, error, refetch } = useTenants();
+  const { tenants, error, refetch } = useTenants(slug);
   const membership = tenants?.find((tenant) => tenant.slug === slug);
   const me = useQuery({ ...meQuery(membership?.id), enabled: membership !== undefined });
 

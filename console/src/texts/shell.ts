@@ -18,6 +18,7 @@ export const shellTexts = {
     tenants: "Tenants",
     noTenant: "Choose a tenant",
     findTenant: "Find a tenant",
+    moreTenants: "More tenants",
     noTenantFound: "No tenant of yours is called so.",
     recentTenants: "Opened last",
     changeZone: "Choose another time zone",

@@ -1,7 +1,7 @@
 // Who changed what, and who read what is sensitive: searched by address, shown before and after, exported.
 import { Button, Menu, TextInput } from "@mantine/core";
 import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { Fragment, useEffect, useMemo, useState } from "react";
 import { download } from "../../api/client";
 import { membersQuery } from "../../api/identityQueries";
@@ -16,9 +16,12 @@ import { Empty, Facts, Hash, Lines, PageHead, Panel, Trouble } from "../../ui/pa
 import tables from "../../ui/table.module.css";
 import classes from "./Audit.module.css";
 import { auditParameters, readAuditFilters, type AuditFilters } from "./filters";
+import { Retention } from "./Retention";
 
 const route = getRouteApi("/t/$tenant/audit");
 const TYPING_MS = 350;
+/* What a sensitive read asked for changed nothing. */
+const ASKED = "asked";
 const TEXT_FILTERS = ["q", "action", "actor", "target_type", "target_id"] as const;
 
 export function Audit() {
@@ -33,6 +36,7 @@ export function Audit() {
       <title>{t.pageTitle(t.nav.audit)}</title>
       <PageHead title={t.nav.audit}><ExportMenu wanted={wanted} /></PageHead>
       <Filters filters={filters} />
+      <Retention />
       {list.error !== null && records === undefined && <Trouble error={list.error} onRetry={() => void list.refetch()} />}
       {records === undefined && list.error === null && <Panel><Lines rows={8} /></Panel>}
       {records?.length === 0 && <Panel><Empty title={t.audit.none}><p>{Object.keys(filters).length === 0 ? t.audit.noneText : t.audit.noneFoundText}</p></Empty></Panel>}
@@ -42,7 +46,7 @@ export function Audit() {
             <thead>
               <tr><th>{t.audit.when}</th><th>{t.audit.who}</th><th>{t.audit.what}</th><th>{t.audit.target}</th><th>{t.audit.from}</th><th><span className="visually-hidden">{t.audit.more}</span></th></tr>
             </thead>
-            <tbody>{records.map((record) => <Row key={record.id} record={record} actor={nameOf(record.actor)} />)}</tbody>
+            <tbody>{records.map((record) => <Row key={record.id} record={record} actor={nameOf(record.actor)} filters={filters} />)}</tbody>
           </table>
         </Panel>
       )}
@@ -83,28 +87,43 @@ function TextFilter({ name, value, onSettled }: { name: (typeof TEXT_FILTERS)[nu
   );
 }
 
-function Row({ record, actor }: { record: AuditRecord; actor: string }) {
+function Row({ record, actor, filters }: { record: AuditRecord; actor: string; filters: AuditFilters }) {
+  const tenant = useTenant();
   const [open, setOpen] = useState(false);
   const id = `audit-${record.id}`;
   return (
     <Fragment>
       <tr>
         <td data-label={t.audit.when}><time dateTime={record.occurred_at}>{dateTime(record.occurred_at)}</time></td>
-        <td data-label={t.audit.who}>{actor}</td>
+        <td data-label={t.audit.who}>
+          <Link to="/t/$tenant/audit" params={{ tenant: tenant.slug }} search={{ ...filters, actor: record.actor }} title={t.audit.allBy(actor)} className={classes["narrow"]}>{actor}</Link>
+        </td>
         <td data-label={t.audit.what}>{words(record.action.replaceAll(".", " "))}</td>
-        <td data-label={t.audit.target}><div>{words(record.target_type)}{record.target_id !== null && <div className={classes["id"]}><code>{record.target_id}</code></div>}</div></td>
+        <td data-label={t.audit.target}><div>{words(record.target_type)}{record.target_id !== null && <Target record={record} id={record.target_id} />}</div></td>
         <td data-label={t.audit.from}>{record.address ?? "–"}</td>
         <td data-figures>
           <Button
             size="compact-xs" variant="default" aria-expanded={open} aria-controls={open ? id : undefined} onClick={() => setOpen(!open)} data-print
             rightSection={<IconRight width="0.8rem" style={{ rotate: open ? "90deg" : "0deg" }} />}
           >
-            {record.changes.length === 0 ? t.audit.more : t.audit.changes(record.changes.length)}
+            {record.changes.every((change) => change.field === ASKED) ? t.audit.more : t.audit.changes(record.changes.length)}
           </Button>
         </td>
       </tr>
       {open && <tr id={id} className={classes["detail"]}><td colSpan={6}><Detail record={record} /></td></tr>}
     </Fragment>
+  );
+}
+
+/* Everything that happened to it, whoever did it and when. */
+function Target({ record, id }: { record: AuditRecord; id: string }) {
+  const tenant = useTenant();
+  return (
+    <div className={classes["id"]}>
+      <Link to="/t/$tenant/audit" params={{ tenant: tenant.slug }} search={{ target_type: record.target_type, target_id: id }} title={t.audit.allAbout(`${words(record.target_type)} ${id}`)} className={classes["narrow"]}>
+        <code>{id}</code>
+      </Link>
+    </div>
   );
 }
 

@@ -1,5 +1,5 @@
 // Who may act in the tenant: members and their roles, invitations that are on their way.
-import { Button, NativeSelect, TextInput } from "@mantine/core";
+import { Button, Group, NativeSelect, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
@@ -16,6 +16,7 @@ import { ConfirmDialog } from "../../ui/ConfirmDialog";
 import { IconPlus, IconSearch } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
+import { ReasonDialog } from "../../ui/ReasonDialog";
 import { Ago, Empty, PageHead, Trouble } from "../../ui/parts";
 import { Invitations, Invite, ofTenant } from "./Invitations";
 import classes from "./Settings.module.css";
@@ -34,6 +35,8 @@ export function Users() {
   const roles = useRoleNames();
   const [inviting, setInviting] = useState(false);
   const [removing, setRemoving] = useState<Member | null>(null);
+  const [freeing, setFreeing] = useState<Member | null>(null);
+  const narrowed = q !== "" || role !== "";
   return (
     <>
       <title>{t.pageTitle(t.settings.users)}</title>
@@ -49,11 +52,12 @@ export function Users() {
       </div>
       <Listing
         list={list} columns={[t.users.name, t.users.role, t.users.since, unseen(t.common.actions)]}
-        empty={<Empty title={t.users.none}><p>{t.users.noneText}</p></Empty>}
-        row={(member) => <MemberCells member={member} roles={roles} mayWrite={mayWrite} onRemove={() => setRemoving(member)} />}
+        empty={<Empty title={narrowed ? t.users.none : t.users.noMember}><p>{narrowed ? t.users.noneText : t.users.noMemberText}</p></Empty>}
+        row={(member) => <MemberCells member={member} roles={roles} mayWrite={mayWrite} onRemove={() => setRemoving(member)} onFree={() => setFreeing(member)} />}
       />
       {mayWrite && <Invitations place={ofTenant(tenant.id)} />}
       {inviting && <Invite place={ofTenant(tenant.id)} roles={roles} onClose={() => setInviting(false)} />}
+      <FreeMember member={freeing} onClose={() => setFreeing(null)} />
       {removing !== null && <RemoveMember member={removing} onClose={() => setRemoving(null)} />}
     </>
   );
@@ -70,9 +74,10 @@ interface MemberCellsProps {
   roles: { value: string; label: string }[];
   mayWrite: boolean;
   onRemove: () => void;
+  onFree: () => void;
 }
 
-function MemberCells({ member, roles, mayWrite, onRemove }: MemberCellsProps) {
+function MemberCells({ member, roles, mayWrite, onRemove, onFree }: MemberCellsProps) {
   const tenant = useTenant();
   const client = useQueryClient();
   const stepUp = useStepUp();
@@ -104,8 +109,38 @@ function MemberCells({ member, roles, mayWrite, onRemove }: MemberCellsProps) {
         )}
       </td>
       <td data-label={t.users.since}><Ago at={member.since} /></td>
-      <td data-figures>{isOwn && <Button size="compact-xs" variant="default" onClick={onRemove} aria-label={t.users.removeNamed(member.name || member.email)}>{t.security.remove}</Button>}</td>
+      <td data-figures>
+        {isOwn && (
+          <Group gap="xs" justify="flex-end">
+            {member.id !== me?.id && <Button size="compact-xs" variant="default" onClick={onFree} aria-label={t.users.factorsOf(member.name || member.email)}>{t.users.factors}</Button>}
+            <Button size="compact-xs" variant="default" onClick={onRemove} aria-label={t.users.removeNamed(member.name || member.email)}>{t.security.remove}</Button>
+          </Group>
+        )}
+      </td>
     </>
+  );
+}
+
+function FreeMember({ member, onClose }: { member: Member | null; onClose: () => void }) {
+  const tenant = useTenant();
+  const stepUp = useStepUp();
+  const name = member === null ? "" : member.name || member.email;
+  const free = useMutation({
+    mutationFn: (reason: string) => stepUp(() => request(`users/${member?.id ?? ""}/second-factors/reset`, { method: "POST", tenantId: tenant.id, body: { reason } })),
+    onSuccess: () => {
+      notifications.show({ message: t.users.factorsRemoved(name) });
+      onClose();
+    },
+  });
+  return (
+    <ReasonDialog
+      opened={member !== null} title={t.users.factorsOf(name)} consequence={t.users.factorsText(tenant.name)} confirm={t.users.factors} color="red"
+      pending={free.isPending} error={free.error} onConfirm={(reason) => free.mutate(reason)}
+      onClose={() => {
+        free.reset();
+        onClose();
+      }}
+    />
   );
 }
 
