@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import socket
 import stat
 import sys
@@ -21,17 +20,20 @@ from fettle.central.celery import seconds_since_schedule
 from fettle.central.embedded import running_parts
 from fettle.central.opening import opened_platform
 from fettle.central.postgres_fixes import missing_fixes
+from fettle.central.processes import StartError
+from fettle.central.reaching import check_own_database, check_own_redis
 from fettle.fleet.checks import run_check
 from fettle.healing.auditing import service as auditing
 from fettle.kernel import bus, migrations
 from fettle.kernel.clock import utcnow
 from fettle.kernel.platform import Platform
 from fettle.kernel.redis import ping
-from fettle.kernel.settings import Settings
+from fettle.kernel.settings import Settings, SettingsError
 
 State = Literal["ok", "warning", "wrong"]
 
 _LEAST_FREE_BYTES: Final = 1_000_000_000
+_LEAST_FREE_FILES: Final = 10_000
 _LEAST_FILES: Final = 1024
 _OLDEST_WORKER_SECONDS: Final = 30.0
 _LARGEST_LAG_SECONDS: Final = 60.0
@@ -72,17 +74,22 @@ async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
         clock.message,
         "" if clock.result == "pass" else "Run a time service (chrony, systemd-timesyncd).",
     )
+    try:
+        await check_own_database(settings)
+    except StartError as error:
+        yield Finding("database", "wrong", str(error), "Mend the setting, or what it names.")
+        return
     running = running_parts(settings)
     if running is None:
         yield _port(settings)
         yield Finding("database", "warning", "The embedded database does not run.", "Start it: fettle up")
         return
     yield await asyncio.to_thread(_api, settings)
-    for finding in await _parts(running):
+    for finding in await _parts(running, settings):
         yield finding
 
 
-async def _parts(settings: Settings) -> list[Finding]:
+async def _parts(settings: Settings, own: Settings) -> list[Finding]:
     found: list[Finding] = []
     try:
         # A part that hangs answers nobody, and says so by that alone.
@@ -90,7 +97,7 @@ async def _parts(settings: Settings) -> list[Finding]:
             found.append(await _database(platform))
             found.append(await _schema(settings))
             found += [finding async for finding in _work(platform)]
-            found += [await _redis(platform), await _schedule(platform)]
+            found += [await _redis(platform, own), await _schedule(platform)]
     except TimeoutError:
         found.append(
             Finding(
@@ -140,9 +147,15 @@ def _python(_settings: Settings) -> Finding:
 
 def _home(settings: Settings) -> Finding:
     home = settings.home
-    if not home.exists():
-        return Finding("home", "ok", f"{home} is made at the first start.")
-    mode = stat.S_IMODE(home.stat().st_mode)
+    try:
+        entry = home.stat()
+    except FileNotFoundError:
+        return _coming_home(home)
+    except OSError as error:
+        return Finding("home", "wrong", f"{home}: {error.strerror}.", "Mend it, or set FETTLE_HOME.")
+    mode = stat.S_IMODE(entry.st_mode)
+    if not stat.S_ISDIR(entry.st_mode):
+        return Finding("home", "wrong", f"{home} is no folder.", "Set FETTLE_HOME to a folder.")
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
         return Finding(
             "home", "wrong", f"{home} is not ours to use.", f"chown it to {os.geteuid()}, or set FETTLE_HOME."
@@ -150,6 +163,15 @@ def _home(settings: Settings) -> Finding:
     if mode & 0o066:
         return Finding("home", "warning", f"{home} can be read by others ({mode:04o}).", f"chmod 0700 {home}")
     return Finding("home", "ok", f"{home} ({mode:04o})")
+
+
+def _coming_home(home: Path) -> Finding:
+    above = _nearest_folder(home)
+    if os.access(above, os.W_OK | os.X_OK):
+        return Finding("home", "ok", f"{home} is made at the first start.")
+    return Finding(
+        "home", "wrong", f"{home} cannot be made: {above} is not ours to write.", "Set FETTLE_HOME."
+    )
 
 
 def _secret_files(settings: Settings) -> Finding:
@@ -162,12 +184,20 @@ def _secret_files(settings: Settings) -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
-    folder = next(path for path in (settings.home, *settings.home.resolve().parents) if path.exists())
-    free = shutil.disk_usage(folder).free
+    disk = os.statvfs(_nearest_folder(settings.home))
+    free = disk.f_bavail * disk.f_frsize
     shown = f"{free / 1e9:.1f} GB are free on the disk of {settings.home}."
     if free < _LEAST_FREE_BYTES:
         return Finding("disk", "wrong", shown, "Make room, or set FETTLE_HOME to another disk.")
+    if disk.f_files and disk.f_favail < _LEAST_FREE_FILES:
+        shown = f"{disk.f_favail} files more fit on the disk of {settings.home}."
+        return Finding("disk", "wrong", shown, "Remove files, or set FETTLE_HOME to another disk.")
     return Finding("disk", "ok", shown)
+
+
+def _nearest_folder(home: Path) -> Path:
+    """Return the home, or what is there of the folders above it as far as we may look."""
+    return next(path for path in (home.absolute(), *home.absolute().parents) if os.path.isdir(path))  # noqa: PTH112 - Path.is_dir raises where we may not look
 
 
 def _open_files(_settings: Settings) -> Finding:
@@ -329,7 +359,11 @@ async def _schedule(platform: Platform) -> Finding:
     return Finding("schedule", "ok", f"It ran {seconds:.0f} s ago.")
 
 
-async def _redis(platform: Platform) -> Finding:
+async def _redis(platform: Platform, own: Settings) -> Finding:
+    try:
+        await check_own_redis(own)
+    except (StartError, SettingsError) as error:
+        return Finding("redis", "wrong", str(error), "Mend the setting, or what it names.")
     if platform.redis is None:
         return Finding("redis", "wrong", "It does not run.", "Start it: fettle up, or set FETTLE_REDIS_URL.")
     try:
@@ -341,6 +375,8 @@ async def _redis(platform: Platform) -> Finding:
 
 
 def _files(home: Path) -> Iterator[Path]:
+    if not os.access(home, os.R_OK | os.X_OK):
+        return iter(())
     return (path for pattern in ("*", "keys/*") for path in home.glob(pattern) if path.is_file())
 
 

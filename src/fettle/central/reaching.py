@@ -23,21 +23,53 @@ SELECT current_user AS name, own.rolsuper OR own.rolbypassrls AS unbound, EXISTS
 """
 
 
-async def check_own_parts(settings: Settings) -> None:
-    """Ask each part that the operator named whether it is there and is what it has to be.
+async def check_own_database(settings: Settings) -> None:
+    """Ask the database that the operator named whether it is there, and whether its roles are what they have to be.
 
     Args:
-        settings: As the operator chose them; what is not set is embedded and not looked at.
+        settings: As the operator chose them; a database that is not named is embedded, and not looked at.
 
     Raises:
         StartError: With one line that names the setting, what is wrong and what would be right.
-        SettingsError: The address of Redis cannot be read.
     """
+    named = {
+        "FETTLE_DATABASE_URL": settings.database_url,
+        "FETTLE_DATABASE_APP_URL": settings.database_app_url,
+        "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url,
+    }
+    unset = [name for name, url in named.items() if url is None]
+    if len(unset) == len(named):
+        return
+    if unset:
+        given = next(name for name in named if name not in unset)
+        raise StartError(f"{given} is set; {' and '.join(unset)} must be set with it.")
     await _check_server("FETTLE_DATABASE_URL", settings.database_url)
     await _check_role("FETTLE_DATABASE_APP_URL", settings.database_app_url, "fettle_app")
     await _check_role("FETTLE_DATABASE_SYSTEM_URL", settings.database_system_url, "fettle_system")
-    if settings.redis_url is not None:
-        await _check_redis(settings, settings.redis_url)
+
+
+async def check_own_redis(settings: Settings) -> None:
+    """Ask the Redis that the operator named whether it is there.
+
+    Args:
+        settings: As the operator chose them; a Redis that is not named is embedded, and not looked at.
+
+    Raises:
+        StartError: With one line that names the setting, what is wrong and what would be right.
+        SettingsError: Its address cannot be read.
+    """
+    if settings.redis_url is None:
+        return
+    client = connect_redis(settings)
+    try:
+        await ping(client)
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StartError(
+            f"FETTLE_REDIS_URL: {_place(settings.redis_url)} does not answer as Redis ({type(error).__name__}); start "
+            "it, mend the address or its password, or unset it for the embedded one."
+        ) from None
+    finally:
+        await client.aclose()
 
 
 async def _check_server(setting: str, url: SecretStr | None) -> None:
@@ -74,19 +106,6 @@ async def _check_role(setting: str, url: SecretStr | None, wanted: str) -> None:
             f"{setting}: it signs in as {role['name']}; it must be the role {wanted}: "
             f"CREATE ROLE {wanted} LOGIN NOSUPERUSER NOBYPASSRLS."
         )
-
-
-async def _check_redis(settings: Settings, url: SecretStr) -> None:
-    client = connect_redis(settings)
-    try:
-        await ping(client)
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StartError(
-            f"FETTLE_REDIS_URL: {_place(url)} does not answer as Redis ({type(error).__name__}); start it, mend "
-            "the address or its password, or unset it for the embedded one."
-        ) from None
-    finally:
-        await client.aclose()
 
 
 async def _connected(setting: str, url: SecretStr) -> asyncpg.Connection:

@@ -24,7 +24,7 @@ from fettle.central.embedded import PostgresServer, RedisServer, start_postgres,
 from fettle.central.opening import opened_platform
 from fettle.central.postgres_fixes import missing_fixes
 from fettle.central.processes import FileLock, StartError
-from fettle.central.reaching import check_own_parts
+from fettle.central.reaching import check_own_database, check_own_redis
 from fettle.central.run import LISTENER
 from fettle.identity.owner import OWNER_EMAIL, ensure_owner
 from fettle.kernel import migrations
@@ -126,7 +126,8 @@ class Supervisor:
             )
         )
         listener = self._stack.enter_context(_listen(self._settings.host, self._settings.port))
-        asyncio.run(check_own_parts(self._settings))
+        asyncio.run(check_own_database(self._settings))
+        asyncio.run(check_own_redis(self._settings))
         settings = self._with_redis(self._with_database(self._settings))
         self._progress.step("Bringing the schema up to date")
         asyncio.run(_migrate(settings))
@@ -139,11 +140,6 @@ class Supervisor:
 
     def _with_database(self, settings: Settings) -> Settings:
         if settings.database_url is not None:
-            if settings.database_app_url is None or settings.database_system_url is None:
-                raise StartError(
-                    "FETTLE_DATABASE_URL is set; "
-                    "FETTLE_DATABASE_APP_URL and FETTLE_DATABASE_SYSTEM_URL are needed with it."
-                )
             return settings
         self._progress.step("Starting the embedded PostgreSQL")
         self._postgres = start_postgres(settings.home)
