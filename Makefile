@@ -10,7 +10,7 @@ NPM := PATH="$(NODE):$$PATH" npm
 
 PYTEST_ARGS ?=
 # Many tests wait for other processes, so one more than there are processors keeps all of them busy.
-SHARED_OUT := -n $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 8 ? n + 1 : 8))) --dist loadgroup --no-loadscope-reorder
+SHARED_OUT := -n $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 8 ? n + 1 : 8)))
 TWO_AT_ONCE := $(MAKE) --no-print-directory --jobs=2 --output-sync=line
 SOAK_KILLS ?= 1000
 

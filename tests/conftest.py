@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -13,6 +14,7 @@ import pytest_asyncio
 from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 from tests.examples import register_profiles
+from xdist.scheduler import LoadScopeScheduling
 
 from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
 from fettle.identity import passwords
@@ -48,19 +50,28 @@ LONGEST_FIRST = (
 """What takes longest begins first, so that no process is left alone with it at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)  # the groups are read by a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first; where processes share the work, one has each file, and one the whole console."""
+    """Put the longest first."""
 
     def place(item: pytest.Item) -> int:
         longest = (n for n, path in enumerate(LONGEST_FIRST) if item.nodeid.startswith(path))
         return next(longest, len(LONGEST_FIRST))
 
     items.sort(key=place)
-    for item in items:
-        path = item.nodeid.partition("::")[0]
-        group = "console" if path.startswith("tests/console/") else path
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+class BySubject(LoadScopeScheduling):
+    """Gives each file to one process, and the console, for which a platform and a browser start, to one alone."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "tests/console" if path.startswith("tests/console/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySubject:
+    """Share the work by subject where processes share it, in the order above."""
+    config.option.loadscopereorder = False
+    return BySubject(config, log)
 
 
 @pytest.fixture(scope="session")
