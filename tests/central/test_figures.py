@@ -71,6 +71,7 @@ async def test_how_far_each_consumer_is_behind_is_shown(healing):
     shown = await figures(healing)
     for name in ("fettle_consumer_lag_events", "fettle_consumer_lag_seconds", "fettle_dead_letters"):
         assert (name, "incidents.intake") in shown
+    assert {("fettle_temporal_keys",), ("fettle_temporal_bytes",)} <= set(shown)
 
 
 async def test_no_figure_names_a_tenant_a_host_or_what_was_sent(healing):

@@ -184,6 +184,17 @@ async def test_a_tenant_remembers_no_more_keys_than_it_may(temporal, monkeypatch
     assert (await temporal.figures())["refused"] == 1
 
 
+async def test_what_a_rule_that_is_gone_waited_for_is_not_missed(temporal):
+    await temporal.write(MISSING)
+    await temporal.see("a")
+    await temporal.rows("DELETE FROM temporal_rules RETURNING id")
+    await temporal.rows("UPDATE temporal_rule_sets SET version = version + 1 RETURNING version")
+    assert await temporal.wait(100) == 0
+    assert await temporal.keys() == []
+    figures = await temporal.figures()
+    assert (figures["keys"], figures["bytes"]) == (0, 0)
+
+
 async def test_keys_that_say_nothing_any_more_are_forgotten(temporal):
     await temporal.write(COUNT)
     await temporal.see("a", ago=3_600)

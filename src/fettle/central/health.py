@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from fettle import __version__
 from fettle.healing.auditing import service as auditing
+from fettle.healing.temporal import queries as temporal
 from fettle.incidents.hooks.waiting import waiting_of
 from fettle.kernel import bus
 from fettle.kernel.clock import utcnow
@@ -63,6 +64,7 @@ class HealthCheck:
         self._last: Health | None = None
         self._asked_at = float("-inf")
         self._groups: list[bus.GroupLag] = []
+        self._remembered = (0, 0)
 
     async def report(self) -> Health:
         """Return the health of each part."""
@@ -95,7 +97,12 @@ class HealthCheck:
             "Webhooks on this machine's disk that wait for the database.",
             value=waiting_of(self._platform).size(),
         )
-        return [lag, late, dead, waiting]
+        keys, size = self._remembered
+        remembered = [
+            GaugeMetricFamily("fettle_temporal_keys", "Keys that rules over time remember.", value=keys),
+            GaugeMetricFamily("fettle_temporal_bytes", "What they take.", value=size),
+        ]
+        return [lag, late, dead, waiting, *remembered]
 
     async def _ask(self) -> Health:
         self._groups = []
@@ -126,6 +133,7 @@ class HealthCheck:
     async def _ask_bus(self) -> tuple[Status, dict[str, Any]]:
         async with self._platform.database.raw_system() as connection:
             self._groups = groups = await bus.lag(connection)
+            self._remembered = await temporal.remembered(connection)
         behind = max((group.seconds for group in groups if group.events), default=0.0)
         dead = sum(group.dead for group in groups)
         detail = {

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from fettle.healing.temporal.current import Current
 from fettle.healing.temporal.keeping import ROW_BYTES
 from fettle.healing.temporal.matching import Sighting, TemporalRules, named
 from fettle.healing.temporal.moments import from_ms, read_time
@@ -65,6 +66,7 @@ async def dry_run(session: AsyncSession, tenant_id: UUID, rule: TemporalRule, pa
     now = utcnow()
     since = now - timedelta(days=DAYS)
     rules = TemporalRules([TemporalRule.parse({**rule.document, "enabled": True})])
+    tried = Current(rules, packs, packs.version)
     simulation = Simulation(rules, since)
     result = DryRun()
     connection = await driver(session)
@@ -75,7 +77,9 @@ async def dry_run(session: AsyncSession, tenant_id: UUID, rule: TemporalRule, pa
         async for row in _exceptions(connection, tenant_id, newest["low"] - 1):
             result.considered += 1
             day = result.by_day.setdefault(row["occurred_at"].date().isoformat(), [0, 0])
-            if row["metadata"].get("actor") == ACTOR:
+            if row["metadata"].get("actor") == ACTOR or not tried.may_see(
+                row["data"]["exception"]["check_type"]
+            ):
                 continue
             seen = simulation.outcomes[rule.id].total()
             _note(result, simulation.see(_sighting(row, packs)))

@@ -9,9 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.temporal.moments import KeyState, from_ms
 from fettle.healing.temporal.rules import MILLIONTHS
-from fettle.kernel.database import driver
+from fettle.kernel.database import DriverConnection, driver
 
 _FIGURES: Final = "SELECT * FROM temporal_figures WHERE tenant_id = $1"
+_REMEMBERED: Final = """
+SELECT coalesce(sum(keys), 0)::bigint AS keys, coalesce(sum(bytes), 0)::bigint AS bytes FROM temporal_figures
+"""
 _KEYS: Final = """
 SELECT key_hash, key, state, bytes, due_at, seen_at FROM temporal_keys
 WHERE tenant_id = $1 AND rule_id = $2 AND ($3::text IS NULL OR key_hash > $3)
@@ -26,6 +29,12 @@ SELECT f.id, f.rule_id, f.key, f.is_over, f.at, f.count, f.total, f.exception_id
 FROM temporal_firings f
 WHERE f.tenant_id = $1 AND f.rule_id = $2 AND ($3::uuid IS NULL OR f.id < $3) ORDER BY f.id DESC LIMIT $4
 """
+
+
+async def remembered(connection: DriverConnection) -> tuple[int, int]:
+    """Return how many keys are remembered for all tenants, and their bytes; the connection is of the system role."""
+    row = await connection.fetchrow(_REMEMBERED)
+    return (row["keys"], row["bytes"]) if row is not None else (0, 0)
 
 
 async def figures(session: AsyncSession, tenant_id: UUID) -> dict[str, dict[str, Any]]:

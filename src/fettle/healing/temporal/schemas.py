@@ -44,7 +44,7 @@ class StepIn(Input):
     """One step of a sequence."""
 
     conditions: Conditions
-    times: Times = 1
+    times: Times | None = None
 
 
 class RaisesIn(Input):
