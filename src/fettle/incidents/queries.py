@@ -1,7 +1,7 @@
 """What commands and exports read of incidents, in the transaction that they are in."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -16,6 +16,9 @@ from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, NotFound
 
 _ITEM = load_only(*(getattr(Incident, name) for name in IncidentItem.model_fields))
+
+EXPORTED: Final = (*IncidentItem.model_fields, "source", "summary", "resolution", "fingerprint")
+"""What an export holds of each incident, in this order."""
 
 _MOST_MERGED = 200
 
@@ -99,7 +102,4 @@ async def incident_of_exception(
 
 def summary_row(incident: Incident) -> dict[str, Any]:
     """Return an incident as a row of an export."""
-    return {
-        name: getattr(incident, name)
-        for name in (*IncidentItem.model_fields, "source", "summary", "resolution", "fingerprint")
-    }
+    return {name: getattr(incident, name) for name in EXPORTED}

@@ -167,7 +167,7 @@ async def export_incidents(
 ) -> StreamingResponse:
     """Export every incident that the filter lets through, as CSV or JSON."""
     rows = _rows(platform, access.tenant_id, wanted)
-    body = as_csv(rows) if form == "csv" else as_json(rows)
+    body = as_csv(rows, queries.EXPORTED) if form == "csv" else as_json(rows)
     return StreamingResponse(
         body,
         media_type="text/csv; charset=utf-8" if form == "csv" else "application/json",

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from fettle.kernel.jsonio import dumps, dumps_str
@@ -10,20 +10,18 @@ from fettle.kernel.jsonio import dumps, dumps_str
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-async def as_csv(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
-    """Write rows as CSV (RFC 4180) with a head line.
+async def as_csv(rows: AsyncIterator[Mapping[str, Any]], columns: Sequence[str]) -> AsyncIterator[bytes]:
+    """Write rows as CSV (RFC 4180) with a head line, which stands there without any row, too.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front (CWE-1236).
+
+    Args:
+        rows: Each has at least the columns.
+        columns: What is written of each, in this order.
     """
-    head: list[str] | None = None
+    yield _line(columns)
     async for row in rows:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        if head is None:
-            head = list(row)
-            writer.writerow(head)
-        writer.writerow([_cell(row[name]) for name in head])
-        yield buffer.getvalue().encode()
+        yield _line([_cell(row[name]) for name in columns])
 
 
 async def as_json(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
@@ -33,6 +31,12 @@ async def as_json(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes
         yield separator + dumps(row)
         separator = b",\n"
     yield b"]" if separator != b"[" else b"[]"
+
+
+def _line(cells: Sequence[Any]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue().encode()
 
 
 def _cell(value: Any) -> Any:
