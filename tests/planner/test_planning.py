@@ -5,6 +5,7 @@ import contextlib
 
 import asyncpg
 import pytest
+from tests.crosswise import somebody_waits
 from tests.planner.conftest import CLAMAV, CLOSE_FILE, UNKNOWN
 from tests.planner.model_server import RESET, Raw, Slow, Status, choose
 from tests.planner.test_hostile import data_of
@@ -13,12 +14,14 @@ from fettle.healing import approvals
 from fettle.healing.approvals import Verdict
 from fettle.healing.planner import requests
 from fettle.healing.planner.breaker import FAILURES, breakers_of
+from fettle.healing.planner.chain import Planner
 from fettle.healing.planner.concluding import conclude
-from fettle.healing.planner.words import L2Decision
+from fettle.healing.planner.words import Candidate, L2Decision
 from fettle.healing.planner.worker import MOST_LEASES
 from fettle.identity.permissions import permissions_of
-from fettle.incidents.service import Transition, transition
+from fettle.incidents.service import Transition, lock, transition
 from fettle.incidents.states import State
+from fettle.kernel.database import driver
 from fettle.kernel.ids import new_id
 
 
@@ -190,6 +193,30 @@ async def test_what_is_too_slow_is_left_for_the_next(planning):
     assert [one["outcome"] for one in tried] == ["timeout", "chosen"]
 
 
+class Silent:
+    """A provider that takes a question and never answers."""
+
+    name, model, is_charged = "silent", "m", False
+
+    def most_cost(self, prompt):
+        raise AssertionError(prompt)
+
+    async def ask(self, question):
+        await asyncio.Event().wait()
+
+
+async def test_who_has_not_answered_when_the_time_for_all_is_over_is_among_what_was_tried(planning):
+    platform = planning.platform
+    planner = Planner(
+        platform.database, [Silent()], breakers_of(platform), timeout_seconds=600, whole_seconds=5
+    )
+    candidate = Candidate("runbook", "RB-X", "X", "", {"type": "object"})
+    decision = await planner.plan(planning.tenant, {"check_type": "x", "id": str(new_id())}, [candidate], {})
+    assert decision.answer is None
+    tried = [(one.provider, one.outcome, one.calls) for one in decision.attempts]
+    assert tried == [("silent", "timeout", 1), ("planner", "timeout", 0)]
+
+
 async def test_a_provider_that_keeps_failing_is_left_alone(planning):
     planning.model.will(Status(500))
     await planning.allow()
@@ -355,6 +382,21 @@ async def test_who_lost_the_lease_writes_nothing(planning):
     assert await conclude(planning.platform, theirs, decision) is True
     assert await conclude(planning.platform, theirs, decision) is False
     assert len(await planning.told("incident.escalated")) == 1
+
+
+async def test_who_concludes_waits_for_the_incident_before_it_takes_the_request_off(planning):
+    """Whoever asks for a plan anew has locked the incident: so neither waits for the other."""
+    await planning.allow()
+    await planning.report(UNKNOWN)
+    incident = await planning.newest()
+    [mine] = await requests.lease(planning.platform.database, new_id(), 1, 5.0)
+    async with planning.platform.database.tenant(planning.tenant) as session:
+        await lock(session, planning.tenant, [incident["id"]])
+        waiting = asyncio.create_task(conclude(planning.platform, mine, L2Decision(None, "v1:x")))
+        await somebody_waits(await driver(session), waiting)
+        await requests.ask(session, planning.tenant, [(incident["id"], new_id(), mine.incident, None)])
+    assert await waiting is False
+    assert (await planning.newest())["state"] == "planning"
 
 
 FIREWALL = {

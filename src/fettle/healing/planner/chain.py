@@ -61,6 +61,17 @@ class _Course:
     best: tuple[Answer, Provider] | None = None
 
 
+@dataclass(slots=True)
+class _Tried:
+    """What has come of asking one provider so far."""
+
+    outcome: str = "broke"
+    detail: str = "It ended in an error of Fettle's own."
+    answer: Answer | None = None
+    calls: int = 0
+    spent: Usage = field(default_factory=Usage)
+
+
 class Planner:
     """The chain.
 
@@ -150,38 +161,53 @@ class Planner:
                 return
 
     async def _ask(self, course: _Course, provider: Provider) -> Answer | None:
+        """Ask one provider, again where that may help; whatever comes of it is among the attempts."""
         begun = time.monotonic()
-        spent = Usage()
-        outcome, detail, answer, calls = "", "", None, 0
+        tried = _Tried()
+        try:
+            await self._try(course, provider, tried)
+        except asyncio.CancelledError:
+            tried.outcome, tried.detail = "timeout", "It had not answered when the time for all was over."
+            raise
+        finally:
+            course.usage += tried.spent
+            course.attempts.append(
+                Attempt(
+                    provider.name,
+                    provider.model,
+                    tried.outcome,
+                    tried.detail,
+                    _since(begun),
+                    tried.spent,
+                    tried.calls,
+                )
+            )
+        return tried.answer
+
+    async def _try(self, course: _Course, provider: Provider, tried: _Tried) -> None:
         for number in range(_TRIES):
             if not await self._breakers.may_ask(provider.name):
-                outcome, detail = (
-                    outcome or "resting",
-                    detail or "It failed too often just now and is left alone.",
-                )
-                break
-            calls += 1
+                if not tried.calls:
+                    tried.outcome = "resting"
+                    tried.detail = "It failed too often just now and is left alone."
+                return
+            tried.calls += 1
             try:
                 reply = await self._call(course, provider)
-                spent += reply.usage
-                answer = await self._corrected(course, provider, self._read(course, reply))
+                tried.spent += reply.usage
+                tried.answer = await self._corrected(course, provider, self._read(course, reply))
             except ProviderError as error:
-                spent += error.usage
-                outcome, detail = error.code, error.message
+                tried.spent += error.usage
+                tried.outcome, tried.detail = error.code, error.message
                 await self._note(provider, error)
                 wait = _wait(error, number)
                 if wait is None or number == _TRIES - 1:
-                    break
+                    return
                 await asyncio.sleep(wait)
                 continue
             await self._breakers.note(provider.name, answered=True)
-            outcome, detail = _told(answer, course.sure)
-            break
-        course.usage += spent
-        course.attempts.append(
-            Attempt(provider.name, provider.model, outcome, detail, _since(begun), spent, calls)
-        )
-        return answer
+            tried.outcome, tried.detail = _told(tried.answer, course.sure)
+            return
 
     async def _note(self, provider: Provider, error: ProviderError) -> None:
         """Let the breaker know: what a provider is ill with counts, what an incident brought about does not."""

@@ -72,10 +72,11 @@ async def conclude(platform: Platform, request: PlanRequest, decision: L2Decisio
     Policy, packs and gate are asked as they are now, not as they were when the planner began.
     """
     async with platform.database.tenant(request.tenant_id) as session:
+        is_planning = await _is_planning(session, request)
         if not await requests.finish(session, request):
             return False
         planned = None
-        if await _is_planning(session, request):
+        if is_planning:
             following = await _following(platform, session, request, decision)
             await incidents.transition(session, request.tenant_id, following.transitions)
             if following.approval is not None:
@@ -92,16 +93,20 @@ async def leave_to_person(platform: Platform, request: PlanRequest, decision: L2
     Neither packs nor policy are asked: it may be they over which the outcome breaks.
     """
     async with platform.database.tenant(request.tenant_id) as session:
+        is_planning = await _is_planning(session, request)
         if not await requests.finish(session, request):
             return False
-        if await _is_planning(session, request):
+        if is_planning:
             following = _to_person(request, decision, "planner_broke", _broke(decision))
             await incidents.transition(session, request.tenant_id, following.transitions)
     return True
 
 
 async def _is_planning(session: AsyncSession, request: PlanRequest) -> bool:
-    """Lock the incident; what a person or the sender did meanwhile overtakes the plan."""
+    """Lock the incident; what a person or the sender did meanwhile overtakes the plan.
+
+    Before its request: whoever asks for a plan anew has locked the incident, too.
+    """
     standings = await incidents.lock(session, request.tenant_id, [request.incident_id])
     standing = standings.get(request.incident_id)
     return standing is not None and standing.state is State.PLANNING
