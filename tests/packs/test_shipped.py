@@ -203,3 +203,22 @@ def test_a_case_that_expects_something_else_fails():
     assert [case.passed for case in report.cases] == [False] * len(cases)
     assert "winning rule is L1-HOSTS-FILE-001" in report.cases[0].failures[0]
     assert len(report.untested) == len(COMPLIANCE.section("rules"))
+
+
+def calls_in(document):
+    """Return every call of a tool that a document holds, however deep."""
+    if isinstance(document, dict):
+        if "tool" in document:
+            yield document
+        document = list(document.values())
+    if isinstance(document, list):
+        for inner in document:
+            yield from calls_in(inner)
+
+
+@pytest.mark.parametrize("pack", PACKS.values(), ids=list(PACKS))
+def test_no_alert_says_where_a_shipped_playbook_connects(pack: DomainPack):
+    """What comes after the host may hang on the incident; scheme and host are the pack's own words."""
+    calls = [call for playbook in pack.section("playbooks") for call in calls_in(playbook)]
+    addresses = [call["with"]["url"] for call in calls if call["tool"].startswith("http.")]
+    assert [one for one in addresses if not re.match(r"https://[a-z0-9.-]+/", one)] == []
