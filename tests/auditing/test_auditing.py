@@ -13,6 +13,7 @@ from fettle.healing.auditing.looking import Place
 from fettle.healing.auditing.service import figures
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
+from fettle.kernel.clock import utcnow
 from fettle.kernel.events import read_stream
 from fettle.kernel.ids import new_id
 
@@ -180,6 +181,28 @@ async def test_a_tenant_that_cannot_be_looked_at_hides_no_other(alder, birch, is
     await alder.rows("UPDATE playbook_runs SET state = 'finished' WHERE tenant_id = $1", well.tenant)
     await audit(alder.platform)
     assert [one["state"] for one in await well.told()] == ["closed"]
+
+
+async def test_much_that_hangs_in_one_tenant_hides_nothing_of_others_and_of_what_was_not_told_of(
+    alder, birch
+):
+    """However long it has hung: it is told of once, and then leaves room."""
+    for _ in range(6):
+        await alder.approval(await alder.incident("awaiting_approval", timedelta(0)), timedelta(days=9))
+    await birch.approval(await birch.incident("awaiting_approval", timedelta(0)), timedelta(hours=9))
+
+    async def seen(most):
+        async with alder.platform.database.raw_system() as connection:
+            found = await looking.of_all(connection, utcnow(), most)
+        return [len(found.get(one.tenant, ())) for one in (alder, birch)]
+
+    assert await seen(2) == [2, 1]
+    await audit(alder.platform)
+    assert await seen(2) == [0, 0]
+    later = await alder.approval(await alder.incident("awaiting_approval", timedelta(0)))
+    assert await seen(2) == [1, 0]
+    await audit(alder.platform)
+    assert later in {item["subject_id"] for item in await alder.overdue()}
 
 
 async def test_each_tenant_is_told_of_its_own_by_its_own_policy(alder, birch):

@@ -73,14 +73,26 @@ UNION ALL
 (SELECT 'message', id, state, incident_id, created_at, due_at FROM escalation_deliveries
  WHERE tenant_id = $1 AND state IN ('queued', 'sending') AND due_at < $2 ORDER BY due_at LIMIT $3)
 """
+# What was told of is left out, and each tenant's longest due come before any tenant's second: so however much hangs
+# in one tenant, it hides neither what else hangs there nor what hangs in others.
 _OF_ALL: Final = """
-(SELECT tenant_id, 'approval' AS kind, id, state, incident_id, requested_at AS since, expires_at AS promised
- FROM approvals WHERE state = 'pending' AND expires_at < $1 ORDER BY expires_at LIMIT $2)
-UNION ALL
-(SELECT tenant_id, 'escalation', id, state, incident_id, opened_at, least(due_at, update_at)
- FROM escalations WHERE (due_at IS NOT NULL OR update_at IS NOT NULL) AND least(due_at, update_at) < $1
- ORDER BY least(due_at, update_at) LIMIT $2)
+WITH late AS (
+  SELECT tenant_id, 'approval' AS kind, id, state, incident_id, requested_at AS since, expires_at AS promised
+  FROM approvals WHERE state = 'pending' AND expires_at < $1
+  UNION ALL
+  SELECT tenant_id, 'escalation', id, state, incident_id, opened_at, least(due_at, update_at)
+  FROM escalations WHERE (due_at IS NOT NULL OR update_at IS NOT NULL) AND least(due_at, update_at) < $1
+), placed AS (
+  SELECT l.*, row_number() OVER (PARTITION BY tenant_id, kind ORDER BY promised, id) AS place FROM late l
+  WHERE NOT EXISTS (SELECT FROM overdue_items o WHERE o.tenant_id = l.tenant_id AND o.kind = l.kind
+                    AND o.subject_id = l.id AND o.moved_at IS NULL)
+)
+SELECT tenant_id, kind, id, state, incident_id, since, promised FROM placed WHERE place <= $2
+ORDER BY place, promised LIMIT $3
 """
+_TENANTS: Final = 25
+"""Of so many tenants in which all hangs that a look reads, it reads everything; of more, the longest due of each."""
+
 _AGAIN: Final[Mapping[str, str]] = {
     "run": "SELECT id, state, incident_id, created_at AS since, due_at AS promised FROM playbook_runs "
     "WHERE tenant_id = $1 AND id = ANY($2) AND state <> 'finished'",
@@ -141,9 +153,15 @@ async def queues(connection: DriverConnection, tenant_id: UUID, before: datetime
 
 
 async def of_all(connection: DriverConnection, before: datetime, limit: int) -> dict[UUID, list[Seen]]:
-    """Read all tenants' approvals and clocks that were due before a moment, as the role that sees all."""
+    """Read all tenants' approvals and clocks that were due before a moment, as the role that sees all.
+
+    Args:
+        connection: Of the role that sees all tenants.
+        before: The moment.
+        limit: Most of a kind in one tenant.
+    """
     found: dict[UUID, list[Seen]] = {}
-    for row in await connection.fetch(_OF_ALL, before, limit):
+    for row in await connection.fetch(_OF_ALL, before, limit, _TENANTS * limit):
         found.setdefault(_plain(row["tenant_id"]), []).append(_queued(row, row["kind"]))
     return found
 
