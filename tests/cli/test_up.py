@@ -130,6 +130,17 @@ async def test_commands_of_the_api_answer_programs_and_people(fettle):
     assert (status, "999999" in err) == (5, True)
 
 
+async def test_all_healing_is_stopped_from_the_machine_itself_and_lifted_again(fettle):
+    assert (await fettle.json("platform", "show"))["stop"] is None
+    await fettle.json("platform", "stop", "--reason", "Something is wrong.")
+    stop = (await fettle.json("platform", "show"))["stop"]
+    assert (stop["reason"], stop["stopped_by"]) == ("Something is wrong.", "system:cli")
+    status, _, err = await fettle.call("platform", "stop", "--reason", "Again.")
+    assert (status, "pressed already" in err) == (6, True)
+    await fettle.json("platform", "resume", "--reason", "It was nothing.")
+    assert (await fettle.call("platform", "show"))[1].count("not stopped") == 1
+
+
 async def test_a_person_closes_reopens_and_looks_at_what_was_done(fettle):
     (newest,) = (await fettle.json("incidents", "list", "--limit", "1"))["items"]
     number = str(newest["number"])

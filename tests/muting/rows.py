@@ -18,3 +18,16 @@ async def insert_correlation(database: Database, tenant_id: UUID, key: str) -> s
             key,
         )
     return str(correlation_id)
+
+
+async def insert_storm_members(
+    database: Database, tenant_id: UUID, incident_id: UUID, *, firing: int, over: int
+) -> None:
+    """Let an incident stand for many things, as one of a storm does."""
+    async with database.raw_system() as connection:
+        await connection.execute(
+            "INSERT INTO storm_members (tenant_id, fingerprint, incident_id, host, is_firing, first_at, last_at, "
+            "occurrences) SELECT $1, $2::uuid::text || n, $2, 'h' || n, n <= $3::int, now(), now(), 1 "
+            "FROM generate_series(1, $3::int + $4::int) AS n",
+            tenant_id, incident_id, firing, over,
+        )  # fmt: skip

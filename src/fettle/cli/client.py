@@ -69,6 +69,18 @@ class Api:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self._call("POST", path, json=body, headers=headers)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Put something in the place of what is there."""
+        return self._call("PUT", path, json=body)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Change some of something."""
+        return self._call("PATCH", path, json=body)
+
+    def delete(self, path: str) -> None:
+        """Delete something."""
+        self._call("DELETE", path)
+
     def upload(self, path: str, content: bytes) -> Any:
         """Send bytes that are no JSON."""
         return self._call("POST", path, content=content, headers={"Content-Type": "application/octet-stream"})

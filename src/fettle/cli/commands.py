@@ -21,6 +21,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "mutes": ("fettle.cli.mutes:app", "Set silences and windows, and say why nobody was told."),
     "oncall": ("fettle.cli.oncall:app", "Say who is on call, whom a policy would tell, and what was told."),
+    "deputies": ("fettle.cli.deputies:app", "Say who may decide approvals in whose place."),
+    "storms": ("fettle.cli.storms:app", "List what stands for many things at once."),
+    "correlations": ("fettle.cli.correlations:app", "Confirm or dismiss that incidents belong together."),
+    "sources": ("fettle.cli.sources:app", "Set up what sends webhooks, and try how it is read."),
     "planner": (
         "fettle.cli.planner:app",
         "Try the planner's providers on incidents of which the answer is known.",
@@ -30,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "evidence": ("fettle.cli.evidence:app", "Export evidence and verify it offline."),
     "events": ("fettle.cli.events:app", "Follow events, see lag, replay dead letters."),
     "jobs": ("fettle.cli.jobs:app", "List and show long work."),
+    "platform": ("fettle.cli.platform:app", "Stop all healing in every tenant, and lift it again."),
     "db": ("fettle.cli.db:app", "Bring the database's schema up or down."),
     "tenants": ("fettle.cli.tenants:app", "Export everything of a tenant, or erase it."),
     "keys": ("fettle.cli.keys:app", "Rotate the master key that seals secrets at rest."),

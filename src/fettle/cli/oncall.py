@@ -8,6 +8,7 @@ import typer
 from fettle.cli.client import Api
 from fettle.cli.exits import CommandError, Exit
 from fettle.cli.incidents import find_incident
+from fettle.cli.naming import named
 from fettle.cli.output import AsJson, show, show_list, table
 
 app = typer.Typer(no_args_is_help=True)
@@ -45,12 +46,14 @@ def preview(
 def export(
     schedule: Schedule,
     file: Annotated[Path, typer.Option("--file", "-o", help="Where to.")] = Path("on-call.ics"),
+    as_json: AsJson = False,
 ) -> None:
     """Write the next 90 days of a schedule as iCalendar."""
     api = Api.of_profile()
     found = _schedule(api, schedule)["id"]
     with api.download(f"/escalation/schedules/{found}/calendar.ics") as answer:
-        file.write_bytes(answer.read())
+        written = file.write_bytes(answer.read())
+    show({"file": str(file), "bytes": written}, as_json=as_json, text=f"{file}: {written} bytes")
 
 
 @app.command("import")
@@ -112,7 +115,7 @@ def try_channel(
 ) -> None:
     """Send a message that says that it is a test."""
     api = Api.of_profile()
-    found = _named(api, "/escalation/channels", channel, "channel")
+    found = named(api, "/escalation/channels", channel, "channel")
     answer = api.post(f"/escalation/channels/{found['id']}/test", {})
     show(answer, as_json=as_json, text="It is on its way; fettle oncall messages says what came of it.")
 
@@ -148,17 +151,7 @@ def overdue(
 
 
 def _schedule(api: Api, wanted: str) -> dict[str, Any]:
-    return _named(api, "/escalation/schedules", wanted, "schedule")
-
-
-def _named(api: Api, path: str, wanted: str, noun: str) -> dict[str, Any]:
-    """Find one of a list by its id or its name."""
-    items = list(api.pages(path))
-    for one in items:
-        if wanted in (one["id"], one["name"]):
-            return one
-    known = ", ".join(one["name"] for one in items[:10]) or "none"
-    raise CommandError(f"There is no {noun} {wanted}. There are: {known}.", Exit.NOT_FOUND)
+    return named(api, "/escalation/schedules", wanted, "schedule")
 
 
 def _name(person: dict[str, Any] | None) -> str:

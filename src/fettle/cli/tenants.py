@@ -1,22 +1,17 @@
 """``fettle tenants``: everything of a tenant in one archive, or gone for good; for whoever runs the installation."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
-from fettle.central.opening import opened_platform
 from fettle.cli.exits import CommandError, Exit
-from fettle.cli.local import of_running, settings
+from fettle.cli.local import on_platform
 from fettle.cli.output import AsJson, print_json, show, table
 from fettle.identity import data_erasure, data_export
 from fettle.identity.audit import Entry, Who, record_read
-from fettle.kernel.errors import Invalid, NotFound
 from fettle.kernel.platform import Platform
-from fettle.kernel.settings import SettingsError
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -34,7 +29,7 @@ def list_tenants(as_json: AsJson = False) -> None:
             rows = await connection.fetch("SELECT id, slug, name, created_at FROM tenants ORDER BY slug")
         return [dict(row) for row in rows]
 
-    items = _run(look)
+    items = on_platform(look)
     rows = ([item["slug"], item["name"], item["id"], item["created_at"]] for item in items)
     show({"items": items}, as_json=as_json, text=table(("slug", "name", "id", "created"), rows))
 
@@ -57,7 +52,7 @@ def export(
 
             return await data_export.write_archive(platform, tenant_id, keep)
 
-    manifest = _run(write)
+    manifest = on_platform(write)
     size = file.stat().st_size
     show(
         manifest | {"file": str(file)}, as_json=as_json, text=f"{file}: {len(manifest['files'])} files, {size} bytes"
@@ -78,7 +73,7 @@ def erase(
         erasure = await data_erasure.begin(platform, await _tenant(platform, slug), _WHO, confirm=confirm)
         return await data_erasure.erase(platform, erasure)
 
-    record = _run(do)
+    record = on_platform(do)
     if record is None:
         raise CommandError("Another process is erasing; it goes on there.", Exit.REFUSED)
     print_json(record)
@@ -90,22 +85,3 @@ async def _tenant(platform: Platform, slug: str) -> UUID:
     if found is None:
         raise CommandError(f"There is no tenant {slug}; `fettle tenants list` names them.", Exit.NOT_FOUND)
     return found
-
-
-def _run(work: Callable[[Platform], Awaitable[Any]]) -> Any:
-    running = of_running(settings())
-    if running is None:
-        raise CommandError("The platform does not run; start it with `fettle up`.", Exit.UNREACHABLE)
-
-    async def run() -> Any:
-        async with opened_platform(running) as platform:
-            return await work(platform)
-
-    try:
-        return asyncio.run(run())
-    except SettingsError as error:
-        raise CommandError(str(error), Exit.BAD_SETTING) from None
-    except NotFound as error:
-        raise CommandError(error.detail, Exit.NOT_FOUND) from None
-    except Invalid as error:
-        raise CommandError(error.detail, Exit.REFUSED) from None

@@ -54,6 +54,14 @@ ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET
   occurrences = CASE WHEN m.incident_id = excluded.incident_id THEN m.occurrences ELSE 0 END + excluded.occurrences,
   first_at = CASE WHEN m.incident_id = excluded.incident_id THEN m.first_at ELSE excluded.first_at END
 """
+_LIST: Final = """
+SELECT i.id, i.number, i.title, i.state, i.severity, i.check_type, i.site, i.occurrences, i.opened_at,
+  m.members, m.firing, m.last_at
+FROM (SELECT incident_id, count(*) AS members, count(*) FILTER (WHERE is_firing) AS firing, max(last_at) AS last_at
+      FROM storm_members WHERE tenant_id = $1 AND ($2::uuid IS NULL OR incident_id < $2)
+      GROUP BY incident_id ORDER BY incident_id DESC LIMIT $3) m
+JOIN incidents i ON i.tenant_id = $1 AND i.id = m.incident_id ORDER BY i.id DESC
+"""
 _OPEN: Final = """
 SELECT id, fingerprint FROM incidents WHERE tenant_id = $1 AND fingerprint = ANY($2) AND state <> ALL($3)
 ORDER BY id FOR UPDATE
@@ -220,6 +228,14 @@ async def note_members(
         [last[name][0].received_at for name in names],
         [times[name] for name in names],
     )
+
+
+async def list_storms(
+    session: AsyncSession, tenant_id: UUID, *, before: UUID | None, limit: int
+) -> list[dict[str, Any]]:
+    """Read the incidents that stand for storms, newest first, with how much of each still fires."""
+    connection = await driver(session)
+    return [dict(row) for row in await connection.fetch(_LIST, tenant_id, before, limit)]
 
 
 async def list_members(

@@ -113,6 +113,15 @@ async def pressed(session: AsyncSession, tenant_id: UUID) -> dict[str, asyncpg.R
     return {"platform": everywhere, "tenant": own}
 
 
+async def overall(platform: Platform) -> dict[str, Any]:
+    """Return the installation's switch where it is pressed, and in how many tenants their own is."""
+    async with platform.database.raw_system() as connection:
+        row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM platform_stops WHERE lifted_at IS NULL")  # noqa: S608 - a constant
+        tenants = await connection.fetchval("SELECT count(*) FROM healing_stops WHERE lifted_at IS NULL")
+    shown = ("id", "reason", "stopped_by", "stopped_at")
+    return {"stop": {name: row[name] for name in shown} if row is not None else None, "tenants": tenants}
+
+
 async def standing(session: AsyncSession, tenant_id: UUID) -> Stop | None:
     """Return the switch that is pressed as of this moment, the installation's first."""
     for tenant, row in zip((None, tenant_id), (await pressed(session, tenant_id)).values(), strict=True):

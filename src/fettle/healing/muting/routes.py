@@ -203,6 +203,18 @@ async def explain_message(
     return await explanations.explain_message(session, access.tenant_id, message_id)
 
 
+@router.get("/storms")
+async def list_storms(
+    access: IncidentReader, session: TenantSession, paging: Paging
+) -> Page[schemas.StormOut]:
+    """List incidents that stand for many things at once, newest first."""
+    rows = await storms.list_storms(
+        session, access.tenant_id, before=paging.last_id(), limit=paging.limit + 1
+    )
+    page, cursor = paging.cut(rows, lambda row: (row["id"],))
+    return Page(items=[schemas.StormOut.model_validate(row) for row in page], next_cursor=cursor)
+
+
 @router.get("/incidents/{incident_id}/storm")
 async def list_storm(
     incident_id: UUID, access: IncidentReader, session: TenantSession, paging: Paging

@@ -287,6 +287,23 @@ class IncidentWhy(BaseModel):
     messages: list[MessageWhy]
 
 
+class StormOut(BaseModel):
+    """The one incident of a storm."""
+
+    id: UUID
+    number: int
+    title: str
+    state: str
+    severity: str
+    check_type: str
+    site: str | None
+    members: int = Field(description="How many things it stands for.")
+    firing: int = Field(description="How many of them are still out of order.")
+    occurrences: int
+    opened_at: datetime
+    last_at: datetime
+
+
 class StormMember(BaseModel):
     """One thing out of order that a storm's incident stands for."""
 
