@@ -323,6 +323,7 @@ def run(short: bool) -> dict[str, Any]:
         "seed": SEED,
         "tenants": count,
         "weeks": {"off": _weeks(off), "on": _weeks(on)},
+        "tables": [_shares(off, on), _figures(off, on, people)],
         "rows": [
             row(
                 "L1 share in the last week", floor=_share(off, "L1", last), measured=_share(on, "L1", last),
@@ -366,6 +367,33 @@ def _weeks(figures: Figures) -> list[dict[str, Any]]:
         {"week": week + 1, **{level: _share(figures, level, week) for level in ("L1", "L2", "L3")}}
         for week in sorted(figures.levels)
     ]
+
+
+def _shares(off: Figures, on: Figures) -> dict[str, Any]:
+    """Return who decided, week by week, without the flywheel and with it."""
+    levels = ("L1", "L2", "L3")
+    rows = [
+        [week + 1, *(f"{_share(figures, level, week):.1%}" for level in levels for figures in (off, on))]
+        for week in sorted(on.levels)
+    ]
+    columns = ["week", *(f"{level} {word}" for level in levels for word in ("without", "with"))]
+    return {
+        "title": "who decided, by the week, without the flywheel and with it",
+        "columns": columns,
+        "rows": rows,
+    }
+
+
+def _figures(off: Figures, on: Figures, people: int) -> dict[str, Any]:
+    """Return what came of the whole month."""
+    rows = [
+        [name, getattr(off, name.replace(" ", "_")), getattr(on, name.replace(" ", "_"))]
+        for name in ("incidents", "false heals", "missed heals", "suppressed", "promoted", "retired")
+    ]
+    rows.append(
+        ["messages by operator and day", *(f"{figures.messages / people:.2f}" for figures in (off, on))]
+    )
+    return {"title": "the whole month", "columns": ["", "without", "with"], "rows": rows}
 
 
 def _share(figures: Figures, level: str, week: int) -> float:

@@ -44,6 +44,7 @@ def run(short: bool) -> dict[str, Any]:  # noqa: ARG001 - it takes a second in e
         _goal("curve is the one that is shipped", float(curve == CALIBRATED), 1.0, curve == CALIBRATED),
     ]  # fmt: skip
     return {
+        "tables": [_curve("of its claims, held out", score["reliability"])],
         "rows": score.pop("reliability"),
         "goals": goals,
         "score": score,
@@ -51,6 +52,11 @@ def run(short: bool) -> dict[str, Any]:  # noqa: ARG001 - it takes a second in e
         "curve": [list(point) for point in zip(curve.claimed, curve.true, strict=True)],
         "ok": all(goal["met"] for goal in goals),
     }
+
+
+def _curve(title: str, points: list[dict[str, Any]]) -> dict[str, Any]:
+    rows = [[f"{one['claimed']:.0%}", f"{one['came_true']:.0%}", one["number"]] for one in points]
+    return {"title": f"reliability {title}", "columns": ["claimed", "came true", "choices"], "rows": rows}
 
 
 def _goal(name: str, reached: float, wanted: float, met: bool) -> dict[str, Any]:

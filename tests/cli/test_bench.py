@@ -105,6 +105,13 @@ def test_what_failed_is_shown_to_people_too(checkout):
     ]
 
 
+def test_tables_of_a_benchmark_are_shown_to_people_behind_the_goals():
+    told = {"title": "by the week", "columns": ["week", "L1"], "rows": [[1, "50.0%"]]}
+    result = {"benchmark": "month", "goals": [], "ok": True, "tables": [told]}
+    _, shown = _shown({"results": [result], "limit": None})
+    assert (shown.title, shown.row_count) == ("\nmonth: by the week", 1)
+
+
 def test_all_of_it_is_json():
     found = subprocess.run(
         [sys.executable, "-m", "fettle.cli.main", "bench", "planner", "--json"],

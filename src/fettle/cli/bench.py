@@ -201,6 +201,11 @@ def _shown(document: dict[str, Any]) -> list[Any]:
         if "error" in result
     ]
     parts: list[Any] = [table(("benchmark", "goal", "reached", "wanted", "met"), rows)]
+    parts += [
+        table(found["columns"], found["rows"], title=f"\n{result['benchmark']}: {found['title']}")
+        for result in document["results"]
+        for found in result.get("tables", ())
+    ]
     if (limit := document["limit"]) is not None:
         parts.append(
             f"\nThe limit of this machine: {limit['benchmark']}, {limit['goal']} ({limit['margin']} of wanted)."
