@@ -2,11 +2,15 @@
 
 import json
 from datetime import timedelta
+from uuid import UUID
 
 from tests.hooks.senders import SOURCES, sender
 
+from fettle.incidents.hooks import standing
+from fettle.incidents.hooks.standing import Sources
 from fettle.incidents.hooks.tasks import forget
 from fettle.kernel.clock import utcnow
+from fettle.kernel.ids import new_id
 
 OWN = {
     "set": {
@@ -168,3 +172,20 @@ async def test_a_renamed_source_ends_what_it_opened_and_a_deleted_one_takes_noth
                 f"SELECT count(*) FROM {table} WHERE source_id::text = $1", program.id
             )
             assert left == 0, table
+
+
+async def test_ids_that_somebody_makes_up_push_out_no_source(api, monkeypatch):
+    monkeypatch.setattr(standing, "FRESH_SECONDS", 3_600.0)
+    monkeypatch.setattr(standing, "_MOST", 2)
+    monkeypatch.setattr(standing, "_MOST_STRANGERS", 2)
+    source_id = UUID((await sender(api, "json")).id)
+    known = Sources(api.platform)
+    found = await known.find(source_id)
+    made_up = [new_id() for _ in range(5)]
+    for one in made_up:
+        assert await known.find(one) is None
+    assert await known.find(source_id) is found, "it is not looked up anew"
+    known.forget(source_id)
+    again = await known.find(source_id)
+    assert again == found
+    assert again is not found

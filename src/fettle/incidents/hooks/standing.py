@@ -27,6 +27,8 @@ KEPT_SECONDS: Final = 3_600.0
 
 _PART: Final = "hooks.sources"
 _MOST: Final = 5_000
+_MOST_STRANGERS: Final = 1_000
+"""Ids of which there is no source are kept apart: whoever makes them up pushes out no source."""
 _PATIENCE_SECONDS: Final = 2.0
 
 _LOOK_UP = """
@@ -100,6 +102,7 @@ class Sources:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._entries: OrderedDict[UUID, _Entry] = OrderedDict()
+        self._strangers: OrderedDict[UUID, _Entry] = OrderedDict()
 
     async def find(self, source_id: UUID) -> Source | None:
         """Return a source, None where there is none.
@@ -107,7 +110,7 @@ class Sources:
         Raises:
             Unavailable: The database is away, and the source was not asked for lately.
         """
-        entry = self._entries.get(source_id)
+        entry = self._entries.get(source_id) or self._strangers.get(source_id)
         if entry is not None and time.monotonic() - entry.looked_at < FRESH_SECONDS:
             return entry.source
         try:
@@ -119,15 +122,17 @@ class Sources:
             if entry is None or time.monotonic() - entry.looked_at > KEPT_SECONDS:
                 raise Unavailable("The database does not answer. Send it again in a moment.") from None
             return entry.source
-        self._entries[source_id] = _Entry(time.monotonic(), source)
-        self._entries.move_to_end(source_id)
-        while len(self._entries) > _MOST:
-            self._entries.popitem(last=False)
+        self.forget(source_id)
+        kept, most = (self._strangers, _MOST_STRANGERS) if source is None else (self._entries, _MOST)
+        kept[source_id] = _Entry(time.monotonic(), source)
+        while len(kept) > most:
+            kept.popitem(last=False)
         return source
 
     def forget(self, source_id: UUID) -> None:
         """Look a source up anew the next time."""
         self._entries.pop(source_id, None)
+        self._strangers.pop(source_id, None)
 
     async def _look_up(self, source_id: UUID) -> Source | None:
         async with self._platform.database.raw_system() as connection:
