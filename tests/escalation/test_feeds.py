@@ -1,16 +1,19 @@
 """Calendar addresses: shown once, kept as a digest, read alone, ended at once, asked for not too often, in no log."""
 
+import asyncio
 import io
 import json
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from tests.crosswise import somebody_waits
 
 from fettle.healing.escalation import feeds
 from fettle.healing.escalation.calendars import NOBODY
 from fettle.kernel.clock import utcnow
-from fettle.kernel.errors import NotFound, RateLimited
+from fettle.kernel.database import driver
+from fettle.kernel.errors import Conflict, NotFound, RateLimited
 from fettle.kernel.http.access_log import AccessLog
 from fettle.kernel.ids import new_id
 
@@ -185,3 +188,14 @@ async def test_a_key_has_no_calendar_and_a_viewer_ends_nobody_elses(api, ada):
             await feeds.revoke(session, api.alder.id, theirs.id, new_id())
     async with api.platform.database.tenant(api.alder.id) as session:
         assert await feeds.revoke(session, api.alder.id, theirs.id, None) == "Telephone"
+
+
+async def test_of_two_made_at_once_the_second_counts_the_first(api, ada):
+    for _ in range(feeds.MOST - 1):
+        await make(api, api.alder, ada)
+    async with api.platform.database.tenant(api.alder.id) as session:
+        await feeds.make(session, api.alder.id, ada, "Telephone", whole=False)
+        second = asyncio.create_task(make(api, api.alder, ada))
+        await somebody_waits(await driver(session), second)
+    with pytest.raises(Conflict, match=f"at most {feeds.MOST}"):
+        await second
