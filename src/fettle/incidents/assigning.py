@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.identity.names import people_who_may
+from fettle.identity.names import names_of, permissions_of_person
 from fettle.incidents.commands import By, standing_at
 from fettle.incidents.service import transition
 from fettle.kernel.errors import FieldError, Invalid
@@ -79,10 +79,9 @@ async def name_of_worker(session: AsyncSession, tenant_id: UUID, by: By, assigne
     Raises:
         Invalid: They are no member, or their role works no incidents.
     """
-    workers = await people_who_may(session, tenant_id, "incidents:write")
-    for worker in workers:
-        if worker.id == assignee:
-            return worker.name
+    if "incidents:write" in await permissions_of_person(session, tenant_id, assignee):
+        actor = f"user:{assignee}"
+        return (await names_of(session, tenant_id, [actor])).get(actor)
     if assignee == by.user_id:
         return None
     fault = "is nobody of this tenant who works incidents; GET /api/v1/incidents/people lists them"
