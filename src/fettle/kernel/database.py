@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from fettle.kernel.background import Background
 from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.settings import Settings, SettingsError
 from fettle.kernel.tenancy import TENANT_SETTING
@@ -276,21 +277,16 @@ class Notifier:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._due = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._sending = Background()
 
     def poke(self) -> None:
         """Ask for a notification soon."""
         self._due.set()
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._send())
+        self._sending.begin(self._send)
 
     async def close(self) -> None:
         """Stop sending; readers poll, so one that is not sent is only late."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._sending.end()
 
     async def _send(self) -> None:
         while self._due.is_set():

@@ -1,7 +1,6 @@
 """What was proved while the database was away: it waits on this machine's disk, sealed, and is taken in order."""
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from typing import Final
 from uuid import UUID
@@ -12,6 +11,7 @@ from fettle.incidents.hooks.deliveries import Delivery, refuse, take
 from fettle.incidents.hooks.spool import Spool
 from fettle.incidents.hooks.standing import Source, box, sources_of
 from fettle.kernel import context, metrics
+from fettle.kernel.background import Background
 from fettle.kernel.database import is_unreachable
 from fettle.kernel.errors import Problem, Unavailable
 from fettle.kernel.platform import Platform
@@ -41,7 +41,7 @@ class Waiting:
         self._platform = platform
         settings = platform.settings
         self._spool = Spool(settings.home / "spool" / "hooks", most_bytes=settings.hooks_spool_bytes)
-        self._task: asyncio.Task[None] | None = None
+        self._taking = Background()
 
     def has_some(self) -> bool:
         """Say whether something waits, behind which whatever comes now has to wait, too."""
@@ -61,16 +61,11 @@ class Waiting:
 
     def start(self) -> None:
         """Take in what waits from now on, whenever the database answers."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        self._taking.begin(self._run)
 
     async def close(self) -> None:
         """Stop; what still waits is taken in by the next process."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._taking.end()
 
     async def take_in(self) -> int:
         """Take in what waits now, unless another process does; returns how much that was.
