@@ -49,7 +49,7 @@ def flywheel() -> Schema:
             "retire_window": _whole("Its last runs: so many; without it, 10.", 1, 50),
             "pool": {
                 "type": "boolean",
-                "description": "Its figures by pattern and playbook go into the pool of at least three tenants, "
+                "description": "Its figures by pattern and playbook go into the pool of at least five tenants, "
                 "nothing else does, and it sees the pool's; without it, neither.",
             },
             "minutes_by_hand": _number(
