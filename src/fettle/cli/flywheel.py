@@ -115,7 +115,7 @@ def restore(rule: Rule, reason: Reason, as_json: AsJson = False) -> None:
 
 @app.command()
 def pool(as_json: AsJson = False) -> None:
-    """List what at least three tenants that agreed know together of the patterns that this one has met."""
+    """List about what at least five tenants that agreed know together of the patterns that this one has met."""
     found = list(Api.of_profile().pages("/flywheel/pool", limit=1000))
     show_list(found, ("pattern", "choice", "tenants", "succeeded", "failed", "lower_bound"), as_json=as_json)
 
