@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
+import structlog
 from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 from tests.examples import register_profiles
@@ -26,6 +27,14 @@ from fettle.kernel.settings import Settings, load_settings
 
 register_profiles()
 hypothesis_settings.load_profile("test")
+
+# Whoever configures nothing gets tracebacks with all variables, drawn at the cost of seconds.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 for name in [name for name in os.environ if name.startswith("FETTLE_")]:
     del os.environ[name]
