@@ -79,7 +79,9 @@ def test_what_speaks_to_whoever_decides_is_told_from_what_machines_report():
     found = [entry for entry in corpus if speaks_to_us({"details": {"note": [entry["text"]]}})]
     assert len(found) / len(corpus) > 0.55, "the others might as well stand in a report"
     plain = [case.id for case in CASES if case.kind != "hostile" and speaks_to_us(case.incident)]
-    reports = [test for pack in shipped_packs() for test in pack.section("tests") if speaks_to_us(test["given"])]
+    reports = [
+        test for pack in shipped_packs() for test in pack.section("tests") if speaks_to_us(test["given"])
+    ]
     assert (plain, reports) == ([], [])
 
 
