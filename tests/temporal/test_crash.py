@@ -24,8 +24,13 @@ async def killed(temporal, *arguments):
     }
     program = str(Path(__file__).with_name("crash_turn.py"))
     process = await asyncio.create_subprocess_exec(sys.executable, program, *arguments, env=environ)
-    async with asyncio.timeout(60):
-        assert await process.wait() == -signal.SIGKILL
+    try:
+        async with asyncio.timeout(60):
+            assert await process.wait() == -signal.SIGKILL
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_exceptions_that_a_killed_process_saw_count_once(temporal):
