@@ -185,6 +185,22 @@ def test_no_more_ask_again_at_a_time_than_may_begin_then(before, hosts, limits):
         begun.append(one)
 
 
+def test_who_acts_again_on_a_host_keeps_nobody_out_who_was_told_a_time_before():
+    """The second may act on its host once more from a moment on before the first may; it would stay in its way."""
+    limits = ActionLimits(per_host_per_hour=2, hosts_per_hour=1)
+    before = [
+        Action(name, "P", "1", "a", disruptive=False, at=ago(age)) for name, age in (("1", 1), ("2", 0))
+    ]
+    first, second = (Action(host, "P", "1", host, disruptive=False, at=NOW) for host in "ba")
+    waits = admit(first, before, limits, fleet=0, now=NOW)
+    assert isinstance(waits, Held)
+    assert waits.until == NOW + HOUR
+    ahead = [replace(first, at=waits.until)]
+    held = admit(second, before, limits, fleet=0, now=NOW, ahead=ahead)
+    assert isinstance(held, Held)
+    assert held.until == NOW + 2 * HOUR
+
+
 @given(st.lists(ACTIONS, max_size=12))
 def test_nothing_else_acts_while_a_canary_is_under_way(before):
     limits = ActionLimits(canary=True)

@@ -169,15 +169,22 @@ def _radius(
         if action.playbook == wanted.playbook and action.host and action.at > now - HOUR:
             last[action.host] = max(action.at, last.get(action.host, action.at))
     own = last.pop(wanted.host, None)
-    if (own is not None and own <= now) or len(last) < most:
+    if len(last) < most:
         return None
     moments = sorted(last.values())
-    room = moments[len(moments) - most] + HOUR
+    if own is not None and own <= now:
+        # Who stands before it in line may count on it that this host is left by then; to act on it again would stay.
+        until = next((moment for moment in moments if own + HOUR <= moment < now + HOUR), None)
+        if until is None:
+            return None
+    else:
+        room = moments[len(moments) - most] + HOUR
+        # Once one that stands before it in line has reached its host, it may as well.
+        until = room if own is None else min(room, own)
     return Held(
         BLAST_RADIUS,
         f"{wanted.playbook} may act on {most} host{'' if most == 1 else 's'} in an hour, and has on {len(last)}.",
-        # Once one that stands before it in line has reached its host, it may as well.
-        room if own is None else min(room, own),
+        until,
     )
 
 
