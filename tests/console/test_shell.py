@@ -181,6 +181,15 @@ async def test_the_audit_is_searched_by_address_and_shows_before_and_after(desk)
     text = (await (await started.value).path()).read_text()
     assert key["id"] in text
     assert "api_key.changed" not in text
+    await page.get_by_role("link", name=key["id"]).click()
+    await expect(rows).to_have_count(2)
+    await page.get_by_role("button", name="Change how long").click()
+    await page.get_by_role("radio", name="for some time").check()
+    await assert_accessible(page)
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Records are kept for 400 days, then deleted.")).to_be_visible()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_text("Records are kept for good.")).to_be_visible()
 
 
 async def test_events_grow_are_held_and_open_as_a_tree(desk):
