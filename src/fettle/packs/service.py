@@ -40,9 +40,9 @@ async def active_packs(platform: Platform, tenant_id: UUID) -> ActivePacks:
     What is returned never changes; a caller that keeps it for one piece of work sees one version of
     everything. A change is seen at most a second after its transaction ended.
     """
-    cache = platform.parts.setdefault(_PART, PackCache())
+    cache = platform.parts.get(_PART)
     if not isinstance(cache, PackCache):
-        raise TypeError(f"{_PART} is not a PackCache")
+        cache = platform.parts[_PART] = PackCache()
     return await cache.get(platform, tenant_id)
 
 
