@@ -9,10 +9,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from fettle.cli import config
 from fettle.cli.client import _events
-from fettle.cli.commands import COMMANDS
+from fettle.cli.commands import COMMANDS, app
 from fettle.cli.exits import Exit
 from fettle.cli.profile import load_profile, save_profile
 
@@ -36,6 +37,22 @@ def fettle(*arguments, home=None, **env):
         text=True,
         check=False,
     )
+
+
+def leaves(command, words, context):
+    """Return each command that does something, with the words that call it."""
+    if not hasattr(command, "list_commands"):
+        return [(words, command)]
+    inner = ((name, command.get_command(context, name)) for name in command.list_commands(context))
+    return [leaf for name, found in inner for leaf in leaves(found, [*words, name], context)]
+
+
+def test_every_command_prints_json_where_it_is_asked_to():
+    root = get_command(app)
+    found = leaves(root, [], root.make_context("fettle", [], resilient_parsing=True))
+    assert len(found) > 100
+    without = [" ".join(words) for words, one in found if all("--json" not in p.opts for p in one.params)]
+    assert without == []
 
 
 def test_help_names_every_command_without_loading_any():

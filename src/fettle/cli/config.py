@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from fettle.cli.local import settings
-from fettle.cli.output import AsJson, show, table
+from fettle.cli.output import AsJson, print_json, show, table
 from fettle.kernel.settings import Settings, default_home
 
 app = typer.Typer(no_args_is_help=True)
@@ -53,9 +53,12 @@ def show_settings(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def page() -> None:
+def page(as_json: AsJson = False) -> None:
     """Print the page ``docs/settings.md``, which is made from the settings themselves."""
-    print(settings_page(), end="")
+    if as_json:
+        print_json({"page": settings_page()})
+    else:
+        print(settings_page(), end="")
 
 
 def settings_page() -> str:

@@ -123,6 +123,7 @@ def pool(as_json: AsJson = False) -> None:
 @app.command("bundle")
 def fetch_bundle(
     to: Annotated[Path | None, typer.Option(help="Write it into this file.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch the signed rules as an appliance does: l1_rules.json."""
     found = Api.of_profile().get("/flywheel/l1_rules.json")
@@ -131,7 +132,8 @@ def fetch_bundle(
         return
     import json  # noqa: PLC0415 - only this needs it
 
-    to.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    written = to.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    show({"file": str(to), "characters": written}, as_json=as_json, text=f"{to}: {written} characters")
 
 
 def _move(rule: str, move: str, reason: str, *, as_json: bool) -> None:
