@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 from tests.healing.conftest import Pipeline
 
+from fettle.healing.muting import service
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.packs.service import ensure_shipped
 
@@ -61,6 +62,18 @@ async def test_a_silences_life(call, shipped):
     assert (await call("GET", path, tenant=shipped.birch)).status_code == 404
     assert (await call("POST", f"{path}/end", json={"version": 4}, tenant=shipped.birch)).status_code == 404
     assert (await call("GET", "mutes?kind=silence&q=moving", tenant=shipped.birch)).json()["items"] == []
+
+
+async def test_the_last_change_is_undone_however_many_there_were(call, monkeypatch):
+    monkeypatch.setattr(service, "_MOST_HISTORY", 2)
+    made = (await call("POST", "mutes", json={"mute": silence()})).json()
+    for version, title in enumerate(("One", "Two", "Three"), 1):
+        changed = await call(
+            "PUT", f"mutes/{made['id']}", json={"mute": silence(title=title), "version": version}
+        )
+        assert changed.status_code == 200, changed.text
+    undone = (await call("POST", f"mutes/{made['id']}/undo", json={"version": 4})).json()
+    assert undone["title"] == "Two"
 
 
 @pytest.mark.parametrize(

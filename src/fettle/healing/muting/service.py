@@ -178,8 +178,11 @@ async def undo(session: AsyncSession, tenant_id: UUID, by: By, mute_id: UUID, *,
         Conflict: It was never changed, was over before as well, or has another version by now.
     """
     current = await find(session, tenant_id, mute_id)
-    last = (await history(session, tenant_id, mute_id))[-1]
-    before = last.data.get("before")
+    # Each change is one event and one version, however many there were.
+    last = await events.read_stream(
+        session, tenant_id, STREAM, mute_id, after_version=current.version - 1, limit=1
+    )
+    before = last[0].data.get("before") if last else None
     if before is None:
         raise Conflict("It was never changed. End it instead.")
     ends_at = before.get("ends_at")
