@@ -234,13 +234,20 @@ _serve("/Groups", Groups, listed="scim_groups.listed")
 @router.api_route("/Me", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 @router.post("/Bulk")
 @router.post("/.search")
-async def not_offered(_access: Provider) -> Response:
+async def not_offered(
+    _access: Provider,
+    platform: CurrentPlatform,  # noqa: ARG001 - by it a repeated request is answered alike
+) -> Response:
     """Nobody is the bearer, which is a program's key; changes and searches come one resource type at a time."""
     raise ScimProblem(501, "This provider has neither /Me nor /Bulk, and searches below /Users and /Groups.")
 
 
 @router.api_route("/{_rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-async def unknown(_rest: str, _access: Provider) -> Response:
+async def unknown(
+    _rest: str,
+    _access: Provider,
+    platform: CurrentPlatform,  # noqa: ARG001 - as above
+) -> Response:
     """Say of what there is not that there is none, in SCIM's own words."""
     raise NotFound("There is no such endpoint. GET /ResourceTypes lists those that there are.")
 
