@@ -54,7 +54,10 @@ WHERE tenant_id = $1 AND due_at <= $2 ORDER BY due_at, rule_id, key_hash LIMIT $
 _NEXT: Final = """
 UPDATE temporal_clocks SET due_at = (SELECT min(due_at) FROM temporal_keys WHERE tenant_id = $1) WHERE tenant_id = $1
 """
-_DELETE: Final = "DELETE FROM temporal_keys WHERE tenant_id = $1 AND rule_id = $2 AND key_hash = $3"
+_DELETE: Final = """
+DELETE FROM temporal_keys k USING unnest($2::text[], $3::text[]) AS n(rule_id, key_hash)
+WHERE k.tenant_id = $1 AND k.rule_id = n.rule_id AND k.key_hash = n.key_hash
+"""
 _FORGETFUL: Final = "SELECT DISTINCT tenant_id FROM temporal_keys WHERE forget_at <= $1 LIMIT 1000"
 _FORGET: Final = """
 DELETE FROM temporal_keys WHERE ctid IN (
@@ -168,16 +171,20 @@ async def _look_once(
     keeper = await Keeper.open(connection, tenant_id, utcnow())
     rows = await connection.fetch(_DUE, tenant_id, now, AT_ONCE)
     found: list[Firing] = []
+    unwanted: list[tuple[str, str]] = []
     for row in rows:
         rule = current.rules.enabled(row["rule_id"])
         if rule is None or rule.stamp != row["stamp"]:
-            # Nobody waits for it any more.
-            await connection.execute(_DELETE, tenant_id, row["rule_id"], row["key_hash"])
+            unwanted.append((row["rule_id"], row["key_hash"]))
             keeper.dropped(row["rule_id"], row["bytes"])
             continue
         key = Key(row["key_hash"], tuple(row["key"][".".join(path)] for path in rule.by))
         state = KeyState.of(row["state"])
         found += keeper.put(rule, key, state, row["bytes"], _struck(rule, state, to_ms(now)))
+    # Nobody waits for these any more.
+    await connection.execute(
+        _DELETE, tenant_id, [rule_id for rule_id, _ in unwanted], [key_hash for _, key_hash in unwanted]
+    )
     await keeper.save()
     await connection.execute(_NEXT, tenant_id)
     await raise_all(session, tenant_id, found, keeper.limits, utcnow())
