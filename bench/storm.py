@@ -39,7 +39,10 @@ SELECT (SELECT count(*) FROM events WHERE tenant_id = $1 AND type = 'exception.i
   (SELECT count(DISTINCT exception_id) FROM incident_exceptions WHERE tenant_id = $1) AS counted,
   (SELECT count(*) FROM incidents WHERE tenant_id = $1) AS incidents,
   (SELECT count(*) FROM incidents WHERE tenant_id = $1 AND source = 'fettle:storm') AS storms,
-  (SELECT count(*) FROM escalation_deliveries WHERE tenant_id = $1 AND state IN ('queued', 'sending')) AS waiting
+  (SELECT count(*) FROM incidents i WHERE tenant_id = $1 AND NOT EXISTS (
+     SELECT FROM escalations e WHERE e.tenant_id = $1 AND e.incident_id = i.id))
+  + (SELECT count(*) FROM escalations WHERE tenant_id = $1 AND due_at <= now())
+  + (SELECT count(*) FROM escalation_deliveries WHERE tenant_id = $1 AND state IN ('queued', 'sending')) AS waiting
 """
 
 
@@ -202,7 +205,7 @@ async def _send(sender: _Sender, count: int, seconds: float, name: str) -> Phase
 
 
 async def _settled(here: Environment, wanted: int) -> dict[str, int]:
-    """Wait until so many exceptions are counted and every message has left, and return the figures."""
+    """Wait until so many exceptions are counted, each incident has its clock, and every message has left."""
     until = time.perf_counter() + _PATIENCE_SECONDS
     while True:
         async with here.platform.database.raw_system() as connection:
