@@ -6,7 +6,8 @@ answers take. The tenant's policy lets a storm begin at `LIMIT` new ones within 
 one webhook tells of every incident.
 
 - ``accepted and counted``: exceptions that an incident counts; the floor is what was answered 202, so 1 is none lost.
-- ``incidents`` and ``messages``: the floor is the number of exceptions.
+- ``incidents`` and ``messages``: the floor is the number of exceptions. Messages are those of the normal pace, too:
+  what comes within minutes of it is told under the one message that counts.
 - ``intake in the storm, p95``: from the request to its 202; the floor is the same at a normal pace before it.
 """
 
@@ -74,14 +75,13 @@ async def _run(count: int, seconds: float, normal_seconds: float) -> dict[str, A
             usual = int(NORMAL_PER_SECOND * normal_seconds)
             normal = await _send(sender, usual, normal_seconds, "normal")
             before = await _settled(here, 3 * NORMAL_PER_SECOND + usual)
-            told = len(world.taken)
             storm = await _send(sender, count, seconds, "storm")
             began = time.perf_counter()
             after = await _settled(here, before["counted"] + storm.statuses[202])
             behind = time.perf_counter() - began
     accepted, counted = storm.statuses[202], after["counted"] - before["counted"]
     calm, wild = quantiles(normal.seconds), quantiles(storm.seconds)
-    incidents, messages = after["incidents"] - before["incidents"], len(world.taken) - told
+    incidents, messages = after["incidents"] - before["incidents"], len(world.taken)
     return {
         "benchmark": "storm",
         "rows": [
