@@ -11,8 +11,7 @@ from tests.populated import CANARY, PLAYBOOK, RULE, SHARED, TEMPORAL_RULE, Alder
 OF_PLATFORM = {"tenant_id", "partner_id", "account_id"}
 """What the platform's owner reaches whichever tenant they name."""
 LISTS_OF_PLATFORM = {
-    f"/api/v1/{name}"
-    for name in ("me", "me/tenants", "tenants", "partners", "accounts", "overview/tenants")
+    f"/api/v1/{name}" for name in ("me", "me/tenants", "tenants", "partners", "accounts", "overview/tenants")
 }
 """What shows the platform's owner all that there is, whichever tenant they name."""
 
