@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from tests.brakes.conftest import ANN
 
-from fettle.healing import approvals
-from fettle.healing.approvals import Verdict
+from fettle.healing import approval_decisions
+from fettle.healing.approval_decisions import Verdict
 from fettle.healing.brakes import delegations, stops
 from fettle.healing.brakes.delegations import NewDelegation
 from fettle.healing.by_hand import ByHand, run_by_hand
@@ -40,7 +40,7 @@ async def waiting(scene):
     return row
 
 
-async def approve(scene, row, actor, role="operator", *, plan_hash=None, how=approvals.approve):
+async def approve(scene, row, actor, role="operator", *, plan_hash=None, how=approval_decisions.approve):
     verdict = Verdict(plan_hash or row["plan_hash"], "Looked at it.", actor, permissions_of(role))
     async with scene.session() as session:
         return await how(session, scene.tenant, row["id"], verdict)
@@ -106,7 +106,7 @@ async def test_one_who_says_no_is_enough(scene):
     await scene.report({"host": "a"})
     row = await waiting(scene)
     await approve(scene, row, "user:ann")
-    await approve(scene, row, "user:bob", how=approvals.reject)
+    await approve(scene, row, "user:bob", how=approval_decisions.reject)
     assert await scene.states() == ["escalated"]
 
 
@@ -290,7 +290,7 @@ async def test_who_asked_by_a_key_is_none_of_the_two_in_person(scene):
     asker = await key_of(scene, await key_of(scene, "user:ann"))
     await scene.report({"host": "a"})
     row = await waiting(scene)
-    await approve(scene, row, "user:bob", how=approvals.reject)
+    await approve(scene, row, "user:bob", how=approval_decisions.reject)
     await scene.settle()
     async with scene.session() as session:
         wanted = ByHand("PB-DEMO", row["incident_id"], {}, "now", asker)

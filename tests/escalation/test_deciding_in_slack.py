@@ -7,8 +7,8 @@ from tests.conftest import insert_tenant
 from tests.escalation.conftest import Rig, put_secrets
 from tests.escalation.test_callbacks import pressed
 
-from fettle.healing import approvals
-from fettle.healing.approvals import Verdict
+from fettle.healing import approval_decisions
+from fettle.healing.approval_decisions import Verdict
 from fettle.healing.escalation import service
 from fettle.healing.escalation.callbacks import take_slack
 from fettle.identity.names import permissions_of_person
@@ -78,7 +78,7 @@ async def test_the_button_does_exactly_what_the_console_does(rig):
     other, second, _ = await asked(rig, channel=channel)
     async with rig.platform.database.tenant(rig.tenant) as session:
         may = await permissions_of_person(session, rig.tenant, ada)
-        await approvals.approve(
+        await approval_decisions.approve(
             session, rig.tenant, second, Verdict(HASH, "Pressed in Slack.", f"user:{ada}", may)
         )
     assert await happened(rig, incident, approval) == await happened(rig, other, second)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.healing.reference import VALUES
 
-from fettle.healing.approvals import may_decide
+from fettle.healing.approval_decisions import may_decide
 from fettle.healing.autonomy import autonomy, refused_tools
 from fettle.healing.deciding import Attempts, Situation, decide
 from fettle.healing.plans import PlanError, draft, plan_hash

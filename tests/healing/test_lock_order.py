@@ -7,8 +7,8 @@ from tests.conftest import insert_tenant
 from tests.crosswise import somebody_waits
 from tests.flywheel.rows import insert_promotion
 
-from fettle.healing import approvals
-from fettle.healing.approvals import Verdict, expire_due
+from fettle.healing import approval_decisions, approvals
+from fettle.healing.approval_decisions import Verdict, expire_due
 from fettle.healing.consumers import take_outcomes
 from fettle.healing.flywheel import promotions
 from fettle.healing.flywheel.evaluating import Criteria
@@ -40,7 +40,7 @@ async def overtaken(pipeline, other):
     return await waiting
 
 
-@pytest.mark.parametrize("how", [approvals.approve, approvals.reject])
+@pytest.mark.parametrize("how", [approval_decisions.approve, approval_decisions.reject])
 async def test_who_decides_while_the_incident_is_settled_hears_that_it_was_withdrawn(pipeline, how):
     await pipeline.policy(autonomy="approve")
     await pipeline.report({})

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from fettle.healing import approvals, service
-from fettle.healing.approvals import Verdict, expire_due
+from fettle.healing import approval_decisions, approvals, service
+from fettle.healing.approval_decisions import Verdict, expire_due
 from fettle.healing.plans import plan_hash
 from fettle.identity.permissions import permissions_of
 from fettle.incidents.service import Transition, transition
@@ -23,7 +23,7 @@ def verdict(row, *, role="tenant_admin", actor="user:ann", plan_hash=None):
     return Verdict(plan_hash or row["plan_hash"], "Looked at it.", actor, permissions_of(role))
 
 
-async def decide(pipeline, row, what=approvals.approve, **options):
+async def decide(pipeline, row, what=approval_decisions.approve, **options):
     async with pipeline.platform.database.tenant(pipeline.tenant) as session:
         await what(session, pipeline.tenant, row["id"], verdict(row, **options))
 
@@ -174,7 +174,7 @@ async def test_an_approval_is_asked_for_and_sets_the_plan_going(pipeline):
 async def test_a_rejection_goes_to_a_person(pipeline):
     await pipeline.policy(autonomy="approve")
     await pipeline.report({})
-    await decide(pipeline, await pipeline.approval(), approvals.reject)
+    await decide(pipeline, await pipeline.approval(), approval_decisions.reject)
     assert (await pipeline.incident())["state"] == "escalated"
     rejected, escalated = await pipeline.told("plan.rejected", "incident.escalated")
     assert (rejected["data"]["outcome"], escalated["data"]["reason"]) == ("rejected", "plan_rejected")
@@ -185,7 +185,7 @@ async def test_of_many_decisions_at_once_exactly_one_wins(pipeline):
     await pipeline.policy(autonomy="approve")
     await pipeline.report({})
     waiting = await pipeline.approval()
-    deciders = [approvals.approve, approvals.reject] * 6
+    deciders = [approval_decisions.approve, approval_decisions.reject] * 6
     results = await asyncio.gather(
         *(decide(pipeline, waiting, what, actor=f"user:{n}") for n, what in enumerate(deciders)),
         return_exceptions=True,
@@ -220,10 +220,10 @@ async def test_another_tenant_sees_no_approval(pipeline, other_tenant):
     async with pipeline.platform.database.tenant(other_tenant) as session:
         assert await approvals.listed(pipeline.platform.database, other_tenant, limit=10) == []
         with pytest.raises(NotFound):
-            await approvals.approve(session, other_tenant, waiting["id"], verdict(waiting))
+            await approval_decisions.approve(session, other_tenant, waiting["id"], verdict(waiting))
         # Row-level security stands behind the query: even the owner's id does not help.
         with pytest.raises(NotFound):
-            await approvals.approve(session, pipeline.tenant, waiting["id"], verdict(waiting))
+            await approval_decisions.approve(session, pipeline.tenant, waiting["id"], verdict(waiting))
 
 
 async def test_an_approval_expires(pipeline):
@@ -383,7 +383,7 @@ async def waiting_step(pipeline):
     return incident_id
 
 
-@pytest.mark.parametrize("what", [approvals.approve, approvals.reject])
+@pytest.mark.parametrize("what", [approval_decisions.approve, approval_decisions.reject])
 async def test_a_step_of_a_run_is_decided_and_the_run_is_told(pipeline, what):
     await waiting_step(pipeline)
     row = await pipeline.approval()
@@ -391,7 +391,7 @@ async def test_a_step_of_a_run_is_decided_and_the_run_is_told(pipeline, what):
     await decide(pipeline, row, what, role="operator")
     [told] = await pipeline.told("approval.decided")
     assert (told["data"]["run_id"], told["data"]["path"]) == (str(row["run_id"]), "steps/2")
-    assert told["data"]["decision"] == ("approved" if what is approvals.approve else "rejected")
+    assert told["data"]["decision"] == ("approved" if what is approval_decisions.approve else "rejected")
     assert (await pipeline.incident())["state"] == "healing"
 
 

@@ -10,8 +10,8 @@ from tests.planner.conftest import CLAMAV, CLOSE_FILE, UNKNOWN
 from tests.planner.model_server import RESET, Raw, Slow, Status, choose
 from tests.planner.test_hostile import data_of
 
-from fettle.healing import approvals
-from fettle.healing.approvals import Verdict
+from fettle.healing import approval_decisions
+from fettle.healing.approval_decisions import Verdict
 from fettle.healing.planner import requests
 from fettle.healing.planner.breaker import FAILURES, breakers_of
 from fettle.healing.planner.chain import Planner
@@ -65,7 +65,7 @@ async def test_a_plan_waits_for_an_approval_where_the_policy_asks_for_one(planni
     waiting = await planning.approval()
     verdict = Verdict(waiting["plan_hash"], "Looked at it.", "user:ann", permissions_of("tenant_admin"))
     async with planning.platform.database.tenant(planning.tenant) as session:
-        await approvals.approve(session, planning.tenant, waiting["id"], verdict)
+        await approval_decisions.approve(session, planning.tenant, waiting["id"], verdict)
     incident = await planning.newest()
     assert (incident["state"], incident["level"]) == ("healing", "L2")
 

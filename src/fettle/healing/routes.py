@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from fettle.healing import approvals, routes_authoring, service
-from fettle.healing.approvals import Verdict, may_decide
+from fettle.healing import approval_decisions, approvals, routes_authoring, service
+from fettle.healing.approval_decisions import Verdict, may_decide
 from fettle.healing.brakes import delegations
 from fettle.healing.brakes.delegations import Authority
 from fettle.healing.dry_run import DAYS, dry_run, one_incident
@@ -205,7 +205,7 @@ async def list_approvals(
     items = [
         _approval(
             row,
-            may_decide_it=tuple(row["approvers"]) in allowed or approvals.is_deputed(row, deputed),
+            may_decide_it=tuple(row["approvers"]) in allowed or approval_decisions.is_deputed(row, deputed),
         )
         for row in page
     ]
@@ -219,7 +219,7 @@ async def show_approval(approval_id: UUID, access: IncidentReader, session: Tena
     allowed = _may_decide(row["approvers"], access)
     if not allowed and "approvals:decide" in access.permissions:
         deputed = await delegations.authorities(session, access.tenant_id, access.actor, utcnow())
-        allowed = approvals.is_deputed(row, deputed)
+        allowed = approval_decisions.is_deputed(row, deputed)
     return ApprovalOut.model_validate(_approval(row, may_decide_it=allowed))
 
 
@@ -228,7 +228,7 @@ async def approve(
     approval_id: UUID, body: VerdictIn, access: Decider, session: TenantSession
 ) -> ApprovalAccepted:
     """Approve the plan of this hash; it starts once as many people did as the policy wants. A second time is 409."""
-    left = await approvals.approve(session, access.tenant_id, approval_id, _verdict(body, access))
+    left = await approval_decisions.approve(session, access.tenant_id, approval_id, _verdict(body, access))
     return ApprovalAccepted(id=approval_id, href=f"/api/v1/approvals/{approval_id}", left=left)
 
 
@@ -237,7 +237,7 @@ async def reject(
     approval_id: UUID, body: VerdictIn, access: Decider, session: TenantSession
 ) -> ApprovalAccepted:
     """Reject the plan of this hash; its incident goes to a person."""
-    await approvals.reject(session, access.tenant_id, approval_id, _verdict(body, access))
+    await approval_decisions.reject(session, access.tenant_id, approval_id, _verdict(body, access))
     return ApprovalAccepted(id=approval_id, href=f"/api/v1/approvals/{approval_id}")
 
 

@@ -1,6 +1,6 @@
 """Healing's scheduled work: approvals that nobody decided expire; what planners and rules tried is forgotten."""
 
-from fettle.healing.approvals import expire_due
+from fettle.healing.approval_decisions import expire_due
 from fettle.healing.planner.cache import forget_expired
 from fettle.healing.planner.costs import forget_old
 from fettle.kernel.jobs import Schedule

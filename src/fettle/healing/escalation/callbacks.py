@@ -14,8 +14,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.healing import approvals
-from fettle.healing.approvals import Verdict
+from fettle.healing import approval_decisions, approvals
+from fettle.healing.approval_decisions import Verdict
 from fettle.healing.escalation import acting, clocks, service, signing
 from fettle.healing.escalation.rendering import APPROVE, REJECT, TAKE
 from fettle.identity.audit import Who, record
@@ -187,9 +187,9 @@ async def _decide(
     )
     left = 0
     if pressed == APPROVE:
-        left = await approvals.approve(session, origin.tenant_id, _uuid(approval), verdict)
+        left = await approval_decisions.approve(session, origin.tenant_id, _uuid(approval), verdict)
     else:
-        await approvals.reject(session, origin.tenant_id, _uuid(approval), verdict)
+        await approval_decisions.reject(session, origin.tenant_id, _uuid(approval), verdict)
     word = "approved" if pressed == APPROVE else "rejected"
     await _audit(session, origin, by, f"approval.{word}", ("approval", _uuid(approval)))
     return "You approved it; one more person must." if left else f"The plan is {word}."
