@@ -134,12 +134,13 @@ def parent_of(pid: int) -> int | None:
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:
-    """Return the processor time that processes and their living children have had."""
+    """Return the processor time that processes have had, with their children: those that live and those that ended."""
     ticks = 0
     for root in roots:
         for pid in _processes_below(root):
             if fields := _stat(pid):
-                ticks += int(fields[11]) + int(fields[12])
+                own, ended = fields[11:13], fields[13:15] if pid == root else ()
+                ticks += sum(map(int, (*own, *ended)))
     return ticks / _TICKS_PER_SECOND
 
 

@@ -74,6 +74,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._unfinished_bytes = 0
+        self._head_is_due = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
@@ -89,16 +90,21 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, unless a head goes on and on without an end."""
         super().data_received(data)
-        if self._head_timer is not None:
-            self._unfinished_bytes += len(data)
-            if self._unfinished_bytes > HEADER_BYTES:
-                self._give_up()
+        if not self._head_is_due:
+            return
+        # Most heads come whole: a timer for each would cost more than to read them.
+        if self._head_timer is None:
+            self._await_head()
+        self._unfinished_bytes += len(data)
+        if self._unfinished_bytes > HEADER_BYTES:
+            self._give_up()
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
         super().on_message_begin()
         self._head_bytes = 0
-        self._await_head()
+        self._stop_waiting()
+        self._head_is_due = True
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request line."""
@@ -131,10 +137,11 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError("the request head is too long")
 
     def _await_head(self) -> None:
-        self._stop_waiting()
+        self._head_is_due = True
         self._head_timer = self.loop.call_later(self.header_seconds, self._give_up)
 
     def _stop_waiting(self) -> None:
+        self._head_is_due = False
         self._unfinished_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()

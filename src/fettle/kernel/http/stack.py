@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fettle.kernel import context, metrics
 from fettle.kernel.errors import Forbidden, Problem, TooLarge, Unavailable
 from fettle.kernel.http.access_log import AccessLog
+from fettle.kernel.http.deadlines import Deadlines
 from fettle.kernel.http.guards import guard
 from fettle.kernel.http.problems import ANSWERED, SlowRequest, as_problem, send_problem
 from fettle.kernel.http.serving import ENDLESS
@@ -99,6 +100,7 @@ class Edge:
         self.access_log = access_log
         self.max_body_bytes = settings.max_body_bytes
         self.timeout_seconds = settings.request_timeout_seconds
+        self.deadlines = Deadlines(self.timeout_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, connection or life span."""
@@ -126,14 +128,18 @@ class Edge:
 
     async def _answer_in_time(self, scope: Scope, headers: "_Headers", exchange: "_Exchange") -> None:
         try:
-            async with asyncio.timeout(self.timeout_seconds) as deadline:
+            async with asyncio.timeout(None) as deadline:
                 exchange.deadline = deadline
-                self._check(scope, headers)
-                exchange.is_https = self._public_https or scope["scheme"] == "https"
-                if not headers.has_credential:
-                    await self._limiter.take(f"address:{_client(scope) or 'unknown'}")
-                is_read = scope["method"] == "GET" and headers.accepts_gzip
-                await (self._with_gzip if is_read else self._app)(scope, exchange.receive, exchange.send)
+                self.deadlines.watch(deadline)
+                try:
+                    self._check(scope, headers)
+                    exchange.is_https = self._public_https or scope["scheme"] == "https"
+                    if not headers.has_credential:
+                        await self._limiter.take(f"address:{_client(scope) or 'unknown'}")
+                    is_read = scope["method"] == "GET" and headers.accepts_gzip
+                    await (self._with_gzip if is_read else self._app)(scope, exchange.receive, exchange.send)
+                finally:
+                    self.deadlines.forget(deadline)
         except TimeoutError as error:
             await exchange.fail(exchange.too_slow() if deadline.expired() else error)
         except Exception as error:  # noqa: BLE001 - the last place where any error can become an answer
@@ -226,11 +232,12 @@ class _Exchange:
         """Pass on a piece of the answer; each piece that the reader takes gives it the full time again."""
         if message["type"] == "http.response.start":
             self._start(message)
-        elif self.deadline is not None and message.get("more_body"):
-            until = self.deadline.when()
-            if until is not None:
-                loop = asyncio.get_running_loop()
-                self.deadline.reschedule(loop.time() + self._edge.timeout_seconds)
+        elif (
+            message.get("more_body")
+            and self.deadline is not None
+            and self._edge.deadlines.is_watched(self.deadline)
+        ):
+            self._edge.deadlines.watch(self.deadline)
         await self._send(message)
 
     def _start(self, message: Message) -> None:
@@ -239,7 +246,7 @@ class _Exchange:
         if self.deadline is not None and any(
             name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers
         ):
-            self.deadline.reschedule(None)
+            self._edge.deadlines.forget(self.deadline)
             self._scope[ENDLESS] = True
         elapsed = (time.perf_counter() - self._begun) * 1000
         headers.append((b"x-request-id", self._headers.request_id.encode()))
