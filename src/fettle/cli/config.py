@@ -21,7 +21,7 @@ _KINDS = {
     bool: "true or false",
     int: "number",
     float: "number",
-    Path: "folder",
+    Path: "path",
     SecretStr: "secret",
     str: "text",
 }

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fettle.identity import attempts, audit, links, partners
 from fettle.identity.audit import Who
 from fettle.identity.authentication import Caller, authenticator
+from fettle.identity.breached import refuse_breached
 from fettle.identity.grants import GRANTS, grants_of
 from fettle.identity.models import Membership, Tenant, User
 from fettle.identity.models_people import Invitation, LinkToken, Partner
@@ -126,6 +127,7 @@ async def _new_account(
     if missing or name is None or password is None:
         raise Invalid("This address has no account yet. Send a name and a password for it.", errors=missing)
     refuse_weak(password, pointer="/password", not_like=[invitation.email])
+    await refuse_breached(platform, password, pointer="/password")
     password_hash = await passwords(platform).hash(password)
     return User(id=new_id(), email=invitation.email, name=name, password_hash=password_hash)
 

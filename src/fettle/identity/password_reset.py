@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fettle.identity import attempts, audit, links, mailing, sessions
 from fettle.identity.audit import Who
 from fettle.identity.authentication import authenticator
+from fettle.identity.breached import refuse_breached
 from fettle.identity.models import RefreshSession, User
 from fettle.identity.models_people import LinkToken
 from fettle.identity.models_sign_in import SignInChallenge
@@ -37,6 +38,7 @@ async def reset(platform: Platform, token: str, new: str, *, address: str | None
     async with platform.database.system() as session:
         user = await _find(session, token)
     refuse_weak(new, pointer="/new_password", not_like=[user.email])
+    await refuse_breached(platform, new, pointer="/new_password")
     password_hash = await passwords(platform).hash(new)
     async with platform.database.system() as session:
         # Of two that use the link at once, the second waits here, and then finds it gone.

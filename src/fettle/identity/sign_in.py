@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fettle.identity import attempts, audit, challenges, sessions
 from fettle.identity.audit import Who
 from fettle.identity.authentication import Caller, authenticator
+from fettle.identity.breached import refuse_breached
 from fettle.identity.challenges import Challenge
 from fettle.identity.models import RefreshSession, RefreshToken, User
 from fettle.identity.models_sign_in import SignInChallenge
@@ -144,6 +145,7 @@ async def change_password(
             "The present password is wrong.", errors=[FieldError("/current_password", "is not the password")]
         )
     refuse_weak(new, pointer="/new_password", not_like=[current, user.email])
+    await refuse_breached(platform, new, pointer="/new_password")
     password_hash = await passwords(platform).hash(new)
     async with platform.database.system() as session:
         await attempts.forget(session, subject)

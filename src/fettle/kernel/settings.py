@@ -44,6 +44,12 @@ def _mail_server(url: SecretStr) -> SecretStr:
     return url
 
 
+def _readable_file(path: Path) -> Path:
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError("must name a file that can be read")
+    return path
+
+
 def _postgres_address(url: SecretStr) -> SecretStr:
     parts = urlsplit(url.get_secret_value())
     if parts.scheme != "postgresql" or not (parts.hostname or parts.query) or parts.port == 0:
@@ -163,6 +169,13 @@ class Settings(BaseSettings):
         ),
     )
     smtp_from: str | None = Field(None, description="Sender of mail, such as fettle@example.org.")
+    breached_passwords: Annotated[Path, AfterValidator(_readable_file)] | None = Field(
+        None,
+        description=(
+            "List of breached passwords that no new one may be in: SHA-1 hashes in their order, as Have I Been Pwned "
+            "publishes them; unset: none is looked for."
+        ),
+    )
     sms_provider: str | None = Field(
         None,
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
