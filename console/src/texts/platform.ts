@@ -97,6 +97,7 @@ export const platformTexts = {
     workers: "Readers of events",
     readers: (n: number, behind: number) => (behind === 0 ? `${n}, all up to date` : `${n}, ${behind} behind`),
     latency: "How fast the parts answer",
+    soon: "The lines begin when the parts have been asked a second time, in a few seconds.",
     backlog: "Events that wait for the slowest reader",
   },
 };

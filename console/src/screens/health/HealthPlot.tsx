@@ -21,6 +21,8 @@ export function HealthPlot({ health, at }: { health: Health; at: number }) {
     [samples, names.join()],
   );
   const backlog = useMemo<PlotLine[]>(() => [{ ...lineOf(samples, BACKLOG, t.health.backlog, "--fettle-high", false), filled: true }], [samples]);
+  // One point makes no line, nor an axis of time.
+  if (samples.length < 2) return <p>{t.health.soon}</p>;
   return (
     <>
       <TimePlot caption={t.health.latency} times={times} lines={latencies} fine show={(value) => t.health.ms(value)} />
