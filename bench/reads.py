@@ -144,11 +144,7 @@ async def look(
 
 async def _places(client: httpx.AsyncClient) -> dict[str, str]:
     """Return an incident that has evidence and a run, and the cursor of a page far down."""
-    sealed, ran = [
-        {item["incident_id"] for item in (await client.get(path)).raise_for_status().json()["items"]}
-        for path in ("/api/v1/evidence?limit=200", "/api/v1/runs?limit=200")
-    ]
-    places = {"incident": max(sealed & ran), "deep": ""}
+    places = {"incident": await _sealed_and_run(client), "deep": ""}
     answer = (await client.get("/api/v1/incidents?limit=200")).raise_for_status().json()
     for _ in range(20):
         if answer["next_cursor"] is None:
@@ -158,6 +154,15 @@ async def _places(client: httpx.AsyncClient) -> dict[str, str]:
             await client.get("/api/v1/incidents", params={"limit": 200, "cursor": places["deep"]})
         ).json()
     return places
+
+
+async def _sealed_and_run(client: httpx.AsyncClient) -> str:
+    sealed = (await client.get("/api/v1/evidence?limit=200")).raise_for_status().json()["items"]
+    for incident in (str(item["incident_id"]) for item in sealed):
+        runs = (await client.get("/api/v1/runs", params={"incident_id": incident})).raise_for_status()
+        if runs.json()["items"]:
+            return incident
+    raise RuntimeError("none of the newest incidents has both evidence and a run")
 
 
 async def _try(
