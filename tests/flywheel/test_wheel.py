@@ -234,7 +234,7 @@ async def test_a_rule_that_a_person_retires_comes_back_where_it_was(wheel, other
 async def test_a_rule_that_a_person_changed_is_theirs(wheel):
     promotion = await full(wheel)
     async with wheel.platform.database.tenant(wheel.tenant) as session:
-        own = await service.read_own(session, wheel.tenant, promotion["rule_id"])
+        own = await service.RULES.read(session, wheel.tenant, promotion["rule_id"])
         changed = {**service.own_form(own.rule.document), "title": "Ours"}
         await service.change_rule(
             session, wheel.tenant, own.rule.id, changed, version=own.version, actor="user:ann"
@@ -248,8 +248,8 @@ async def test_a_rule_that_a_person_changed_is_theirs(wheel):
 async def test_a_rule_that_a_person_deleted_is_not_proposed_again_at_the_next_heal(wheel):
     promotion = await full(wheel)
     async with wheel.platform.database.tenant(wheel.tenant) as session:
-        own = await service.read_own(session, wheel.tenant, promotion["rule_id"])
-        await service.delete_rule(session, wheel.tenant, own.rule.id, version=own.version, actor="user:ann")
+        own = await service.RULES.read(session, wheel.tenant, promotion["rule_id"])
+        await service.RULES.delete(session, wheel.tenant, own.rule.id, version=own.version, actor="user:ann")
     await wheel.turn()
     assert (await wheel.promotion())["state"] == "retired"
     await wheel.heal("ws-95")

@@ -317,7 +317,7 @@ async def test_a_changed_rule_holds_for_the_next_decision(pipeline, other_tenant
     await pipeline.report({"host": "two"})
     assert await change(service.change_rule, "OWN-1", own, version=2) == 3
     await pipeline.report({"host": "three"})
-    await change(service.delete_rule, "OWN-1", version=3)
+    await change(service.RULES.delete, "OWN-1", version=3)
     await pipeline.report({"host": "four"})
     rows = {row["host"]: row["state"] for row in await pipeline.rows("SELECT host, state FROM incidents")}
     assert rows == {"one": "suppressed", "two": "healing", "three": "suppressed", "four": "healing"}
@@ -338,7 +338,7 @@ async def test_a_changed_rule_holds_for_the_next_decision(pipeline, other_tenant
         "created",
     ]
     async with pipeline.platform.database.tenant(other_tenant) as session:
-        assert await service.list_own(session, other_tenant) == {}
+        assert await service.RULES.all(session, other_tenant) == {}
 
 
 async def test_of_many_changes_of_one_version_one_wins(pipeline):

@@ -12,6 +12,7 @@ from fettle.healing.approval_decisions import Verdict, may_decide
 from fettle.healing.brakes import delegations
 from fettle.healing.brakes.delegations import Authority
 from fettle.healing.dry_run import DAYS, dry_run, one_incident
+from fettle.healing.own_rules import Stored
 from fettle.healing.rule_sets import CompiledRules, rule_sets
 from fettle.healing.rules import Rule, RuleExplanation, RuleSet
 from fettle.healing.schemas import (
@@ -34,7 +35,6 @@ from fettle.healing.schemas import (
     VerdictIn,
     Version,
 )
-from fettle.healing.service import StoredRule
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
 from fettle.kernel.clock import utcnow
@@ -67,7 +67,7 @@ async def list_rules(
 ) -> RulePage:
     """List the rules that hold for the tenant, packs' and its own, in the order in which they win."""
     rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
-    own = await service.list_own(session, access.tenant_id)
+    own = await service.RULES.all(session, access.tenant_id)
     after = paging.after(int, str)
     wanted = [
         rule
@@ -134,7 +134,7 @@ async def show_rule(
 ) -> RuleItem:
     """Show one rule."""
     rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
-    own = await service.list_own(session, access.tenant_id)
+    own = await service.RULES.all(session, access.tenant_id)
     return _item(_named(rules.rules, rule_id), own.get(rule_id))
 
 
@@ -143,7 +143,7 @@ async def change_rule(
     rule_id: NamedRule, body: RuleChange, access: RuleWriter, session: TenantSession, who: CurrentWho
 ) -> RuleAccepted:
     """Replace a rule of the tenant's own, unless somebody changed it meanwhile."""
-    before = await service.read_own(session, access.tenant_id, rule_id)
+    before = await service.RULES.read(session, access.tenant_id, rule_id)
     version = await service.change_rule(
         session, access.tenant_id, rule_id, body.document(), version=body.version, actor=access.actor
     )
@@ -162,8 +162,8 @@ async def delete_rule(
     who: CurrentWho,
 ) -> RuleAccepted:
     """Delete a rule of the tenant's own; the pack's rule of the same id, if any, holds again."""
-    before = await service.read_own(session, access.tenant_id, rule_id)
-    await service.delete_rule(session, access.tenant_id, rule_id, version=version, actor=access.actor)
+    before = await service.RULES.read(session, access.tenant_id, rule_id)
+    await service.RULES.delete(session, access.tenant_id, rule_id, version=version, actor=access.actor)
     await _audit(session, access, who, "rule.deleted", rule_id, before=before.rule.document)
     return RuleAccepted(id=rule_id, href=f"/api/v1/rules/{rule_id}")
 
@@ -292,7 +292,7 @@ def _distance(one: RuleExplanation) -> tuple[bool, bool, int]:
     return (not one.winner, not one.matched, sum(not condition.holds for condition in one.conditions))
 
 
-def _item(rule: Rule, stored: StoredRule | None) -> RuleItem:
+def _item(rule: Rule, stored: Stored[Rule] | None) -> RuleItem:
     document = rule.document
     return RuleItem(
         id=rule.id,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path
 from fettle.healing import service
 from fettle.healing.by_hand import ByHand, run_by_hand
 from fettle.healing.dry_run import DAYS, matches
+from fettle.healing.own_rules import Past
 from fettle.healing.policy_preview import preview_policy
 from fettle.healing.rule_schema import rule_schema
 from fettle.healing.rule_sets import rule_sets
@@ -89,7 +90,7 @@ async def switch_rule(
     """Switch a rule on or off; a pack's rule by one of the tenant's own in its place."""
     rules, packs = await rule_sets(platform).current(platform, session, access.tenant_id)
     rule = _named(rules.rules, rule_id)
-    version = await service.set_enabled(
+    version = await service.RULES.set_enabled(
         session,
         access.tenant_id,
         rule,
@@ -116,7 +117,7 @@ async def list_rule_versions(
 ) -> RuleHistory:
     """List what a rule of the tenant's own was, newest first; empty for one that only packs have."""
     after = paging.after(int)
-    rows = await service.history(
+    rows = await service.RULES.history(
         session, access.tenant_id, rule_id, before=after[0] if after else None, limit=paging.limit + 1
     )
     if not rows and after is None:
@@ -131,11 +132,11 @@ async def restore_rule(
     rule_id: NamedRule, body: RuleRestore, access: RuleWriter, session: TenantSession, who: CurrentWho
 ) -> RuleAccepted:
     """Let a rule be again what it was in a version, as a new version."""
-    before = (await service.list_own(session, access.tenant_id)).get(rule_id)
-    version = await service.restore_rule(
+    before = (await service.RULES.all(session, access.tenant_id)).get(rule_id)
+    version = await service.RULES.restore(
         session, access.tenant_id, rule_id, to=body.to, version=body.version, actor=access.actor
     )
-    after = await service.read_own(session, access.tenant_id, rule_id)
+    after = await service.RULES.read(session, access.tenant_id, rule_id)
     await record(
         session,
         who,
@@ -204,7 +205,7 @@ def _named(rules: RuleSet, rule_id: str) -> Rule:
     return rule
 
 
-def _past(row: service.PastRule) -> PastRuleOut:
+def _past(row: Past) -> PastRuleOut:
     found = changes(row.before or {}, row.document or {})
     return PastRuleOut(
         version=row.version,

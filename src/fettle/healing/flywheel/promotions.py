@@ -279,7 +279,7 @@ async def _put_rule(
     if to not in ACTING:
         return None
     document = row["document"] if to == FULL else narrowed(row["document"], criteria.canary_share)
-    own = (await service.list_own(session, tenant_id)).get(row["rule_id"])
+    own = (await service.RULES.all(session, tenant_id)).get(row["rule_id"])
     if own is None:
         return await service.create_rule(session, tenant_id, document, actor=ACTOR, source="promoted")
     if own.version != row["rule_version"]:
@@ -310,9 +310,11 @@ async def _leave(
     connection = await driver(session)
     to = stages.DISMISSED if row["state"] == stages.PROPOSED else RETIRED
     if row["rule_version"] is not None:
-        own = (await service.list_own(session, tenant_id)).get(row["rule_id"])
+        own = (await service.RULES.all(session, tenant_id)).get(row["rule_id"])
         if own is not None:
-            await service.delete_rule(session, tenant_id, row["rule_id"], version=own.version, actor=by.actor)
+            await service.RULES.delete(
+                session, tenant_id, row["rule_id"], version=own.version, actor=by.actor
+            )
     moved = await connection.fetchrow(_END, tenant_id, row["id"], row["state"], to, by.actor, by.reason)
     if moved is None:
         raise Conflict("The rule was moved meanwhile. Look at it again.")
@@ -329,7 +331,7 @@ async def _tell(
 ) -> None:
     told = NewEvent(
         stream_type="rule",
-        stream_id=service.rule_stream(tenant_id, row["rule_id"]),
+        stream_id=service.RULES.kept.stream(tenant_id, row["rule_id"]),
         type=kind,
         data={
             "rule_id": row["rule_id"],

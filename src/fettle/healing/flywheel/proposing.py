@@ -19,7 +19,7 @@ from fettle.healing.planner.candidates import allowed
 from fettle.healing.planner.words import Candidate
 from fettle.healing.rule_sets import CompiledRules, rule_sets
 from fettle.healing.rules import Rule
-from fettle.healing.service import rule_stream
+from fettle.healing.service import RULES
 from fettle.kernel import events
 from fettle.kernel.database import driver, is_unreachable
 from fettle.kernel.events import NewEvent
@@ -291,7 +291,7 @@ async def _propose(session: AsyncSession, tenant_id: UUID, row: asyncpg.Record, 
         return False
     told = NewEvent(
         stream_type="rule",
-        stream_id=rule_stream(tenant_id, rule_id),
+        stream_id=RULES.kept.stream(tenant_id, rule_id),
         type="rule.proposed",
         data={
             "rule_id": rule_id,

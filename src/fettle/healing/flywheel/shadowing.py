@@ -12,7 +12,7 @@ from fettle.healing.derived import PATTERN
 from fettle.healing.flywheel.stages import SHADOW
 from fettle.healing.planner.words import PLAYBOOK, RUNBOOK
 from fettle.healing.rules import Rule, RuleError, RuleSet
-from fettle.healing.service import rule_stream
+from fettle.healing.service import RULES
 from fettle.kernel.bus import TenantBatch
 from fettle.kernel.database import driver
 from fettle.kernel.events import NewEvent
@@ -129,7 +129,7 @@ def _told(tenant_id: UUID, row: asyncpg.Record, seen: Seen, verdict: str) -> New
     would = {RUNBOOK: "runbook_id", PLAYBOOK: "playbook_id"}[kind]
     return NewEvent(
         stream_type="rule",
-        stream_id=rule_stream(tenant_id, row["rule_id"]),
+        stream_id=RULES.kept.stream(tenant_id, row["rule_id"]),
         type="rule.shadowed",
         data={
             "rule_id": row["rule_id"],

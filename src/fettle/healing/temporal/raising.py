@@ -100,7 +100,7 @@ def _row(exception_id: UUID, firing: Firing) -> tuple[Any, ...]:
 def _limit_event(tenant_id: UUID, limit: Limit) -> NewEvent:
     return NewEvent(
         stream_type="temporal_rule",
-        stream_id=RULES.stream(tenant_id, limit.rule.id),
+        stream_id=RULES.kept.stream(tenant_id, limit.rule.id),
         type="temporal_rule.limit_reached",
         data={
             "temporal_rule_id": limit.rule.id,

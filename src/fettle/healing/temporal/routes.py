@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 
+from fettle.healing.own_rules import Past, Stored
 from fettle.healing.schemas import Version
 from fettle.healing.temporal import keeping, queries, service
 from fettle.healing.temporal.current import Current, current_rules
@@ -33,7 +34,6 @@ from fettle.healing.temporal.schemas import (
     TemporalRuleSwitch,
     WouldFire,
 )
-from fettle.healing.temporal.service import Stored
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
 from fettle.kernel.errors import NotFound
@@ -62,7 +62,7 @@ async def list_temporal_rules(
 ) -> TemporalRulePage:
     """List the rules over time that hold for the tenant, packs' and its own, by id."""
     current = await _current(platform, session, access)
-    own = await service.list_own(session, access.tenant_id)
+    own = await service.RULES.all(session, access.tenant_id)
     figures = await queries.figures(session, access.tenant_id)
     after = paging.after(str)
     wanted = [
@@ -143,7 +143,7 @@ async def show_temporal_rule(
 ) -> TemporalRuleItem:
     """Show one rule over time."""
     rule = _named(await _current(platform, session, access), temporal_rule_id)
-    own = await service.list_own(session, access.tenant_id)
+    own = await service.RULES.all(session, access.tenant_id)
     figures = await queries.figures(session, access.tenant_id)
     return _item(rule, own.get(rule.id), figures.get(rule.id))
 
@@ -153,7 +153,7 @@ async def change_temporal_rule(
     temporal_rule_id: Named, body: TemporalRuleChange, access: Writer, session: TenantSession, who: CurrentWho
 ) -> TemporalRuleAccepted:
     """Replace a rule over time of the tenant's own, unless somebody changed it meanwhile."""
-    before = await service.read_own(session, access.tenant_id, temporal_rule_id)
+    before = await service.RULES.read(session, access.tenant_id, temporal_rule_id)
     document = body.document()
     version = await service.change(
         session, access.tenant_id, temporal_rule_id, document, version=body.version, actor=access.actor
@@ -176,7 +176,7 @@ async def switch_temporal_rule(
     """Switch a rule over time on or off; a pack's rule by one of the tenant's own in its place."""
     current = await _current(platform, session, access)
     rule = _named(current, temporal_rule_id)
-    version = await service.set_enabled(
+    version = await service.RULES.set_enabled(
         session,
         access.tenant_id,
         rule,
@@ -201,8 +201,10 @@ async def delete_temporal_rule(
     who: CurrentWho,
 ) -> TemporalRuleAccepted:
     """Delete a rule over time of the tenant's own; the pack's rule of the same id, if any, holds again."""
-    before = await service.read_own(session, access.tenant_id, temporal_rule_id)
-    await service.delete(session, access.tenant_id, temporal_rule_id, version=version, actor=access.actor)
+    before = await service.RULES.read(session, access.tenant_id, temporal_rule_id)
+    await service.RULES.delete(
+        session, access.tenant_id, temporal_rule_id, version=version, actor=access.actor
+    )
     await _audit(session, access, who, "deleted", temporal_rule_id, before=before.rule.document)
     return _accepted(temporal_rule_id, None)
 
@@ -213,7 +215,7 @@ async def list_temporal_rule_versions(
 ) -> TemporalRuleHistory:
     """List what a rule over time of the tenant's own was, newest first; empty for one that only packs have."""
     after = paging.after(int)
-    rows = await service.history(
+    rows = await service.RULES.history(
         session,
         access.tenant_id,
         temporal_rule_id,
@@ -235,11 +237,11 @@ async def restore_temporal_rule(
     who: CurrentWho,
 ) -> TemporalRuleAccepted:
     """Let a rule over time be again what it was in a version, as a new version."""
-    before = (await service.list_own(session, access.tenant_id)).get(temporal_rule_id)
-    version = await service.restore(
+    before = (await service.RULES.all(session, access.tenant_id)).get(temporal_rule_id)
+    version = await service.RULES.restore(
         session, access.tenant_id, temporal_rule_id, to=body.to, version=body.version, actor=access.actor
     )
-    after = await service.read_own(session, access.tenant_id, temporal_rule_id)
+    after = await service.RULES.read(session, access.tenant_id, temporal_rule_id)
     await _audit(
         session, access, who, "restored", temporal_rule_id,
         before=None if before is None else before.rule.document, after=after.rule.document,
@@ -322,7 +324,9 @@ def _named(current: Current, rule_id: str) -> TemporalRule:
     return rule
 
 
-def _item(rule: TemporalRule, stored: Stored | None, figures: Mapping[str, Any] | None) -> TemporalRuleItem:
+def _item(
+    rule: TemporalRule, stored: Stored[TemporalRule] | None, figures: Mapping[str, Any] | None
+) -> TemporalRuleItem:
     return TemporalRuleItem.model_validate(
         {
             "id": rule.id,
@@ -341,7 +345,7 @@ def _item(rule: TemporalRule, stored: Stored | None, figures: Mapping[str, Any] 
     )
 
 
-def _past(row: service.Past) -> PastTemporalRuleOut:
+def _past(row: Past) -> PastTemporalRuleOut:
     found = changes(row.before or {}, row.document or {})
     return PastTemporalRuleOut(
         version=row.version,
