@@ -18,8 +18,9 @@ import orjson
 from bench.environment import environment, main, row
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fettle.evidence.chain import GENESIS, Sealed, Signer, make_checkpoint, seal, verify
+from fettle.evidence.chain import GENESIS, Sealed, seal, verify
 from fettle.evidence.content import bundle_content
+from fettle.evidence.signing import Signer, make_checkpoint
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.events import Event
 from fettle.kernel.ids import new_id

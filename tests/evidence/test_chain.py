@@ -14,17 +14,9 @@ from tests.examples import examples
 
 from fettle.evidence import merkle
 from fettle.evidence.canonical import NotCanonicalError, canonical
-from fettle.evidence.chain import (
-    GENESIS,
-    Fault,
-    Signer,
-    make_checkpoint,
-    make_rollover,
-    seal,
-    trusted_keys,
-    verify,
-)
+from fettle.evidence.chain import GENESIS, Fault, seal, verify
 from fettle.evidence.export import ExportError, ExportHeader, parse_strict, verify_export
+from fettle.evidence.signing import Signer, make_checkpoint, make_rollover, trusted_keys
 from fettle.kernel.jsonio import dumps
 
 TENANT = "0191f3a0-0000-7000-8000-00000000000a"

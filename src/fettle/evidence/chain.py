@@ -5,17 +5,13 @@ stands over the Merkle root (RFC 6962) of the links sealed together, and each bu
 root, so each can be checked by itself and sealing a hundred costs one signature.
 """
 
-import base64
-import binascii
-import hashlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from fettle.evidence import merkle
 from fettle.evidence.canonical import (
@@ -26,14 +22,13 @@ from fettle.evidence.canonical import (
     link_hash,
     with_content,
 )
+from fettle.evidence.signing import PublicKeys, Signer, keys_by_id, read_checkpoint, signs
 
 FORMAT: Final = "fettle.evidence/1"
 GENESIS: Final = "0" * 64
 """What the first bundle of a chain names as the one before it."""
 
 _BATCH_PREFIX: Final = b"fettle.evidence.batch/1\n"
-_CHECKPOINT_PREFIX: Final = b"fettle.evidence.checkpoint/1\n"
-_ROLLOVER_PREFIX: Final = b"fettle.evidence.rollover/1\n"
 _LINK_FIELDS: Final = (
     "format",
     "tenant_id",
@@ -47,9 +42,6 @@ _BUNDLE_FIELDS: Final = frozenset({*_LINK_FIELDS, "content", "hash", "proof"})
 _LINK_TYPES: Final = {str, int}
 _PROOF_FIELDS: Final = frozenset({"key_id", "index", "size", "path", "signature"})
 _LONGEST_PATH: Final = 64
-
-PublicKeys = Mapping[str, str] | Iterable[str] | str
-"""Ed25519 public keys in base64: by key id, or the keys alone, or the one key."""
 
 
 class Fault(StrEnum):
@@ -105,29 +97,6 @@ class ChainReport:
     head: str | None
     beyond_checkpoint: int | None
     failure: Failure | None
-
-
-@dataclass(slots=True)
-class Signer:
-    """A key pair that seals."""
-
-    private_key: Ed25519PrivateKey
-    public_key: str = field(init=False)
-    key_id: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        raw = self.private_key.public_key().public_bytes_raw()
-        self.public_key = base64.b64encode(raw).decode()
-        self.key_id = key_id_of(raw)
-
-    def sign(self, message: bytes) -> str:
-        """Return the signature in base64."""
-        return base64.b64encode(self.private_key.sign(message)).decode()
-
-
-def key_id_of(public_key: bytes) -> str:
-    """Return a public key's id: the first 16 hexadecimal digits of its SHA-256."""
-    return hashlib.sha256(public_key).hexdigest()[:16]
 
 
 class Sealed(NamedTuple):
@@ -212,7 +181,7 @@ def verify(
         first_sequence: Where the export is said to begin; without its beginning, the first bundle's own
             word for what came before is all there is.
     """
-    checking = _Checking(_keys(public_keys), first_sequence)
+    checking = _Checking(keys_by_id(public_keys), first_sequence)
     failure = checking.check_checkpoint(checkpoint) if checkpoint is not None else None
     position = 0
     try:
@@ -232,48 +201,6 @@ def verify(
         failure = checking.take(position, bundle, remaining)
         position += 1
     return checking.report(failure)
-
-
-def make_checkpoint(tenant_id: str, size: int, head: str, at: str, signer: Signer) -> dict[str, Any]:
-    """Return a signed statement of how long a chain is and what it ends in.
-
-    Args:
-        tenant_id: Whose chain.
-        size: Bundles in it.
-        head: The last one's hash, `GENESIS` for none.
-        at: RFC 3339.
-        signer: The key that signs.
-    """
-    body = {"tenant_id": tenant_id, "size": size, "head": head, "at": at, "key_id": signer.key_id}
-    return {**body, "signature": signer.sign(_CHECKPOINT_PREFIX + canonical(body))}
-
-
-def make_rollover(new_public_key: str, at: str, signer: Signer) -> dict[str, Any]:
-    """Return the statement by which the old key hands over to a new one."""
-    body = {"public_key": new_public_key, "at": at, "key_id": signer.key_id}
-    return {**body, "signature": signer.sign(_ROLLOVER_PREFIX + canonical(body))}
-
-
-def trusted_keys(anchors: PublicKeys, rollovers: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the anchors and every key that they handed over to, in one or several steps.
-
-    Statements that do not hold are passed over: they add no trust.
-    """
-    trusted = {
-        key_id: base64.b64encode(key.public_bytes_raw()).decode() for key_id, key in _keys(anchors).items()
-    }
-    pending = list(rollovers)
-    while True:
-        keys = _keys(trusted)
-        added = {}
-        for statement in pending:
-            fields = _checked_statement(statement, ("public_key", "at"), keys, _ROLLOVER_PREFIX)
-            raw = _decoded(fields["public_key"]) if fields else None
-            if raw is not None and len(raw) == 32 and key_id_of(raw) not in trusted:  # noqa: PLR2004 - RFC 8032
-                added[key_id_of(raw)] = base64.b64encode(raw).decode()
-        if not added:
-            return trusted
-        trusted.update(added)
 
 
 class _Checking:
@@ -297,10 +224,8 @@ class _Checking:
         return self._first + self.checked
 
     def check_checkpoint(self, checkpoint: Mapping[str, Any]) -> Failure | None:
-        fields = _checked_statement(
-            checkpoint, ("tenant_id", "size", "head", "at"), self._keys, _CHECKPOINT_PREFIX
-        )
-        if fields is None or not isinstance(fields["size"], int) or not isinstance(fields["head"], str):
+        fields = read_checkpoint(checkpoint, self._keys)
+        if fields is None:
             return Failure(
                 0, None, Fault.BAD_CHECKPOINT, "The checkpoint is malformed or not signed by a trusted key."
             )
@@ -418,7 +343,7 @@ class _Checking:
         key = self._keys.get(key_id)
         if key is None:
             return f"it is signed by the key {key_id}, which is not trusted."
-        if not _signs(key, signature, _batch_message(tenant_id, top, size)):
+        if not signs(key, signature, _batch_message(tenant_id, top, size)):
             return "its signature does not hold."
         self._batch, self._paths, self._root = batch, paths, top
         return None
@@ -453,53 +378,3 @@ def _proof_of(proof: Any) -> tuple[str, int, int, list[Any], str] | None:
     if type(index) is not int or type(size) is not int or len(path) > _LONGEST_PATH:
         return None
     return key_id, index, size, path, signature
-
-
-def _checked_statement(
-    statement: object, fields: Sequence[str], keys: Mapping[str, Ed25519PublicKey], prefix: bytes
-) -> dict[str, Any] | None:
-    if not isinstance(statement, Mapping) or set(statement) != {*fields, "key_id", "signature"}:
-        return None
-    body = {name: statement[name] for name in (*fields, "key_id")}
-    key = keys.get(body["key_id"]) if isinstance(body["key_id"], str) else None
-    signature = statement["signature"]
-    if key is None or not isinstance(signature, str):
-        return None
-    try:
-        message = prefix + canonical(body)
-    except NotCanonicalError:
-        return None
-    return body if _signs(key, signature, message) else None
-
-
-def _signs(key: Ed25519PublicKey, signature: str, message: bytes) -> bool:
-    raw = _decoded(signature)
-    if raw is None:
-        return False
-    try:
-        key.verify(raw, message)
-    except InvalidSignature:
-        return False
-    return True
-
-
-def _keys(public_keys: PublicKeys) -> dict[str, Ed25519PublicKey]:
-    given: Any = public_keys.values() if isinstance(public_keys, Mapping) else public_keys
-    texts = [given] if isinstance(given, str) else given  # one key is a list of one, not of its letters
-    found = {}
-    for text in texts if isinstance(texts, Iterable) else ():
-        raw = _decoded(text)
-        if raw is not None and len(raw) == 32:  # noqa: PLR2004 - RFC 8032
-            found[key_id_of(raw)] = Ed25519PublicKey.from_public_bytes(raw)
-    return found
-
-
-def _decoded(text: object) -> bytes | None:
-    """Decode base64 that is written in the one way there is: twins would make one signature many."""
-    if not isinstance(text, str):
-        return None
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return raw if base64.b64encode(raw).decode() == text else None

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from fettle.evidence.canonical import NotCanonicalError, canonical
-from fettle.evidence.chain import Signer, key_id_of
+from fettle.evidence.signing import Signer, key_id_of
 
 FORMAT: Final = "fettle.erasure/1"
 _PREFIX: Final = b"fettle.erasure/1\n"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from fettle.evidence.canonical import canonical
-from fettle.evidence.chain import ChainReport, Failure, Fault, trusted_keys, verify
+from fettle.evidence.chain import ChainReport, Failure, Fault, verify
+from fettle.evidence.signing import trusted_keys
 from fettle.kernel.jsonio import dumps
 
 EXPORT_FORMAT: Final = "fettle.evidence-export/1"

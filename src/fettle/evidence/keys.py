@@ -5,7 +5,7 @@ from typing import Any, Final
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fettle.evidence.chain import Signer, make_rollover
+from fettle.evidence.signing import Signer, make_rollover
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import DriverConnection
 from fettle.kernel.jsonio import dumps_str

@@ -10,9 +10,10 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.evidence import keys
-from fettle.evidence.chain import GENESIS, make_checkpoint, seal
+from fettle.evidence.chain import GENESIS, seal
 from fettle.evidence.content import bundle_content
 from fettle.evidence.export import ExportHeader
+from fettle.evidence.signing import make_checkpoint
 from fettle.incidents.service import Transition, transition
 from fettle.kernel import events
 from fettle.kernel.clock import rfc3339, utcnow

@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.evidence.canonical import canonical
-from fettle.evidence.chain import Signer
 from fettle.evidence.keys import signer
+from fettle.evidence.signing import Signer
 from fettle.healing.rule_sets import rule_sets
 from fettle.healing.rules import Rule
 from fettle.kernel.clock import rfc3339
