@@ -76,6 +76,9 @@ async def test_storms_are_listed_with_what_still_fires(api):
     one = next(one for one in listed if one["number"] == incident["number"])
     assert (one["members"], one["firing"]) == (5, 3)
     assert str(one["number"]) in (await fettle(api, "storms", "list"))[1]
+    narrowed = ["--state", "going_on", "-q", str(one["number"]), "--opened-after", "2020-01-01T00:00:00Z"]
+    assert [row["id"] for row in (await found(api, "storms", "list", *narrowed))["items"]] == [one["id"]]
+    assert (await found(api, "storms", "list", "--opened-before", "2020-01-01T00:00:00Z"))["items"] == []
     members = (await found(api, "storms", "show", str(incident["number"])))["items"]
     assert (len(members), sum(member["is_firing"] for member in members)) == (5, 3)
     assert (await _storms_of(api, api.birch))["items"] == []

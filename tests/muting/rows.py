@@ -31,3 +31,7 @@ async def insert_storm_members(
             "FROM generate_series(1, $3::int + $4::int) AS n",
             tenant_id, incident_id, firing, over,
         )  # fmt: skip
+        await connection.execute(
+            "UPDATE incidents SET source = 'fettle:storm' WHERE tenant_id = $1 AND id = $2",
+            tenant_id, incident_id,
+        )  # fmt: skip

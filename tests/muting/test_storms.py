@@ -12,6 +12,7 @@ from tests.crosswise import somebody_waits
 
 from fettle.incidents.intake import Arrival
 from fettle.incidents.service import lock
+from fettle.incidents.storm_listing import MOST_BINS, StormFilter, binned, list_storms, pace
 from fettle.incidents.storms import fingerprint_of, group_of, overflow
 from fettle.kernel.database import driver
 from fettle.packs.service import active_packs
@@ -139,3 +140,53 @@ async def test_a_storm_s_incident_is_locked_in_its_order_among_the_others(storm)
     await taken
     [told] = await storm.rows("SELECT occurrences FROM incidents WHERE source = 'fettle:storm'")
     assert told["occurrences"] == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(1, 50)), unique_by=lambda one: one[0]))
+def test_each_exception_is_counted_once_in_the_time_in_which_it_came(seconds):
+    seconds.sort()
+    told = binned(seconds)
+    assert len(told.counts) <= MOST_BINS
+    assert sum(told.counts) == sum(times for _, times in seconds)
+    for place, counted in enumerate(told.counts):
+        begin = (told.first or 0) + place * told.seconds
+        assert counted == sum(times for at, times in seconds if begin <= at < begin + told.seconds)
+    if seconds:
+        assert told.counts[0] > 0
+        assert told.counts[-1] > 0
+
+
+EVERY = StormFilter()
+
+
+async def listed(muting, wanted=EVERY, **options):
+    async with muting.platform.database.tenant(muting.tenant) as session:
+        return await list_storms(session, muting.tenant, wanted, **{"before": None, "limit": 10, **options})
+
+
+async def test_storms_stay_in_the_list_when_what_they_stood_for_came_again(storm, other):
+    await storm.report(*many(range(30)))
+    await storm.report(*many(range(30), status="resolved"))
+    await storm.rows("UPDATE storms SET begun_at = begun_at - interval '2 minutes' RETURNING check_type")
+    await storm.report(*many(range(30)), *many([7], check_type="another_check", site="Barn"))
+    newer, older = await listed(storm)
+    assert (newer["members"], newer["firing"], newer["occurrences"]) == (10, 10, 10)
+    assert (older["members"], older["firing"], older["occurrences"]) == (0, 0, 10)
+    assert older["last_at"] is not None
+    for wanted, found in [
+        (StormFilter(standing="going_on"), [newer]),
+        (StormFilter(standing="over"), [older]),
+        (StormFilter(text="HALL"), [newer, older]),
+        (StormFilter(text="knows_this hall"), [newer, older]),
+        (StormFilter(text="%"), []),
+        (StormFilter(text=f"#{older['number']}"), [older]),
+        (StormFilter(opened_after=newer["opened_at"]), [newer]),
+        (StormFilter(opened_before=newer["opened_at"]), [older]),
+    ]:
+        assert [one["id"] for one in await listed(storm, wanted)] == [one["id"] for one in found], wanted
+    assert [one["id"] for one in await listed(storm, before=newer["id"])] == [older["id"]]
+    assert await listed(other) == []
+    async with storm.platform.database.tenant(storm.tenant) as session:
+        told = await pace(session, storm.tenant, newer["id"])
+    assert (sum(told.counts), told.seconds, told.is_whole) == (10, 60, True)
+    assert told.first <= newer["opened_at"].timestamp() < told.first + 60 * len(told.counts)

@@ -27,9 +27,21 @@ Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 
 
 @app.command("list")
-def list_storms(limit: Limit = 50, as_json: AsJson = False) -> None:
-    """List storms of the last weeks, newest first, with how much of each still fires."""
-    show_list(list(Api.of_profile().pages("/storms", limit=limit)), _COLUMNS, as_json=as_json)
+def list_storms(
+    state: Annotated[str | None, typer.Option(help="going_on or over; else both.")] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", "-q", help="In the check type or the site; or its number.")
+    ] = None,
+    opened_after: Annotated[str | None, typer.Option(help="From this moment on, RFC 3339.")] = None,
+    opened_before: Annotated[str | None, typer.Option(help="Before this moment, RFC 3339.")] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List storms, newest first, with how much of each still fires."""
+    found = Api.of_profile().pages(
+        "/storms", limit=limit, state=state, q=text, opened_after=opened_after, opened_before=opened_before
+    )
+    show_list(list(found), _COLUMNS, as_json=as_json)
 
 
 @app.command("show")

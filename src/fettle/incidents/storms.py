@@ -13,11 +13,9 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.incidents.intake import Arrival
 from fettle.incidents.states import SETTLED
-from fettle.kernel.database import driver
 from fettle.kernel.platform import Platform
 
 SOURCE: Final = "fettle:storm"
@@ -53,14 +51,6 @@ ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET
   incident_id = excluded.incident_id, is_firing = excluded.is_firing, last_at = excluded.last_at,
   occurrences = CASE WHEN m.incident_id = excluded.incident_id THEN m.occurrences ELSE 0 END + excluded.occurrences,
   first_at = CASE WHEN m.incident_id = excluded.incident_id THEN m.first_at ELSE excluded.first_at END
-"""
-_LIST: Final = """
-SELECT i.id, i.number, i.title, i.state, i.severity, i.check_type, i.site, i.occurrences, i.opened_at,
-  m.members, m.firing, m.last_at
-FROM (SELECT incident_id, count(*) AS members, count(*) FILTER (WHERE is_firing) AS firing, max(last_at) AS last_at
-      FROM storm_members WHERE tenant_id = $1 AND ($2::uuid IS NULL OR incident_id < $2)
-      GROUP BY incident_id ORDER BY incident_id DESC LIMIT $3) m
-JOIN incidents i ON i.tenant_id = $1 AND i.id = m.incident_id ORDER BY i.id DESC
 """
 _OPEN: Final = """
 SELECT id, fingerprint FROM incidents WHERE tenant_id = $1 AND fingerprint = ANY($2) AND state <> ALL($3)
@@ -228,27 +218,6 @@ async def note_members(
         [last[name][0].received_at for name in names],
         [times[name] for name in names],
     )
-
-
-async def list_storms(
-    session: AsyncSession, tenant_id: UUID, *, before: UUID | None, limit: int
-) -> list[dict[str, Any]]:
-    """Read the incidents that stand for storms, newest first, with how much of each still fires."""
-    connection = await driver(session)
-    return [dict(row) for row in await connection.fetch(_LIST, tenant_id, before, limit)]
-
-
-async def list_members(
-    session: AsyncSession, tenant_id: UUID, incident_id: UUID, *, after: str, limit: int
-) -> list[dict[str, Any]]:
-    """Read what a storm's incident stands for, by fingerprint."""
-    connection = await driver(session)
-    rows = await connection.fetch(
-        "SELECT fingerprint, host, is_firing, occurrences, first_at, last_at FROM storm_members "
-        "WHERE tenant_id = $1 AND incident_id = $2 AND fingerprint > $3 ORDER BY fingerprint LIMIT $4",
-        tenant_id, incident_id, after, limit,
-    )  # fmt: skip
-    return [dict(row) for row in rows]
 
 
 async def forget_old(platform: Platform) -> None:

@@ -1,10 +1,12 @@
 """HTTP of muting: what is set, what it would mute, when it holds, and why somebody was told or was not."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
 
 from fettle.healing.muting import correlations, explanations, schemas, service
 from fettle.healing.muting.models import StoredMute
@@ -13,7 +15,7 @@ from fettle.healing.muting.reading import when_of
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
 from fettle.identity.names import names_of
-from fettle.incidents import queries, storms
+from fettle.incidents import queries, storm_listing
 from fettle.incidents.commands import By
 from fettle.incidents.wording import clean
 from fettle.kernel.clock import utcnow
@@ -205,11 +207,22 @@ async def explain_message(
 
 @router.get("/storms")
 async def list_storms(
-    access: IncidentReader, session: TenantSession, paging: Paging
+    access: IncidentReader,
+    session: TenantSession,
+    paging: Paging,
+    state: Annotated[
+        storm_listing.Standing | None, Query(description="going_on: its incident is not over.")
+    ] = None,
+    opened_after: Annotated[AwareDatetime | None, Query(description="At this moment or later.")] = None,
+    opened_before: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="In the check type or the site; or its number.")
+    ] = None,
 ) -> Page[schemas.StormOut]:
     """List incidents that stand for many things at once, newest first."""
-    rows = await storms.list_storms(
-        session, access.tenant_id, before=paging.last_id(), limit=paging.limit + 1
+    wanted = storm_listing.StormFilter(state, opened_after, opened_before, q or None)
+    rows = await storm_listing.list_storms(
+        session, access.tenant_id, wanted, before=paging.last_id(), limit=paging.limit + 1
     )
     page, cursor = paging.cut(rows, lambda row: (row["id"],))
     return Page(items=[schemas.StormOut.model_validate(row) for row in page], next_cursor=cursor)
@@ -222,11 +235,22 @@ async def list_storm(
     """List what an incident of a storm stands for; empty for any other."""
     await queries.one(session, access.tenant_id, incident_id)
     after = paging.after(str)
-    rows = await storms.list_members(
+    rows = await storm_listing.list_members(
         session, access.tenant_id, incident_id, after=after[0] if after else "", limit=paging.limit + 1
     )
     page, cursor = paging.cut(rows, lambda row: (row["fingerprint"],))
     return Page(items=[schemas.StormMember.model_validate(row) for row in page], next_cursor=cursor)
+
+
+@router.get("/incidents/{incident_id}/pace")
+async def show_pace(incident_id: UUID, access: IncidentReader, session: TenantSession) -> schemas.StormPace:
+    """Show how many exceptions of an incident were accepted per minute, or more coarsely where it lasted long."""
+    await queries.one(session, access.tenant_id, incident_id)
+    found = await storm_listing.pace(session, access.tenant_id, incident_id)
+    first_at = None if found.first is None else datetime.fromtimestamp(found.first, UTC)
+    return schemas.StormPace(
+        seconds=found.seconds, first_at=first_at, counts=found.counts, is_whole=found.is_whole
+    )
 
 
 @router.get("/correlations")

@@ -304,6 +304,15 @@ class StormOut(BaseModel):
     last_at: datetime
 
 
+class StormPace(BaseModel):
+    """How many exceptions of an incident were accepted, minute by minute or more coarsely."""
+
+    seconds: int = Field(description="How many seconds each count covers.")
+    first_at: datetime | None = Field(description="When the first of them begins; null where nothing came.")
+    counts: list[int] = Field(description="One after the other.")
+    is_whole: bool = Field(description="Whether all exceptions are counted; else those of its beginning.")
+
+
 class StormMember(BaseModel):
     """One thing out of order that a storm's incident stands for."""
 
