@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from tests.escalation.test_schedules import ADA, BO, CY, ZONES, schedules, wall
 from tests.examples import examples
 
-from fettle.healing.escalation import calendars
+from fettle.healing.escalation import calendars, service
 from fettle.healing.escalation.calendars import NOBODY, CalendarError, Part, read
+from fettle.healing.escalation.models import OnCallSchedule
 from fettle.healing.escalation.schedules import Layer, Override, Schedule, Unit, instant, on_call, preview
+from fettle.healing.escalation.schemas_schedules import ScheduleBody
+from fettle.kernel.clock import rfc3339, utcnow
 
 NAMES = {ADA: "Ada", BO: 'Bo, "the" \\ second; one', CY: "Cy\nLee"}
 CHANGES = [wall(2026, 3, 20, 9), wall(2026, 10, 16, 9), wall(2026, 9, 28, 2, 30), wall(2026, 3, 1, 2, 30)]
@@ -119,3 +122,65 @@ def test_what_returns_without_end_is_cut_or_refused(rule):
     with pytest.raises(CalendarError):
         read(event.format(rule), ZoneInfo("UTC"), now)
     assert 365 <= len(read(event.format("DAILY"), ZoneInfo("UTC"), now)) <= 368
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "DAILY;BYMONTH=2;BYMONTHDAY=30",
+        "HOURLY;BYMONTH=2;BYMONTHDAY=30",
+        "YEARLY;BYMONTH=2;BYMONTHDAY=30",
+        "WEEKLY;INTERVAL=0;BYMONTH=2",
+    ],
+)
+def test_what_never_returns_is_given_up_before_it_holds_anybody_up(rule, monkeypatch):
+    taken_steps = 0
+    spend = calendars._Effort.spend
+
+    def counted(effort, steps):
+        nonlocal taken_steps
+        taken_steps += steps
+        spend(effort, steps)
+
+    monkeypatch.setattr(calendars._Effort, "spend", counted)
+    event = (
+        "BEGIN:VEVENT\r\nDTSTART:20260105T000000Z\r\nDURATION:PT1H\r\n"
+        f"RRULE:FREQ={rule}\r\nSUMMARY:x\r\nEND:VEVENT\r\n"
+    )
+    with pytest.raises(CalendarError):
+        read(
+            f"BEGIN:VCALENDAR\r\n{20 * event}END:VCALENDAR\r\n",
+            ZoneInfo("UTC"),
+            datetime(2026, 1, 1, tzinfo=UTC),
+        )
+    assert calendars.MOST_STEPS < taken_steps < 2 * calendars.MOST_STEPS
+
+
+async def test_a_schedule_can_still_be_changed_however_often_a_calendar_is_taken_in(rig):
+    now = utcnow()
+    gone = [
+        {
+            "person": None,
+            "begins": rfc3339(now - timedelta(days=ago)),
+            "ends": rfc3339(now - timedelta(days=ago - 1)),
+        }
+        for ago in range(1, 2_001)
+    ]
+    shifts = "".join(
+        f"BEGIN:VEVENT\r\nDTSTART:{now + timedelta(days=day):%Y%m%dT%H%M%SZ}\r\nDURATION:PT1H\r\nSUMMARY:nobody\r\n"
+        "END:VEVENT\r\n"
+        for day in range(1, 4)
+    )  # fmt: skip
+    async with rig.platform.database.tenant(rig.tenant) as session:
+        fields = {
+            "name": "Main",
+            "document": {"time_zone": "UTC", "layers": [], "overrides": gone},
+            "updated_by": "t",
+        }
+        schedule = await service.create(session, OnCallSchedule, rig.tenant, fields)
+        text = f"BEGIN:VCALENDAR\r\n{shifts}END:VCALENDAR\r\n"
+        taken, _, changed = await service.take_calendar(session, schedule, text, version=1, actor="t")
+    kept = changed.document["overrides"]
+    assert taken == 3
+    assert len(ScheduleBody.model_validate({"name": "Main", **changed.document}).overrides) == 2_000
+    assert {one["begins"] for one in gone[:1_997]} <= {one["begins"] for one in kept}

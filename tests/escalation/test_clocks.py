@@ -1,5 +1,6 @@
 """Clocks: steps, repeats, fallback, acknowledgement, hand-over, quiet hours, storms, and tenants without a policy."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fettle.healing.escalation import acting
+from fettle.healing.escalation import acting, clocks
 from fettle.healing.escalation.policies import Match, Policy, Quiet, Step, Target, due, quiet_until
 from fettle.healing.escalation.schedules import Window
 from fettle.incidents.commands import By
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, NotFound
 from fettle.kernel.ids import new_id
 
@@ -148,6 +150,32 @@ async def test_a_storm_is_one_message_with_a_count_and_over_when_all_of_it_is(ri
     await rig.send()
     kinds = [body["type"] for body in rig.world.of("webhook")]
     assert kinds.count("escalation.resolved") == 3
+
+
+async def test_a_storm_whose_last_two_end_at_once_is_over(rig):
+    storm = {"threshold": 1, "window_seconds": 300, "update_seconds": 60}
+    await rig.policy(([{"channel_id": await rig.channel("webhook")}], 3600), storm=storm)
+    _, leading, *members = [await rig.incident(f"Host {number} is away") for number in range(4)]
+    await rig.send()
+    await rig.resolve(leading)
+    tenant = rig.platform.database.tenant
+
+    async def settle(session, incident):
+        await clocks.settle(await driver(session), rig.tenant, [incident])
+
+    async def settle_apart(incident):
+        async with tenant(rig.tenant) as session:
+            await settle(session, incident)
+
+    async with tenant(rig.tenant) as session:
+        await settle(session, members[0])
+        other = asyncio.create_task(settle_apart(members[1]))
+        while not other.done() and not await rig.rows(
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+        ):
+            await asyncio.sleep(0.01)
+    await other
+    assert (await rig.clock(leading))["state"] == "resolved"
 
 
 async def test_what_comes_back_after_it_was_taken_is_told_from_the_first_step_again(rig):

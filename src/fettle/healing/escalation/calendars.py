@@ -7,17 +7,22 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from dateutil.rrule import rrulestr  # type: ignore[import-untyped]  # it ships no types
+from dateutil.rrule import MONTHLY, YEARLY, rrule, rrulestr  # type: ignore[import-untyped]  # it ships no types
 from icalendar import Calendar, Event
 
 from fettle.healing.escalation.schedules import Span
 
 MOST_EVENTS: Final = 2_000
 LONGEST_RULE: Final = 500
+MOST_STEPS: Final = 100_000
+"""Most steps that all that returns in a calendar may take; every day of 27 years is some 10,000."""
+
 NOBODY: Final = "nobody"
 """Stands for a gap where a person would stand."""
 
 _PERSON: Final = "x-fettle-person"
+_PRICES: Final[Mapping[int, int]] = {YEARLY: 20, MONTHLY: 3}
+"""In steps of a day, what it takes to look through all the days of a year or a month."""
 
 HORIZON: Final = timedelta(days=366)
 """How far ahead what returns is taken in."""
@@ -39,6 +44,33 @@ class Shift:
     who: str
     begins: datetime
     ends: datetime
+
+
+class _Effort:
+    """What is left of the steps that may be taken for one calendar."""
+
+    def __init__(self) -> None:
+        self._left = MOST_STEPS
+
+    def spend(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise CalendarError("what returns in it does so too often, or never")
+
+
+class _Interval(int):
+    """The interval of a rule; going on by it is paid for, so that a rule which fits no day at all comes to an end."""
+
+    effort: _Effort
+    price: int
+
+    def __radd__(self, other: int) -> int:
+        self.effort.spend(self.price)
+        return other + int(self)
+
+    def __mul__(self, other: int) -> int:
+        self.effort.spend(self.price)
+        return int(self) * other
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +135,9 @@ def read(text: str, zone: ZoneInfo, now: datetime) -> list[Shift]:
     try:
         calendar = Calendar.from_ical(text)
         found: list[Shift] = []
+        effort = _Effort()
         for event in calendar.walk("VEVENT"):
-            for shift in _shifts(event, zone, now):
+            for shift in _shifts(event, zone, now, effort):
                 found.append(shift)
                 if len(found) > MOST_EVENTS:
                     raise CalendarError(f"there are more than {MOST_EVENTS} shifts in it")
@@ -113,7 +146,7 @@ def read(text: str, zone: ZoneInfo, now: datetime) -> list[Shift]:
     return sorted(found, key=lambda shift: (shift.begins, shift.ends))
 
 
-def _shifts(event: Any, zone: ZoneInfo, now: datetime) -> Iterator[Shift]:
+def _shifts(event: Any, zone: ZoneInfo, now: datetime, effort: _Effort) -> Iterator[Shift]:
     if str(event.get("STATUS", "")).upper() == "CANCELLED" or event.get("DTSTART") is None:
         return
     begins = _local(event.get("DTSTART").dt, zone)
@@ -121,7 +154,7 @@ def _shifts(event: Any, zone: ZoneInfo, now: datetime) -> Iterator[Shift]:
     if lasts <= timedelta(0):
         return
     left_out = _left_out(event, zone)
-    for start in _starts(event, begins, lasts, now):
+    for start in _starts(event, begins, lasts, now, effort):
         if start in left_out:
             continue
         shift = Shift(_who(event), start.astimezone(UTC), (start + lasts).astimezone(UTC))
@@ -129,7 +162,9 @@ def _shifts(event: Any, zone: ZoneInfo, now: datetime) -> Iterator[Shift]:
             yield shift
 
 
-def _starts(event: Any, begins: datetime, lasts: timedelta, now: datetime) -> Iterator[datetime]:
+def _starts(
+    event: Any, begins: datetime, lasts: timedelta, now: datetime, effort: _Effort
+) -> Iterator[datetime]:
     """Return when an event begins, each time, in its own zone: what returns does so by the clock on the wall."""
     rule = event.get("RRULE")
     if rule is None:
@@ -145,13 +180,19 @@ def _starts(event: Any, begins: datetime, lasts: timedelta, now: datetime) -> It
     ]
     earliest = (now - lasts - timedelta(days=1)).astimezone(zone).replace(tzinfo=None)
     latest = (now + HORIZON).astimezone(zone).replace(tzinfo=None)
-    for count, start in enumerate(rrulestr(";".join(parts), dtstart=naive)):
+    for start in _bounded(rrulestr(";".join(parts), dtstart=naive), effort):
         if start > latest:
             return
-        if count > 50 * MOST_EVENTS:
-            raise CalendarError("a shift in it returns too often")
+        effort.spend(1)
         if start >= earliest:
             yield start.replace(tzinfo=zone)
+
+
+def _bounded(rule: rrule, effort: _Effort) -> rrule:
+    """Return a rule whose every step is paid for: of itself it looks for a day that fits up to the year 9999."""
+    interval = _Interval(rule._interval)  # noqa: SLF001 - a rule tells its interval nowhere else
+    interval.effort, interval.price = effort, _PRICES.get(rule._freq, 1)  # noqa: SLF001 - nor how it is counted
+    return rule.replace(interval=interval)
 
 
 def _until(part: str, zone: Any) -> str:

@@ -48,6 +48,14 @@ _OPEN: Final = """
 SELECT id, incident_id, state, storm_id FROM escalations
 WHERE tenant_id = $1 AND incident_id = ANY($2) AND state <> 'resolved' ORDER BY id FOR UPDATE
 """
+# Who ends the last of a storm ends what leads it, so of two who end one each at once the second sees the first.
+_ENDING: Final = """
+SELECT id, incident_id, state, storm_id FROM escalations
+WHERE tenant_id = $1 AND state <> 'resolved' AND id IN (
+  SELECT id FROM escalations WHERE tenant_id = $1 AND incident_id = ANY($2) AND state <> 'resolved'
+  UNION SELECT storm_id FROM escalations WHERE tenant_id = $1 AND incident_id = ANY($2) AND state <> 'resolved')
+ORDER BY id FOR UPDATE
+"""
 _LEADERS_OVER: Final = """
 SELECT l.id FROM escalations l
 WHERE l.tenant_id = $1 AND l.id = ANY($2) AND l.settled AND l.state <> 'resolved'
@@ -153,7 +161,9 @@ async def open_all(
 
 async def settle(connection: asyncpg.Connection, tenant_id: UUID, incident_ids: Collection[UUID]) -> None:
     """End the clocks of incidents that are over; who was told that they fire is told that they do not."""
-    rows = await connection.fetch(_OPEN, tenant_id, list(incident_ids))
+    wanted = set(incident_ids)
+    locked = await connection.fetch(_ENDING, tenant_id, list(wanted))
+    rows = [row for row in locked if row["incident_id"] in wanted]
     leaders = [row["id"] for row in rows if row["storm_id"] == row["id"]]
     ended = [row["id"] for row in rows if row["storm_id"] != row["id"]]
     if leaders:

@@ -1,5 +1,6 @@
 """A tenant's schedules, channels, policies and contacts: listed, kept, and taken away while nothing needs them."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -223,7 +224,7 @@ async def take_calendar(
     document = dict(schedule.document)
     now = utcnow()
     try:
-        shifts = calendars.read(text, ZoneInfo(document["time_zone"]), now)
+        shifts = await asyncio.to_thread(calendars.read, text, ZoneInfo(document["time_zone"]), now)
     except calendars.CalendarError as error:
         raise Invalid(
             f"The calendar cannot be taken in: {error}.", errors=[FieldError("/ics", str(error))]
@@ -235,9 +236,11 @@ async def take_calendar(
         if shift.who.lower() in people
     ]
     unknown = list(dict.fromkeys(shift.who[:200] for shift in shifts if shift.who.lower() not in people))[:20]
-    kept = [one for one in document["overrides"] if datetime.fromisoformat(one["ends"]) <= now]
+    over = [one for one in document["overrides"] if datetime.fromisoformat(one["ends"]) <= now]
+    # The latest of what is over, as far as there is room: with more, the schedule could not be changed any more.
+    room = calendars.MOST_EVENTS - len(taken)
     document["overrides"] = [
-        *kept,
+        *sorted(over, key=lambda one: datetime.fromisoformat(one["ends"]))[max(0, len(over) - room) :],
         *(
             {
                 "person": str(one.person) if one.person else None,
