@@ -8,13 +8,11 @@ from fastapi import APIRouter, Depends, Path
 from fettle.healing import service
 from fettle.healing.by_hand import ByHand, run_by_hand
 from fettle.healing.dry_run import DAYS, matches
-from fettle.healing.own_rules import Past
 from fettle.healing.policy_preview import preview_policy
+from fettle.healing.rule_edits import RuleEdits, versions_page
 from fettle.healing.rule_schema import rule_schema
 from fettle.healing.rule_sets import rule_sets
-from fettle.healing.rules import Rule, RuleSet
 from fettle.healing.schemas import (
-    PastRuleOut,
     PolicyPreviewIn,
     PolicyPreviewOut,
     RuleAccepted,
@@ -31,12 +29,9 @@ from fettle.healing.schemas import (
 )
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
-from fettle.kernel.errors import NotFound
 from fettle.kernel.http.pages import Paging, decode_cursor, encode_cursor
 from fettle.kernel.http.routes import StrictRoute
-from fettle.packs.diff import changes
 from fettle.packs.policies import refuse_invalid
-from fettle.packs.schemas import FieldChangeOut
 from fettle.tools.own_playbooks import library_of
 from fettle.tools.schemas import PlaybookId
 
@@ -89,24 +84,9 @@ async def switch_rule(
 ) -> RuleAccepted:
     """Switch a rule on or off; a pack's rule by one of the tenant's own in its place."""
     rules, packs = await rule_sets(platform).current(platform, session, access.tenant_id)
-    rule = _named(rules.rules, rule_id)
-    version = await service.RULES.set_enabled(
-        session,
-        access.tenant_id,
-        rule,
-        enabled=body.enabled,
-        version=body.version,
-        actor=access.actor,
-        of_packs={one["id"]: one for one in packs.rules},
-    )
-    await record(
-        session,
-        who,
-        "rule.switched",
-        tenant_id=access.tenant_id,
-        target=("rule", rule_id),
-        before={"enabled": rule.enabled},
-        after={"enabled": body.enabled},
+    rule = service.named(rules.rules, rule_id)
+    version = await RuleEdits(service.RULES, session, access, who).switch(
+        rule, enabled=body.enabled, version=body.version, of_packs={one["id"]: one for one in packs.rules}
     )
     return RuleAccepted(id=rule_id, href=f"/api/v1/rules/{rule_id}", version=version)
 
@@ -116,15 +96,11 @@ async def list_rule_versions(
     rule_id: NamedRule, platform: CurrentPlatform, access: RuleReader, session: TenantSession, paging: Paging
 ) -> RuleHistory:
     """List what a rule of the tenant's own was, newest first; empty for one that only packs have."""
-    after = paging.after(int)
-    rows = await service.RULES.history(
-        session, access.tenant_id, rule_id, before=after[0] if after else None, limit=paging.limit + 1
-    )
-    if not rows and after is None:
+    items, cursor = await versions_page(service.RULES, session, access, rule_id, paging)
+    if not items and paging.cursor is None:
         rules, _ = await rule_sets(platform).current(platform, session, access.tenant_id)
-        _named(rules.rules, rule_id)
-    page, cursor = paging.cut(rows, lambda row: [row.version])
-    return RuleHistory(items=[_past(row) for row in page], next_cursor=cursor)
+        service.named(rules.rules, rule_id)
+    return RuleHistory.model_validate({"items": items, "next_cursor": cursor})
 
 
 @router.post("/rules/{rule_id}/restore", status_code=202, tags=["rules"])
@@ -132,20 +108,8 @@ async def restore_rule(
     rule_id: NamedRule, body: RuleRestore, access: RuleWriter, session: TenantSession, who: CurrentWho
 ) -> RuleAccepted:
     """Let a rule be again what it was in a version, as a new version."""
-    before = (await service.RULES.all(session, access.tenant_id)).get(rule_id)
-    version = await service.RULES.restore(
-        session, access.tenant_id, rule_id, to=body.to, version=body.version, actor=access.actor
-    )
-    after = await service.RULES.read(session, access.tenant_id, rule_id)
-    await record(
-        session,
-        who,
-        "rule.restored",
-        tenant_id=access.tenant_id,
-        target=("rule", rule_id),
-        before=None if before is None else before.rule.document,
-        after=after.rule.document,
-    )
+    edits = RuleEdits(service.RULES, session, access, who)
+    version = await edits.restore(rule_id, to=body.to, version=body.version)
     return RuleAccepted(id=rule_id, href=f"/api/v1/rules/{rule_id}", version=version)
 
 
@@ -195,22 +159,4 @@ async def show_policy_effect(
             "changed": effect.changed,
             "examples": effect.examples,
         }
-    )
-
-
-def _named(rules: RuleSet, rule_id: str) -> Rule:
-    rule = next((one for one in rules.rules if one.id == rule_id), None)
-    if rule is None:
-        raise NotFound(f"There is no rule {rule_id}.")
-    return rule
-
-
-def _past(row: Past) -> PastRuleOut:
-    found = changes(row.before or {}, row.document or {})
-    return PastRuleOut(
-        version=row.version,
-        rule=None if row.document is None else dict(row.document),
-        changes=[FieldChangeOut.model_validate(change.document()) for change in found],
-        changed_by=row.changed_by,
-        changed_at=row.changed_at,
     )

@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.own_rules import OwnRules, refuse_reserved, unusable
-from fettle.healing.rules import Rule, RuleError
+from fettle.healing.rules import Rule, RuleError, RuleSet
 from fettle.kernel.authored import Authored
-from fettle.kernel.errors import FieldError, Invalid
+from fettle.kernel.errors import FieldError, Invalid, NotFound
 
 MAX_RULES: Final = 20_000
 """Most rules of a tenant's own."""
@@ -46,6 +46,18 @@ def checked(document: Mapping[str, Any], *, source: str = "tenant") -> Rule:
         raise _lacks("runbook_id", rule.action)
     if rule.action == "run_playbook" and rule.playbook_id is None:
         raise _lacks("playbook_id", rule.action)
+    return rule
+
+
+def named(rules: RuleSet, rule_id: str) -> Rule:
+    """Return one of the rules that hold.
+
+    Raises:
+        NotFound: None has this id.
+    """
+    rule = next((one for one in rules.rules if one.id == rule_id), None)
+    if rule is None:
+        raise NotFound(f"There is no rule {rule_id}.")
     return rule
 
 

@@ -5,15 +5,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 
-from fettle.healing.own_rules import Past, Stored
+from fettle.healing.own_rules import Stored
+from fettle.healing.rule_edits import RuleEdits, versions_page
 from fettle.healing.schemas import Version
 from fettle.healing.temporal import keeping, queries, service
 from fettle.healing.temporal.current import Current, current_rules
 from fettle.healing.temporal.dry_run import DAYS, dry_run
+from fettle.healing.temporal.forgetting import forget_key
 from fettle.healing.temporal.rules import TemporalRule
 from fettle.healing.temporal.schemas import (
     Kind,
-    PastTemporalRuleOut,
     TemporalDryRunDay,
     TemporalDryRunIn,
     TemporalDryRunOut,
@@ -39,9 +40,7 @@ from fettle.identity.audit import record
 from fettle.kernel.errors import NotFound
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
-from fettle.packs.diff import changes
 from fettle.packs.schema import temporal_rule_schema
-from fettle.packs.schemas import FieldChangeOut
 
 router = APIRouter(route_class=StrictRoute, prefix="/temporal-rules", tags=["rules over time"])
 
@@ -83,8 +82,7 @@ async def create_temporal_rule(
     body: TemporalRuleBody, access: Writer, session: TenantSession, who: CurrentWho
 ) -> TemporalRuleAccepted:
     """Add a rule over time of the tenant's own; with the id of a pack's rule it takes that one's place."""
-    version = await service.create(session, access.tenant_id, body.document(), actor=access.actor)
-    await _audit(session, access, who, "created", body.id, after=body.document())
+    version = await RuleEdits(service.RULES, session, access, who).create(body.document())
     return _accepted(body.id, version)
 
 
@@ -153,14 +151,8 @@ async def change_temporal_rule(
     temporal_rule_id: Named, body: TemporalRuleChange, access: Writer, session: TenantSession, who: CurrentWho
 ) -> TemporalRuleAccepted:
     """Replace a rule over time of the tenant's own, unless somebody changed it meanwhile."""
-    before = await service.RULES.read(session, access.tenant_id, temporal_rule_id)
-    document = body.document()
-    version = await service.change(
-        session, access.tenant_id, temporal_rule_id, document, version=body.version, actor=access.actor
-    )
-    await _audit(
-        session, access, who, "changed", temporal_rule_id, before=before.rule.document, after=document
-    )
+    edits = RuleEdits(service.RULES, session, access, who)
+    version = await edits.change(temporal_rule_id, body.document(), version=body.version)
     return _accepted(temporal_rule_id, version)
 
 
@@ -176,19 +168,10 @@ async def switch_temporal_rule(
     """Switch a rule over time on or off; a pack's rule by one of the tenant's own in its place."""
     current = await _current(platform, session, access)
     rule = _named(current, temporal_rule_id)
-    version = await service.RULES.set_enabled(
-        session,
-        access.tenant_id,
-        rule,
-        enabled=body.enabled,
-        version=body.version,
-        actor=access.actor,
-        of_packs={one["id"]: one for one in current.packs.packs.temporal_rules},
+    of_packs = {one["id"]: one for one in current.packs.packs.temporal_rules}
+    version = await RuleEdits(service.RULES, session, access, who).switch(
+        rule, enabled=body.enabled, version=body.version, of_packs=of_packs
     )
-    await _audit(
-        session, access, who, "switched", rule.id,
-        before={"enabled": rule.enabled}, after={"enabled": body.enabled},
-    )  # fmt: skip
     return _accepted(rule.id, version)
 
 
@@ -201,11 +184,7 @@ async def delete_temporal_rule(
     who: CurrentWho,
 ) -> TemporalRuleAccepted:
     """Delete a rule over time of the tenant's own; the pack's rule of the same id, if any, holds again."""
-    before = await service.RULES.read(session, access.tenant_id, temporal_rule_id)
-    await service.RULES.delete(
-        session, access.tenant_id, temporal_rule_id, version=version, actor=access.actor
-    )
-    await _audit(session, access, who, "deleted", temporal_rule_id, before=before.rule.document)
+    await RuleEdits(service.RULES, session, access, who).delete(temporal_rule_id, version=version)
     return _accepted(temporal_rule_id, None)
 
 
@@ -214,18 +193,10 @@ async def list_temporal_rule_versions(
     temporal_rule_id: Named, platform: CurrentPlatform, access: Reader, session: TenantSession, paging: Paging
 ) -> TemporalRuleHistory:
     """List what a rule over time of the tenant's own was, newest first; empty for one that only packs have."""
-    after = paging.after(int)
-    rows = await service.RULES.history(
-        session,
-        access.tenant_id,
-        temporal_rule_id,
-        before=after[0] if after else None,
-        limit=paging.limit + 1,
-    )
-    if not rows and after is None:
+    items, cursor = await versions_page(service.RULES, session, access, temporal_rule_id, paging)
+    if not items and paging.cursor is None:
         _named(await _current(platform, session, access), temporal_rule_id)
-    page, cursor = paging.cut(rows, lambda row: [row.version])
-    return TemporalRuleHistory(items=[_past(row) for row in page], next_cursor=cursor)
+    return TemporalRuleHistory.model_validate({"items": items, "next_cursor": cursor})
 
 
 @router.post("/{temporal_rule_id}/restore", status_code=202)
@@ -237,15 +208,8 @@ async def restore_temporal_rule(
     who: CurrentWho,
 ) -> TemporalRuleAccepted:
     """Let a rule over time be again what it was in a version, as a new version."""
-    before = (await service.RULES.all(session, access.tenant_id)).get(temporal_rule_id)
-    version = await service.RULES.restore(
-        session, access.tenant_id, temporal_rule_id, to=body.to, version=body.version, actor=access.actor
-    )
-    after = await service.RULES.read(session, access.tenant_id, temporal_rule_id)
-    await _audit(
-        session, access, who, "restored", temporal_rule_id,
-        before=None if before is None else before.rule.document, after=after.rule.document,
-    )  # fmt: skip
+    edits = RuleEdits(service.RULES, session, access, who)
+    version = await edits.restore(temporal_rule_id, to=body.to, version=body.version)
     return _accepted(temporal_rule_id, version)
 
 
@@ -274,6 +238,24 @@ async def list_temporal_keys(
     return TemporalKeyPage(items=items, next_cursor=cursor)
 
 
+@router.delete("/{temporal_rule_id}/keys/{temporal_key_id}", status_code=204)
+async def forget_temporal_key(
+    temporal_rule_id: Named,
+    temporal_key_id: Annotated[str, Path(max_length=64, description="The `id` in the list of keys.")],
+    platform: CurrentPlatform,
+    access: Writer,
+    session: TenantSession,
+    who: CurrentWho,
+) -> None:
+    """Forget what a rule over time remembers of one key; a key that it expects is looked for anew."""
+    rule = _named(await _current(platform, session, access), temporal_rule_id)
+    before = await forget_key(session, access.tenant_id, rule, temporal_key_id, actor=access.actor)
+    await record(
+        session, who, "temporal_rule.key_forgotten", tenant_id=access.tenant_id, target=("temporal_rule", rule.id),
+        before={name: before[name] for name in ("key", "remembered", "total", "is_told")},
+    )  # fmt: skip
+
+
 @router.get("/{temporal_rule_id}/firings")
 async def list_temporal_firings(
     temporal_rule_id: Named, platform: CurrentPlatform, access: Reader, session: TenantSession, paging: Paging
@@ -290,27 +272,6 @@ async def list_temporal_firings(
 
 async def _current(platform: CurrentPlatform, session: TenantSession, access: Access) -> Current:
     return await current_rules(platform, session, access.tenant_id, is_fresh=True)
-
-
-async def _audit(
-    session: TenantSession,
-    access: Access,
-    who: CurrentWho,
-    done: str,
-    rule_id: str,
-    *,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
-) -> None:
-    await record(
-        session,
-        who,
-        f"temporal_rule.{done}",
-        tenant_id=access.tenant_id,
-        target=("temporal_rule", rule_id),
-        before=before,
-        after=after,
-    )
 
 
 def _accepted(rule_id: str, version: int | None) -> TemporalRuleAccepted:
@@ -342,15 +303,4 @@ def _item(
             "updated_at": stored.updated_at if stored is not None else None,
             "updated_by": stored.updated_by if stored is not None else None,
         }
-    )
-
-
-def _past(row: Past) -> PastTemporalRuleOut:
-    found = changes(row.before or {}, row.document or {})
-    return PastTemporalRuleOut(
-        version=row.version,
-        rule=None if row.document is None else dict(row.document),
-        changes=[FieldChangeOut.model_validate(change.document()) for change in found],
-        changed_by=row.changed_by,
-        changed_at=row.changed_at,
     )
