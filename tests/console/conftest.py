@@ -89,8 +89,14 @@ class Desk:
         self.page.on("request", self._asked)
 
     async def open(self, path: str) -> None:
-        """Open a page of the tenant."""
+        """Open a page of the tenant, and wait until nothing on it will move for want of data."""
         await self.page.goto(f"{self.url}/t/{SLUG}/{path}")
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until all that the page first shows is there: what is pressed while panels grow is missed."""
+        await expect(self.page.locator("h1").first).to_be_visible()
+        await expect(self.page.locator(".mantine-Skeleton-root")).to_have_count(0)
 
     async def report(self, **exception: Any) -> str:
         """Report an exception through the API and return its id."""
@@ -221,6 +227,7 @@ async def desk(context: BrowserContext, owner: Owner) -> AsyncIterator[Desk]:
     async with httpx.AsyncClient(base_url=f"{owner.url}/api/v1", timeout=60) as api:
         api.headers.update(await owner.session(api))
         desk = Desk(await context.new_page(), owner.url, api)
+        desk.page.set_default_timeout(PATIENCE_MS)
         desk.watch()
         yield desk
         assert desk.faults == []
