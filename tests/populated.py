@@ -69,7 +69,6 @@ async def populate(api) -> Alder:
     own_role = {"name": "chosen-by-both", "description": CANARY, "permissions": ["incidents:read"]}
     await command(api, "POST", "/roles", own_role)
     rule = await command(api, "POST", "/rules", RULE)
-    temporal = await _over_time(api)
     await command(api, "POST", "/playbooks", {"yaml": PLAYBOOK})
     await command(api, "POST", "/packs/compliance-it/test", {})
     host = await command(api, "POST", "/hosts", {"name": CANARY, "platform": "linux"})
@@ -84,9 +83,9 @@ async def populate(api) -> Alder:
         invitation_id=invitation["id"],
         partner_id=partner,
         rule_id=rule["id"],
-        temporal_rule_id=temporal,
         host_id=host["id"],
     )
+    mine.put(**await _over_time(api))
     mine.put(**await _escalation(api, member["id"]))
     mine.put(**await _brakes(api))
     mine.put(**await _source(api))
@@ -141,7 +140,7 @@ async def _flywheel(api) -> dict[str, str]:
     return {"promotion_id": promotion, "pattern": met["items"][0]["pattern"]}
 
 
-async def _over_time(api) -> str:
+async def _over_time(api) -> dict[str, str]:
     """Have a rule over time that remembers a key, and that found something once."""
     rule = await command(api, "POST", "/temporal-rules", TEMPORAL_RULE)
     await command(api, "POST", "/exceptions", {"check_type": "beat", "host": CANARY, "status": "resolved"})
@@ -151,7 +150,10 @@ async def _over_time(api) -> str:
             "VALUES ($1, $2, $3, jsonb_build_object('host', $4::text), false, now(), 1, '{}', true)",
             new_id(), api.alder.id, rule["id"], CANARY,
         )  # fmt: skip
-    return str(rule["id"])
+    seen = await api.eventually(
+        f"/api/v1/temporal-rules/{rule['id']}/keys", api.alder.headers(), lambda answer: bool(answer["items"])
+    )
+    return {"temporal_rule_id": rule["id"], "temporal_key_id": seen["items"][0]["id"]}
 
 
 async def _job(api) -> str:

@@ -1,4 +1,4 @@
-"""What is managed by the command line: sources, storms, groups of incidents, deputies, and the one switch."""
+"""What is managed by the command line: sources, storms, rules over time, deputies, and the one switch."""
 
 import asyncio
 import json
@@ -6,9 +6,12 @@ import sys
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from tests.healing.conftest import Pipeline
+from tests.healing.conftest import SPECS, Pipeline
 from tests.muting.rows import insert_correlation, insert_storm_members
+from tests.temporal.rules import ONCE, document
 
+from fettle.healing.temporal import service
+from fettle.healing.temporal.consumers import CONSUMERS
 from fettle.kernel.clock import utcnow
 from fettle.packs.service import ensure_shipped
 
@@ -118,3 +121,21 @@ async def test_a_deputy_is_set_by_address_listed_and_ended(api):
     assert made["id"] not in {one["id"] for one in (await found(api, "deputies", "list"))["items"]}
     status, told = await fettle(api, "deputies", "set", "no@example.org", "--until", until, "--reason", "x")
     assert (status, "no person no@example.org" in told) == (5, True)
+
+
+async def test_a_rule_over_time_forgets_one_key_when_its_name_is_said_twice(api):
+    rule_id, host = f"T-{uuid4().hex[:6].upper()}", f"over-time-{uuid4().hex[:6]}"
+    pipeline = Pipeline(api.platform, api.alder.id, [*SPECS, *CONSUMERS])
+    checks = [{"field": "host", "operator": "eq", "value": host}]
+    async with api.platform.database.tenant(api.alder.id) as session:
+        rule = document(ONCE, id=rule_id, conditions=checks)
+        await service.create(session, api.alder.id, rule, actor="user:test")
+    await pipeline.report({"host": host})
+    [key] = (await found(api, "temporal", "keys", rule_id, "-q", host))["items"]
+    assert key["key"] == {"host": host}
+    words = ("temporal", "forget", rule_id, key["id"])
+    assert (await fettle(api, *words, "--confirm", "other"))[0] == 6
+    assert (await fettle(api, *words, "--confirm", rule_id, role="viewer"))[0] == 4
+    assert (await fettle(api, *words, "--confirm", rule_id))[0] == 0
+    assert (await found(api, "temporal", "keys", rule_id))["items"] == []
+    assert (await fettle(api, *words, "--confirm", rule_id))[0] == 5

@@ -1,18 +1,25 @@
 """Rules over time in the pipeline: from exceptions to the incident that they add up to, with what is remembered."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
+from tests.crosswise import somebody_waits
 from tests.temporal.rules import ABSENCE, ACCUMULATE, COUNT, MISSING, ONCE, SEQUENCE, rule
 
 from fettle.healing.temporal import keeping, striking
 from fettle.healing.temporal.consumers import see
-from fettle.healing.temporal.matching import Sighting, TemporalRules
+from fettle.healing.temporal.current import current_rules
+from fettle.healing.temporal.forgetting import forget_key
+from fettle.healing.temporal.matching import Key, Sighting, TemporalRules
+from fettle.healing.temporal.moments import KeyState
 from fettle.incidents.accepting import acceptor
 from fettle.incidents.schemas import ExceptionIn
 from fettle.kernel import events
 from fettle.kernel.bus import TenantBatch
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import driver
+from fettle.kernel.errors import NotFound
 
 
 async def unseen(temporal, *check_types):
@@ -307,3 +314,48 @@ async def lanes_at_end(temporal):
             "ON CONFLICT (consumer_group, lane) DO UPDATE SET position = excluded.position",
             striking.GROUP,
         )
+
+
+async def forget(temporal, host, rule_id="T-1"):
+    """Let a rule forget the key of a host, as a person does."""
+    async with temporal.platform.database.tenant(temporal.tenant) as session:
+        rules = await current_rules(temporal.platform, session, temporal.tenant, is_fresh=True)
+        rule = rules.rules.rules[rule_id]
+        return await forget_key(session, temporal.tenant, rule, Key.of([host]).hash, actor="user:ann")
+
+
+async def test_what_is_missing_of_a_forgotten_key_is_told_no_more(temporal):
+    await temporal.write(ABSENCE)
+    await temporal.see("a", host="h1")
+    await temporal.see("a", host="h2")
+    await forget(temporal, "h1")
+    assert await temporal.wait(16) == 1
+    assert await temporal.raised() == [("h2", OPEN)]
+    [told] = await temporal.rows("SELECT data FROM events WHERE type = 'temporal_rule.key_forgotten'")
+    assert told["data"] == {"temporal_rule_id": "T-1", "key": {"host": "h1"}}
+
+
+async def test_an_expected_key_that_is_forgotten_is_looked_for_anew(temporal):
+    await temporal.write(ABSENCE, expected=[{"host": "h1"}])
+    assert await temporal.wait(16) == 1
+    gone = await forget(temporal, "h1")
+    assert gone["is_told"]
+    [key] = await temporal.keys()
+    assert not KeyState.of(key["state"]).is_told
+    figures = await temporal.figures()
+    assert (figures["keys"], figures["bytes"]) == (1, key["bytes"])
+    assert await temporal.wait(16) == 1, "it is missing anew"
+
+
+async def test_who_forgets_waits_for_what_is_just_being_counted_and_forgets_that_too(temporal):
+    await temporal.write(COUNT)
+    await temporal.see("a")
+    new = await unseen(temporal, "a")
+    async with temporal.platform.database.tenant(temporal.tenant) as session:
+        await see(TenantBatch(temporal.platform, session, temporal.tenant, new))
+        waiting = asyncio.create_task(forget(temporal, "h1"))
+        await somebody_waits(await driver(session), waiting)
+    assert (await waiting)["remembered"] == 2
+    assert await temporal.keys() == []
+    with pytest.raises(NotFound, match="remembers no key"):
+        await forget(temporal, "h1")

@@ -121,3 +121,48 @@ async def test_nothing_of_another_tenant_is_seen_or_touched(api):
         assert (await send(api, "GET", path, tenant=api.birch)).status_code == 404
     gone = await send(api, "DELETE", "/T-MINE", tenant=api.birch, params={"version": 1})
     assert gone.status_code == 404
+
+
+async def see(api, *hosts, **more):
+    for host in hosts:
+        body = {"check_type": "seen_to_forget", "host": host, **more}
+        answer = await api.client.post("/api/v1/exceptions", headers=api.alder.headers(), json=body)
+        assert answer.status_code == 202
+    await api.settle()
+
+
+async def ids_of(api, rule_id):
+    items = (await send(api, "GET", f"/{rule_id}/keys")).json()["items"]
+    return {one["key"]["host"]: one["id"] for one in items}
+
+
+async def test_who_may_write_rules_lets_one_forget_a_single_key_and_that_is_in_the_audit(api_at_work):
+    api = api_at_work
+    looks = [{"field": "check_type", "operator": "eq", "value": "seen_to_forget"}]
+    await send(api, "POST", body=document(COUNT, id="T-FORGETS", conditions=looks))
+    await see(api, "h1", "h1", "h2")
+    ids = await ids_of(api, "T-FORGETS")
+    path = f"/T-FORGETS/keys/{ids['h1']}"
+    assert (await send(api, "DELETE", path, tenant=api.birch)).status_code == 404
+    viewer = api.alder.headers("viewer")
+    assert (await api.client.delete(f"{PATH}{path}", headers=viewer)).status_code == 403
+    assert await ids_of(api, "T-FORGETS") == ids
+    assert (await send(api, "DELETE", path)).status_code == 204
+    assert (await send(api, "DELETE", path)).status_code == 404
+    assert await ids_of(api, "T-FORGETS") == {"h2": ids["h2"]}
+    figures = (await send(api, "GET", "/T-FORGETS")).json()["figures"]
+    assert figures["keys"] == 1
+    shown = (await send(api, "GET", "/T-FORGETS/keys")).json()["items"]
+    assert figures["bytes"] == sum(one["bytes"] for one in shown)
+    await see(api, "h1", "h2", "h2")
+    found = (await send(api, "GET", "/T-FORGETS/firings")).json()["items"]
+    assert [one["key"] for one in found] == [{"host": "h2"}], (
+        "the third of h1 was the first since it was forgotten"
+    )
+    asked = {"action": "temporal_rule.key_forgotten"}
+    audited = await api.client.get("/api/v1/audit", params=asked, headers=api.alder.headers("auditor"))
+    [entry] = audited.json()["items"]
+    assert entry["target_id"] == "T-FORGETS"
+    assert {"host": "h1"} in [change["before"] for change in entry["changes"]] or "h1" in str(
+        entry["changes"]
+    )

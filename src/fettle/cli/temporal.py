@@ -14,6 +14,8 @@ app = typer.Typer(no_args_is_help=True)
 _COLUMNS: Final = ("id", "kind", "enabled", "source", "keys", "fired", "title")
 _FIRED: Final = ("fired_at", "at", "key", "is_over", "count", "incident_id")
 
+_KEYS: Final = ("id", "key", "remembered", "total", "last_at", "due_at", "is_told")
+
 RuleName = Annotated[str, typer.Argument(help="Id of the rule over time.")]
 
 
@@ -56,6 +58,34 @@ def show_rule(rule: RuleName, as_json: AsJson = False) -> None:
             table(_FIRED, fired),
         ],
     )
+
+
+@app.command()
+def keys(
+    rule: RuleName,
+    text: Annotated[str | None, typer.Option("--text", "-q", help="Part of the key.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what a rule over time remembers now, key by key."""
+    found = Api.of_profile().pages(f"/temporal-rules/{rule}/keys", limit=limit, q=text)
+    show_list(list(found), _KEYS, as_json=as_json)
+
+
+@app.command()
+def forget(
+    rule: RuleName,
+    key: Annotated[str, typer.Argument(help="Id of the key, as `fettle temporal keys` says it.")],
+    confirm: Annotated[str, typer.Option(help="The rule's id once more.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let a rule over time forget one key, as if nothing had come of it; what it found stays."""
+    if not confirm and not as_json:
+        confirm = typer.prompt(f"{rule} will count this key anew. Type the rule's id to go on")
+    if confirm != rule:
+        raise CommandError(f"Nothing was forgotten: --confirm is not {rule}.", Exit.REFUSED)
+    Api.of_profile().delete(f"/temporal-rules/{rule}/keys/{key}")
+    show({"id": key, "forgotten": True}, as_json=as_json, text=f"{rule} has forgotten it.")
 
 
 @app.command("test")

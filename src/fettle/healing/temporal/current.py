@@ -1,30 +1,26 @@
 """The rules over time that hold for a tenant: read again where they changed, and never older than a second."""
 
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from fettle.healing.holding_now import HoldingNow
 from fettle.healing.temporal.matching import TemporalRules
 from fettle.healing.temporal.rules import TemporalRule, TemporalRuleError
-from fettle.kernel.database import driver
+from fettle.kernel.database import DriverConnection
 from fettle.kernel.platform import Platform
 from fettle.packs.active import ActivePacks
-from fettle.packs.service import active_packs
 
-MAX_STALE_SECONDS: Final = 1.0
 MOST_RULES: Final = 500
 """Most rules over time of a tenant's own."""
 
-_PART: Final = "healing.temporal"
-_KEPT: Final = 2_000
+_SHARED: Final = 2_000
 _TYPES_KEPT: Final = 5_000
-_VERSION: Final = "SELECT version FROM temporal_rule_sets WHERE tenant_id = $1"
 _OWN: Final = "SELECT document FROM temporal_rules WHERE tenant_id = $1 ORDER BY id"
 
 log = structlog.get_logger("fettle.temporal")
@@ -61,40 +57,22 @@ class Current:
         return found
 
 
-@dataclass(slots=True)
-class _Entry:
-    checked_at: float
-    current: Current
-
-
-class _Sets:
+class _Sets(HoldingNow[Current]):
     """A process's rules over time; tenants with the same packs and none of their own share one set."""
 
+    PART: ClassVar = "healing.temporal"
+    COUNTED_IN: ClassVar = "temporal_rule_sets"
+    ENDS: ClassVar = False
+
     def __init__(self) -> None:
-        self._entries: OrderedDict[UUID, _Entry] = OrderedDict()
+        super().__init__()
         self._shared: OrderedDict[str, TemporalRules] = OrderedDict()
 
-    async def current(
-        self, platform: Platform, session: AsyncSession, tenant_id: UUID, *, is_fresh: bool
+    async def make(
+        self, connection: DriverConnection, tenant_id: UUID, packs: ActivePacks, stamp: str, *, has_own: bool
     ) -> Current:
-        entry = self._entries.get(tenant_id)
-        now = time.monotonic()
-        if entry is not None and not is_fresh and now - entry.checked_at <= MAX_STALE_SECONDS:
-            return entry.current
-        packs = await active_packs(platform, tenant_id)
-        connection = await driver(session)
-        version = await connection.fetchval(_VERSION, tenant_id)
-        stamp = f"{packs.version}.{version or 0}"
-        if entry is None or entry.current.stamp != stamp:
-            own = await connection.fetch(_OWN, tenant_id) if version is not None else []
-            rules = self._read(packs, [row["document"] for row in own])
-            entry = _Entry(now, Current(rules, packs, stamp))
-        entry.checked_at = now
-        self._entries[tenant_id] = entry
-        self._entries.move_to_end(tenant_id)
-        while len(self._entries) > _KEPT:
-            self._entries.popitem(last=False)
-        return entry.current
+        own = await connection.fetch(_OWN, tenant_id) if has_own else []
+        return Current(self._read(packs, [row["document"] for row in own]), packs, stamp)
 
     def _read(self, packs: ActivePacks, own: list[Mapping[str, Any]]) -> TemporalRules:
         if own:
@@ -102,7 +80,7 @@ class _Sets:
         found = self._shared.get(packs.packs.version)
         if found is None:
             found = self._shared[packs.packs.version] = read_rules(packs.packs.temporal_rules, ())
-            while len(self._shared) > _KEPT:
+            while len(self._shared) > _SHARED:
                 self._shared.popitem(last=False)
         return found
 
@@ -110,18 +88,8 @@ class _Sets:
 async def current_rules(
     platform: Platform, session: AsyncSession, tenant_id: UUID, *, is_fresh: bool = False
 ) -> Current:
-    """Return what holds for a tenant.
-
-    Args:
-        platform: The process's parts.
-        session: With the tenant bound.
-        tenant_id: Whose.
-        is_fresh: As the session's transaction sees it, not as it was up to a second ago.
-    """
-    sets = platform.parts.setdefault(_PART, _Sets())
-    if not isinstance(sets, _Sets):
-        raise TypeError(f"{_PART} holds something else")
-    return await sets.current(platform, session, tenant_id, is_fresh=is_fresh)
+    """Return what holds for a tenant; see `HoldingNow.current`."""
+    return await _Sets.of(platform).current(platform, session, tenant_id, is_fresh=is_fresh)
 
 
 def read_rules(packs: Iterable[Mapping[str, Any]], own: Iterable[Mapping[str, Any]]) -> TemporalRules:

@@ -41,6 +41,11 @@ ON CONFLICT (tenant_id, rule_id, key_hash) DO UPDATE SET
   stamp = excluded.stamp, state = excluded.state, bytes = excluded.bytes, due_at = excluded.due_at,
   forget_at = excluded.forget_at, seen_at = excluded.seen_at
 """
+_READ: Final = """
+SELECT key_hash, key, state, bytes, due_at, seen_at FROM temporal_keys
+WHERE tenant_id = $1 AND rule_id = $2 AND key_hash = $3
+"""
+_DROP: Final = "DELETE FROM temporal_keys WHERE tenant_id = $1 AND rule_id = $2 AND key_hash = $3"
 _EVICT: Final = """
 WITH gone AS (
   DELETE FROM temporal_keys WHERE tenant_id = $1 AND rule_id = $2 AND key_hash IN (
@@ -176,6 +181,20 @@ class Keeper:
         self._bytes[(rule.id, key.hash)] = size
         self._changed[(rule.id, key.hash)] = (rule, key)
         return [self._fired(rule, key, one) for one in fired]
+
+    async def forget(self, rule: TemporalRule, key_hash: str) -> dict[str, Any] | None:
+        """Forget a key, or begin anew to look for it where the rule expects it; returns what was remembered."""
+        row = await self._connection.fetchrow(_READ, self._tenant_id, rule.id, key_hash)
+        if row is None:
+            return None
+        expected = (expected_key(rule, values) for values in rule.expected) if rule.enabled else ()
+        key = next((one for one in expected if one.hash == key_hash), None)
+        if key is None:
+            await self._connection.execute(_DROP, self._tenant_id, rule.id, key_hash)
+            self.dropped(rule.id, row["bytes"])
+        else:
+            self.put(rule, key, expect(to_ms(self._now)), row["bytes"], ())
+        return dict(row)
 
     def dropped(self, rule_id: str, size: int) -> None:
         """Note that a key was deleted."""

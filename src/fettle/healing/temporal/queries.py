@@ -76,6 +76,7 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     state = KeyState.of(row["state"])
     counted = [moment for moment in state.moments if moment.mark and moment.id]
     return {
+        "id": row["key_hash"],
         "key": row["key"],
         "remembered": len(counted),
         "total": state.total / MILLIONTHS if state.total else None,

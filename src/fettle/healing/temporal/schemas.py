@@ -194,6 +194,7 @@ class TemporalRuleHistory(BaseModel):
 class TemporalKeyOut(BaseModel):
     """What a rule remembers of one key."""
 
+    id: str = Field(description="Names the key among those of its rule.")
     key: dict[str, Any]
     remembered: int = Field(description="How many exceptions.")
     total: float | None = Field(description="The sum so far.")
