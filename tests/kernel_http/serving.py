@@ -6,24 +6,26 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from fettle.kernel.http import server_config
+from fettle.kernel.http.serving import Server
 from fettle.kernel.settings import Settings
 
 
 @contextlib.asynccontextmanager
-async def serve(app: ASGIApp, settings: Settings, **overrides: Any) -> AsyncIterator[str]:
+async def serve(
+    app: ASGIApp, settings: Settings, *, server: type[Server] = Server, **overrides: Any
+) -> AsyncIterator[str]:
     """Serve an application on a free port and yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(server_config(app, settings, lifespan="off", **overrides))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
+    running = server(server_config(app, settings, lifespan="off", **overrides))
+    task = asyncio.create_task(running.serve(sockets=[listener]))
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"{settings.scheme}://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
-        server.force_exit = True
+        running.should_exit = True
+        running.force_exit = True
         await task
         listener.close()
 

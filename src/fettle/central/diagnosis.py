@@ -3,13 +3,14 @@
 import asyncio
 import os
 import socket
+import ssl
 import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 from fettle.central.celery import seconds_since_schedule
 from fettle.central.embedded import running_parts
 from fettle.central.opening import opened_platform
+from fettle.central.own_port import own_connection, own_host
 from fettle.central.postgres_fixes import missing_fixes
 from fettle.central.processes import StartError
 from fettle.central.reaching import check_own_database, check_own_redis
@@ -26,6 +28,7 @@ from fettle.fleet.checks import run_check
 from fettle.healing.auditing import service as auditing
 from fettle.kernel import bus, migrations
 from fettle.kernel.clock import utcnow
+from fettle.kernel.http import tls
 from fettle.kernel.platform import Platform
 from fettle.kernel.redis import ping
 from fettle.kernel.settings import Settings, SettingsError
@@ -40,7 +43,7 @@ _LARGEST_LAG_SECONDS: Final = 60.0
 _OLDEST_SCHEDULE_SECONDS: Final = 120.0
 _OLDEST_AUDIT_SECONDS: Final = 300.0
 _PATIENCE_SECONDS: Final = 15.0
-_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these are looked up, not bound
+_LOOPBACK: Final = ("127.", "::1", "localhost")
 _LARGEST_SKEW_SECONDS: Final = 2.0
 _NEWEST_SUPPORTED: Final = (3, 11)
 _DATABASE_FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -117,11 +120,12 @@ async def _parts(settings: Settings, own: Settings) -> list[Finding]:
 
 
 def _api(settings: Settings) -> Finding:
-    host = _LOOPBACK.get(settings.host, settings.host)
-    connection = HTTPConnection(host, settings.port, timeout=5)
+    host = own_host(settings)
+    connection = own_connection(settings, timeout_seconds=5)
     began = time.monotonic()
     try:
         connection.request("GET", "/health/live")
+        served = _der_of(connection.sock)
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
         return Finding(
@@ -135,7 +139,51 @@ def _api(settings: Settings) -> Finding:
             "api", "wrong", f"{host}:{settings.port} answers {status}: another program's, by its looks.",
             "Set FETTLE_PORT as for `fettle up`.",
         )  # fmt: skip
+    if served is not None and served != (_der(settings) or served):
+        return Finding(
+            "api", "warning", f"It serves another certificate than {settings.tls_certificate} holds.",
+            "See logs/api.log for why the new one cannot be used.",
+        )  # fmt: skip
     return Finding("api", "ok", f"It answers in {(time.monotonic() - began) * 1000:.1f} ms.")
+
+
+def _der_of(connection: object) -> bytes | None:
+    return connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
+
+
+def _der(settings: Settings) -> bytes | None:
+    try:
+        certificate = tls.read_certificate(settings)
+    except SettingsError:
+        return None
+    return None if certificate is None else certificate.der
+
+
+def _tls(settings: Settings) -> Finding:
+    try:
+        certificate = tls.read_certificate(settings)
+    except SettingsError as error:
+        return Finding("tls", "wrong", str(error), "Mend the setting, or the file that it names.")
+    if certificate is None:
+        return _without_tls(settings)
+    said = tls.warnings(certificate, settings)
+    if said:
+        ended = certificate.ends_at <= utcnow()
+        return Finding("tls", "wrong" if ended else "warning", " ".join(said), "Mend what it names.")
+    return Finding(
+        "tls", "ok", f"https as {', '.join(certificate.names)}, until {certificate.ends_at:%Y-%m-%d}."
+    )
+
+
+def _without_tls(settings: Settings) -> Finding:
+    if settings.is_https:
+        return Finding("tls", "ok", f"A proxy ends it, as {settings.public_url} says.")
+    if settings.host.startswith(_LOOPBACK):
+        return Finding("tls", "ok", f"None: the port is reached from this machine alone ({settings.host}).")
+    return Finding(
+        "tls", "warning", f"None, and {settings.host} is reached from elsewhere: passwords go in the clear.",
+        f"Set {tls.CERTIFICATE} and {tls.KEY}, or put a proxy in front and set FETTLE_PUBLIC_URL to its https.",
+    )  # fmt: skip
 
 
 def _python(_settings: Settings) -> Finding:
@@ -384,6 +432,7 @@ _MACHINE: Final[tuple[Callable[[Settings], Finding], ...]] = (
     _python,
     _home,
     _secret_files,
+    _tls,
     _disk,
     _open_files,
     _console,

@@ -50,11 +50,9 @@ def main(part: str) -> int:
 
 async def serve(settings: Settings) -> None:
     """Serve the API and the console until SIGTERM or SIGINT."""
-    import uvicorn  # noqa: PLC0415 - as above
-
     from fettle.central.app import create_app  # noqa: PLC0415 - as above
     from fettle.central.features import equip  # noqa: PLC0415 - as above
-    from fettle.kernel.http.serving import server_config  # noqa: PLC0415 - as above
+    from fettle.kernel.http.serving import Server, server_config  # noqa: PLC0415 - as above
 
     async with opened_platform(settings) as platform:
         equip(platform)
@@ -66,7 +64,7 @@ async def serve(settings: Settings) -> None:
             signal.signal(name, lambda *_: None)
         inherited = os.environ.get(LISTENER)
         sockets = [socket.socket(fileno=int(inherited))] if inherited else None
-        await uvicorn.Server(config).serve(sockets=sockets)
+        await Server(config).serve(sockets=sockets)
 
 
 def _run(work: Coroutine[None, None, None]) -> None:

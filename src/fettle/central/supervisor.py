@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -22,12 +22,14 @@ from sqlalchemy.exc import DBAPIError
 from fettle.central.children import Child, own_process
 from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
 from fettle.central.opening import opened_platform
+from fettle.central.own_port import own_connection, own_url
 from fettle.central.postgres_fixes import missing_fixes
 from fettle.central.processes import FileLock, StartError
 from fettle.central.reaching import check_own_database, check_own_redis
 from fettle.central.run import LISTENER
 from fettle.identity.owner import OWNER_EMAIL, ensure_owner
 from fettle.kernel import migrations
+from fettle.kernel.http import tls
 from fettle.kernel.key_rotation import check_keys
 from fettle.kernel.metrics import PROCESSES_FOLDER
 from fettle.kernel.secrets import SecretBox
@@ -40,7 +42,6 @@ _TICK_SECONDS: Final = 0.2
 _LOG_CHECK_TICKS: Final = 300
 _OK: Final = 200
 _DEAF_MILLISECONDS: Final = 60_000
-_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these are looked up, not bound
 
 
 class Progress(Protocol):
@@ -118,6 +119,7 @@ class Supervisor:
 
     def _start(self) -> Ready:
         home = self._settings.home
+        self._check_certificate()
         _check_home(home)
         self._stack.enter_context(
             FileLock(
@@ -137,6 +139,11 @@ class Supervisor:
         self._start_children(settings, listener)
         self._wait_until_ready()
         return Ready(self._url(), OWNER_EMAIL, one_time_password)
+
+    def _check_certificate(self) -> None:
+        certificate = tls.read_certificate(self._settings)
+        for warning in tls.warnings(certificate, self._settings) if certificate is not None else ():
+            self._progress.note(warning)
 
     def _with_database(self, settings: Settings) -> Settings:
         if settings.database_url is not None:
@@ -190,8 +197,7 @@ class Supervisor:
             time.sleep(_TICK_SECONDS)
 
     def _answers(self) -> bool:
-        host = _LOOPBACK.get(self._settings.host, self._settings.host)
-        connection = HTTPConnection(host, self._settings.port, timeout=5)
+        connection = own_connection(self._settings, timeout_seconds=5)
         try:
             connection.request("GET", "/health/ready")
             return connection.getresponse().status == _OK
@@ -211,9 +217,7 @@ class Supervisor:
             self._redis = start_redis(self._settings.home)
 
     def _url(self) -> str:
-        host = _LOOPBACK.get(self._settings.host, self._settings.host)
-        shown = f"[{host}]" if ":" in host else host
-        return self._settings.public_url or f"http://{shown}:{self._settings.port}"
+        return self._settings.public_url or own_url(self._settings)
 
     def _ask_to_stop(self, _number: int, _frame: object) -> None:
         if self._stopping:

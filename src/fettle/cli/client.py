@@ -1,6 +1,7 @@
 """Calls of the API: one client, and every problem it answers told in one line with the right exit status."""
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,9 +9,11 @@ from typing import Any, Final, Self
 
 import httpx
 
+from fettle.central.own_port import own_url
 from fettle.cli.exits import CommandError, Exit
 from fettle.cli.local import settings
 from fettle.cli.profile import load_profile
+from fettle.kernel.settings import Settings
 
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _PAGE: Final = 200
@@ -33,13 +36,15 @@ class Api:
     Args:
         url: The installation's address.
         api_key: The key.
+        chosen: The settings here; a certificate of this machine's own is trusted.
     """
 
-    def __init__(self, url: str, api_key: str) -> None:
+    def __init__(self, url: str, api_key: str, chosen: Settings) -> None:
         self.url = url
         self._http = httpx.Client(
             base_url=f"{url}/api/v1",
             timeout=_TIMEOUT,
+            verify=_trust(chosen) if url.startswith("https:") else True,
             headers={"Authorization": f"Bearer {api_key}", "User-Agent": "fettle-cli"},
         )
 
@@ -51,14 +56,14 @@ class Api:
             CommandError: No key is known.
         """
         chosen = settings()
-        profile = load_profile(chosen.home, f"http://127.0.0.1:{chosen.port}")
+        profile = load_profile(chosen.home, own_url(chosen))
         if profile.api_key is None:
             raise CommandError(
                 "no API key is known: set FETTLE_API_KEY to one made in the console, "
                 "or run `fettle demo host`, which makes one.",
                 Exit.NOT_ALLOWED,
             )
-        return cls(profile.url, profile.api_key)
+        return cls(profile.url, profile.api_key, chosen)
 
     def get(self, path: str, **parameters: Any) -> Any:
         """Read something; parameters that are None are left out."""
@@ -170,7 +175,20 @@ def _problem(response: httpx.Response) -> CommandError:
     return CommandError("; ".join(faults) or detail, status)
 
 
+def _trust(chosen: Settings) -> ssl.SSLContext:
+    from fettle.kernel.http.tls import trusting  # noqa: PLC0415 - only https needs it
+
+    return trusting(httpx.create_ssl_context(), chosen)
+
+
 def _unreachable(url: str, error: httpx.HTTPError) -> CommandError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        reason = str(error).partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
+        return CommandError(
+            f"{url} has a certificate that does not hold here: {reason.rstrip('.')}; set FETTLE_URL to a name that it "
+            "has, or SSL_CERT_FILE to the file of its authority.",
+            Exit.UNREACHABLE,
+        )
     return CommandError(
         f"{url} does not answer ({type(error).__name__}); start it with `fettle up`, or set FETTLE_URL.",
         Exit.UNREACHABLE,

@@ -11,6 +11,7 @@ from uuid import uuid4
 import typer
 
 from fettle.central.opening import opened_platform
+from fettle.central.own_port import own_url
 from fettle.cli.client import Api
 from fettle.cli.exits import CommandError, Exit
 from fettle.cli.local import of_running, quiet_logs, settings
@@ -58,16 +59,16 @@ async def _prepare(running: Settings, name: str) -> tuple[DemoHost, Api]:
     """Make sure of the tenant, the host, the sandbox, and of a key that works."""
     async with opened_platform(running) as platform:
         demo_host = await prepare_demo(platform, name)
-        profile = load_profile(running.home, f"http://127.0.0.1:{running.port}")
+        profile = load_profile(running.home, own_url(running))
         if profile.api_key is not None:
-            api = Api(profile.url, profile.api_key)
+            api = Api(profile.url, profile.api_key, running)
             with contextlib.suppress(CommandError):
                 tenants = await asyncio.to_thread(api.get, "/hosts")
                 if any(item["name"] == name for item in tenants["items"]):
                     return demo_host, api
         key = await make_demo_key(platform, demo_host.tenant_id)
     save_profile(running.home, url=profile.url, api_key=key)
-    return demo_host, Api(profile.url, key)
+    return demo_host, Api(profile.url, key, running)
 
 
 async def _watch(

@@ -95,4 +95,4 @@ def refuse_foreign_page(request: Request, settings: Settings) -> None:
 
 def is_secure(request: Request, settings: Settings) -> bool:
     """Tell whether cookies of this request go back by HTTPS alone."""
-    return request.url.scheme == "https" or (settings.public_url or "").startswith("https://")
+    return settings.is_https or request.url.scheme == "https"

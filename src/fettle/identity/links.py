@@ -85,4 +85,4 @@ def console_address(settings: Settings) -> str:
     if settings.public_url is not None:
         return settings.public_url
     host = "localhost" if settings.host in _ANYWHERE else settings.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -85,6 +85,16 @@ class Settings(BaseSettings):
         None,
         description="Address by which people reach the console, for links, such as https://fettle.example.org.",
     )
+    tls_certificate: Path | None = Field(
+        None,
+        description=(
+            "PEM file of the certificate that the port is served with over https, its authorities after it; a "
+            "changed file is taken up by the next connection; unset: http, for a proxy with TLS in front."
+        ),
+    )
+    tls_key: Path | None = Field(
+        None, description="PEM file of the certificate's key, without a passphrase, which others cannot read."
+    )
     database_url: PostgresAddress | None = Field(
         None,
         description="PostgreSQL 16+ as the schema's owner, postgresql://role:password@host/name; unset: embedded.",
@@ -209,6 +219,16 @@ class Settings(BaseSettings):
         le=1440,
         description="Minutes of work that an incident healed at L1 or L2 is taken to save; the overview says so.",
     )
+
+    @property
+    def scheme(self) -> Literal["http", "https"]:
+        """What the port speaks."""
+        return "https" if self.tls_certificate is not None else "http"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people come by https, to the port itself or to a proxy before it."""
+        return self.scheme == "https" or (self.public_url or "").startswith("https://")
 
 
 def load_settings(**overrides: object) -> Settings:

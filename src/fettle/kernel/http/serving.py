@@ -1,6 +1,7 @@
 """How uvicorn serves us: limits on headers that it does not have itself, and its own log lines off."""
 
 import asyncio
+import socket
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from fettle.kernel.http.tls import server_context
 from fettle.kernel.settings import Settings
 
 HEADER_SECONDS: Final = 10.0
@@ -20,6 +22,7 @@ ENDLESS: Final = "fettle.endless"
 """Key in the ASGI scope of a request whose answer goes on until its reader leaves."""
 
 _MOST_HEADERS: Final = 100
+_FAREWELL_SECONDS: Final = 2.0
 
 
 class JoinedWrites:
@@ -152,6 +155,35 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
+class Server(uvicorn.Server):
+    """uvicorn's server, with an end to slow handshakes: uvicorn has none of its own, asyncio's is a minute."""
+
+    handshake_seconds = HEADER_SECONDS
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        context = self.config.ssl
+        if context is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or [self.config.bind_socket()]:
+            server = await asyncio.get_running_loop().create_server(
+                self._protocol,
+                sock=listener,
+                ssl=context,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=self.handshake_seconds,
+                ssl_shutdown_timeout=_FAREWELL_SECONDS,
+            )
+            self.servers.append(server)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # each kind of it takes them
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+
 def server_config(app: ASGIApp, settings: Settings, **overrides: Any) -> uvicorn.Config:
     """Return how to serve an application that `wrap` made.
 
@@ -159,7 +191,11 @@ def server_config(app: ASGIApp, settings: Settings, **overrides: Any) -> uvicorn
         app: The outermost application.
         settings: Where to listen.
         **overrides: Options of `uvicorn.Config` that win over ours.
+
+    Raises:
+        SettingsError: The port cannot be served with the certificate that the settings name.
     """
+    context = server_context(settings)
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
@@ -170,5 +206,6 @@ def server_config(app: ASGIApp, settings: Settings, **overrides: Any) -> uvicorn
         "timeout_keep_alive": 30,
         "ws_max_size": 65_536,
         "ws_per_message_deflate": False,
+        "ssl_context_factory": None if context is None else lambda _config, _default: context,
     }
     return uvicorn.Config(app, **{**options, **overrides})

@@ -96,7 +96,7 @@ class Edge:
         self._hosts = HostCheck(settings)
         self._limiter = limiter
         self._origins = frozenset(origin.lower() for origin in settings.cors_origins)
-        self._public_https = (settings.public_url or "").startswith("https://")
+        self._public_https = settings.is_https
         self.access_log = access_log
         self.max_body_bytes = settings.max_body_bytes
         self.timeout_seconds = settings.request_timeout_seconds
