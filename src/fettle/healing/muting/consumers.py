@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Final
 
+from fettle.healing.holding_now import MAX_STALE_SECONDS
 from fettle.healing.muting import ledger
-from fettle.healing.muting.current import MAX_STALE_SECONDS
 from fettle.healing.muting.releasing import AT_ONCE, look_once
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.clock import utcnow

@@ -1,31 +1,25 @@
 """What a tenant has set now: compiled once for a version of it, and never older than a second."""
 
-import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from fettle.healing.holding_now import HoldingNow
 from fettle.healing.muting.inhibition import Firing, Inhibitor, source_check_types
 from fettle.healing.muting.matching import labels_of
 from fettle.healing.muting.mutes import MuteSet
 from fettle.healing.muting.reading import mute_set
-from fettle.kernel.database import driver
+from fettle.kernel.database import DriverConnection, driver
 from fettle.kernel.platform import Platform
-from fettle.packs.service import active_packs
+from fettle.packs.active import ActivePacks
 
-MAX_STALE_SECONDS: Final = 1.0
 MOST_SOURCES: Final = 5_000
 """So many incidents that are not over are looked at as sources; the latest."""
 
-_PART: Final = "healing.mutes"
-_KEPT: Final = 2_000
-_VERSION: Final = "SELECT version FROM mute_sets WHERE tenant_id = $1"
 _STORED: Final = """
 SELECT id, kind, document FROM mutes WHERE tenant_id = $1 AND (ends_at IS NULL OR ends_at > now()) ORDER BY id
 """
@@ -43,62 +37,31 @@ ORDER BY id DESC LIMIT $3
 log = structlog.get_logger("fettle.muting")
 
 
-@dataclass(slots=True)
-class _Entry:
-    checked_at: float
-    stamp: tuple[int | None, str]
-    mutes: MuteSet
-
-
-class MuteSets:
+class _MuteSets(HoldingNow[MuteSet]):
     """A process's compiled mutes."""
 
-    def __init__(self) -> None:
-        self._entries: OrderedDict[UUID, _Entry] = OrderedDict()
+    PART: ClassVar = "healing.mutes"
+    COUNTED_IN: ClassVar = "mute_sets"
+    ENDS: ClassVar = True
 
-    async def current(
-        self, platform: Platform, session: AsyncSession, tenant_id: UUID, *, is_fresh: bool
+    async def make(
+        self, connection: DriverConnection, tenant_id: UUID, packs: ActivePacks, version: int | None
     ) -> MuteSet:
-        """Return what is set.
-
-        Args:
-            platform: The process's parts.
-            session: With the tenant bound.
-            tenant_id: Whose.
-            is_fresh: As the session's transaction sees it, not as it was up to a second ago.
-        """
-        entry = self._entries.get(tenant_id)
-        now = time.monotonic()
-        if entry is not None and not is_fresh and now - entry.checked_at <= MAX_STALE_SECONDS:
-            return entry.mutes
-        packs = await active_packs(platform, tenant_id)
-        connection = await driver(session)
-        stamp = await connection.fetchval(_VERSION, tenant_id), packs.version
-        if entry is None or entry.stamp != stamp or is_fresh:
-            rows = await connection.fetch(_STORED, tenant_id) if stamp[0] is not None else []
-            stored = [(str(row["id"]), row["kind"], row["document"]) for row in rows]
-            declared = [
-                {**one, "pack_id": pack.id}
-                for pack in packs.packs.packs
-                for one in pack.content.get("dependencies", ())
-            ]
-            entry = _Entry(now, stamp, mute_set(stored, packs.policy, declared))
-        entry.checked_at = now
-        self._entries[tenant_id] = entry
-        self._entries.move_to_end(tenant_id)
-        while len(self._entries) > _KEPT:
-            self._entries.popitem(last=False)
-        return entry.mutes
+        rows = await connection.fetch(_STORED, tenant_id) if version is not None else []
+        stored = [(str(row["id"]), row["kind"], row["document"]) for row in rows]
+        declared = [
+            {**one, "pack_id": pack.id}
+            for pack in packs.packs.packs
+            for one in pack.content.get("dependencies", ())
+        ]
+        return mute_set(stored, packs.policy, declared)
 
 
 async def current_mutes(
     platform: Platform, session: AsyncSession, tenant_id: UUID, *, is_fresh: bool = False
 ) -> MuteSet:
-    """Return what a tenant has set; see `MuteSets.current`."""
-    sets = platform.parts.setdefault(_PART, MuteSets())
-    if not isinstance(sets, MuteSets):
-        raise TypeError(f"{_PART} is not a MuteSets")
-    return await sets.current(platform, session, tenant_id, is_fresh=is_fresh)
+    """Return what a tenant has set; see `HoldingNow.current`."""
+    return await _MuteSets.of(platform).current(platform, session, tenant_id, is_fresh=is_fresh)
 
 
 async def inhibitor_of(session: AsyncSession, tenant_id: UUID, mutes: MuteSet, now: datetime) -> Inhibitor:

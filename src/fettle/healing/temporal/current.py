@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.healing.holding_now import HoldingNow
+from fettle.healing.holding_now import HoldingNow, stamp_of
 from fettle.healing.temporal.matching import TemporalRules
 from fettle.healing.temporal.rules import TemporalRule, TemporalRuleError
 from fettle.kernel.database import DriverConnection
@@ -69,10 +69,11 @@ class _Sets(HoldingNow[Current]):
         self._shared: OrderedDict[str, TemporalRules] = OrderedDict()
 
     async def make(
-        self, connection: DriverConnection, tenant_id: UUID, packs: ActivePacks, stamp: str, *, has_own: bool
+        self, connection: DriverConnection, tenant_id: UUID, packs: ActivePacks, version: int | None
     ) -> Current:
-        own = await connection.fetch(_OWN, tenant_id) if has_own else []
-        return Current(self._read(packs, [row["document"] for row in own]), packs, stamp)
+        own = await connection.fetch(_OWN, tenant_id) if version is not None else []
+        rules = self._read(packs, [row["document"] for row in own])
+        return Current(rules, packs, stamp_of(packs, version))
 
     def _read(self, packs: ActivePacks, own: list[Mapping[str, Any]]) -> TemporalRules:
         if own:
