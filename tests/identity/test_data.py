@@ -252,6 +252,26 @@ async def test_an_interrupted_erasure_goes_on_and_counts_every_row_once(
     assert {"identity.continue_erasures", "identity.sweep_erased"} <= {entry.name for entry in SCHEDULE}
 
 
+async def test_the_audit_tells_of_an_erasure_in_the_very_transaction_that_begins_and_ends_it(
+    platform, tenant
+):
+    async def written_together(action):
+        async with platform.database.raw_system() as connection:
+            return await connection.fetchval(
+                "SELECT e.xmin = a.xmin FROM tenant_erasures e "
+                "JOIN audit_records a ON a.target_id = e.erased_tenant::text "
+                "WHERE e.erased_tenant = $1 AND a.action = $2",
+                tenant, action,
+            )  # fmt: skip
+
+    async with platform.database.raw_system() as connection:
+        slug = await connection.fetchval("SELECT slug FROM tenants WHERE id = $1", tenant)
+    erasure = await data_erasure.begin(platform, tenant, Who("user:ann"), confirm=slug)
+    assert await written_together("tenant.erasure_requested")
+    await data_erasure.erase(platform, erasure)
+    assert await written_together("tenant.erased")
+
+
 async def test_what_a_late_consumer_writes_is_swept(platform, tenant, filled):
     erasure = await data_erasure.begin(
         platform, tenant, Who("user:ann"), confirm=await slug_of(platform, tenant)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from fettle.identity import oidc
@@ -58,11 +58,19 @@ def test_good_tokens_are_read():
         {"exp": int(NOW.timestamp()) - 61}, {"exp": "soon"}, {"exp": True}, {"exp": None},
         {"iat": int(NOW.timestamp()) + 61}, {"iat": int(NOW.timestamp()) - 601}, {"iat": None},
         {"nbf": int(NOW.timestamp()) + 61}, {"sub": ""}, {"sub": 1}, {"sub": "x" * 256},
+        {"sub": "a\0b"},
     ],
     ids=str,
 )  # fmt: skip
 def test_wrong_claims_are_refused_though_signed(claims):
     refused(token(**claims))
+
+
+@pytest.mark.parametrize("name", ["sub", "nonce"])
+def test_half_a_character_is_refused_though_signed(name):
+    said = {"iss": ISSUER, "aud": CLIENT, "sub": "1", "nonce": NONCE, "iat": int(NOW.timestamp())}
+    said |= {"exp": int(NOW.timestamp()) + 60, name: "\ud800"}
+    refused(jws.serialize_compact({"alg": "RS256", "kid": "r"}, json.dumps(said), RSA, algorithms=["RS256"]))
 
 
 @pytest.mark.parametrize("name", ["iss", "aud", "sub", "nonce", "iat", "exp"])

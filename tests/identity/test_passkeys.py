@@ -244,6 +244,16 @@ async def test_a_device_that_does_not_count_works(make_person, bearer, add, ask,
         assert (await verify(options, device.sign(options["public_key"]))).status_code == 200
 
 
+async def test_a_device_that_counts_as_far_as_the_standard_lets_it_works(
+    make_person, bearer, add, ask, verify, tenant
+):
+    device = Authenticator(count=2**32 - 3)
+    await add(await bearer(await make_person({tenant: "viewer"})), device)
+    for _ in range(2):
+        options = await ask()
+        assert (await verify(options, device.sign(options["public_key"]))).status_code == 200
+
+
 async def test_another_accounts_handle_is_refused(owner_of_passkey, ask, verify):
     victim, _, _ = await owner_of_passkey()
     _, _, device = await owner_of_passkey()

@@ -545,3 +545,18 @@ async def test_of_two_members_added_at_once_both_stay(scim, platform, tenant):
     await asyncio.gather(*both)
     now = await scim("GET", f"/Groups/{group['id']}")
     assert {one["value"] for one in now["members"]} == {one["id"] for one in people}
+
+
+@pytest.mark.parametrize("kind", ["Users", "Groups"])
+@pytest.mark.parametrize("name", ["userName", "displayName", "externalId"])
+@pytest.mark.parametrize("value", [r"a\u0000b", r"\ud800"])
+async def test_a_filter_by_what_no_text_of_ours_can_be_is_refused(scim, kind, name, value):
+    asked = {"filter": f'{name} eq "{value}"'}
+    assert (await scim("GET", f"/{kind}", params=asked, status=400))["scimType"] == "invalidFilter"
+
+
+@pytest.mark.parametrize("schemas", [5, True, {"a": 1}, PATCH, None, [[PATCH]]])
+async def test_a_patch_whose_schemas_are_no_list_is_refused(scim, schemas):
+    made = await scim("POST", "/Users", person(), status=201)
+    sent = {"schemas": schemas, "Operations": [{"op": "replace", "path": "active", "value": False}]}
+    assert (await scim("PATCH", f"/Users/{made['id']}", sent, status=400))["scimType"] == "invalidSyntax"

@@ -15,7 +15,7 @@ from fettle.identity import audit
 from fettle.identity.audit import Who
 from fettle.identity.authentication import authenticator
 from fettle.kernel.clock import rfc3339, utcnow
-from fettle.kernel.database import DriverConnection
+from fettle.kernel.database import DriverConnection, driver
 from fettle.kernel.errors import FieldError, Invalid, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps_str
@@ -61,7 +61,8 @@ async def begin(platform: Platform, tenant_id: UUID, who: Who, *, confirm: str) 
         NotFound: There is no such tenant.
         Invalid: The slug is another.
     """
-    async with platform.database.raw_system() as connection, connection.transaction():
+    async with platform.database.system() as session:
+        connection = await driver(session)
         slug = await connection.fetchval("SELECT slug FROM tenants WHERE id = $1 FOR UPDATE", tenant_id)
         if slug is None:
             raise NotFound("There is no such tenant.")
@@ -93,7 +94,6 @@ async def begin(platform: Platform, tenant_id: UUID, who: Who, *, confirm: str) 
             "INSERT INTO tenant_erasures (id, erased_tenant, accounts) VALUES ($1, $2, $3)",
             erasure.id, tenant_id, list(accounts),
         )  # fmt: skip
-    async with platform.database.system() as session:
         await audit.record(
             session, who, "tenant.erasure_requested", tenant_id=None, target=("tenant", tenant_id)
         )
@@ -125,15 +125,14 @@ async def erase(platform: Platform, erasure: Erasure) -> dict[str, Any] | None:
                 if table not in _LAST:
                     while await _delete_batch(connection, erasure, table):
                         pass
-            async with connection.transaction():
-                record = await _finish(connection, erasure, signer)
+            async with platform.database.system() as session:
+                record = await _finish(await driver(session), erasure, signer)
+                await audit.record(
+                    session, Who("system:erasure"), "tenant.erased", tenant_id=None,
+                    target=("tenant", erasure.tenant_id), after={"erasure_id": str(erasure.id)},
+                )  # fmt: skip
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
-    async with platform.database.system() as session:
-        await audit.record(
-            session, Who("system:erasure"), "tenant.erased", tenant_id=None,
-            target=("tenant", erasure.tenant_id), after={"erasure_id": str(erasure.id)},
-        )  # fmt: skip
     return record
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Computed, DateTime, ForeignKey, LargeBinary, text
+from sqlalchemy import BigInteger, Computed, DateTime, ForeignKey, LargeBinary, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -58,7 +58,7 @@ class Passkey(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     credential_id: Mapped[bytes] = mapped_column(LargeBinary)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
-    sign_count: Mapped[int]
+    sign_count: Mapped[int] = mapped_column(BigInteger)
     name: Mapped[str]
     transports: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
     created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=_NOW)

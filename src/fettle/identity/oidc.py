@@ -15,6 +15,8 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
+from fettle.kernel.jsonio import is_storable
+
 ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
 )  # fmt: skip
@@ -257,10 +259,12 @@ def read_id_token(
     _check_audience(claims, client_id)
     _check_times(claims, int(now.timestamp()))
     given = claims.get("nonce")
-    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):
+    if not isinstance(given, str) or not hmac.compare_digest(
+        given.encode("utf-8", "replace"), nonce.encode()
+    ):
         raise ProviderRefused("the ID token belongs to another sign-in")
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 1 <= len(subject) <= _LONGEST_SUBJECT:
+    if not isinstance(subject, str) or not 1 <= len(subject) <= _LONGEST_SUBJECT or not is_storable(subject):
         raise ProviderRefused("the ID token names no subject")
     return claims
 
@@ -271,7 +275,8 @@ def verified_email(claims: Mapping[str, Any]) -> str | None:
     if claims.get("email_verified") is not True or not isinstance(email, str):
         return None
     email = email.strip().lower()
-    return email if re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,189}", email) else None
+    is_address = is_storable(email) and re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,189}", email)
+    return email if is_address else None
 
 
 def claim_at(claims: Mapping[str, Any], path: str) -> list[str]:

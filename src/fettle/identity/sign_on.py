@@ -27,6 +27,7 @@ from fettle.identity.tokens import hash_secret
 from fettle.kernel.clock import utcnow
 from fettle.kernel.errors import NotFound
 from fettle.kernel.ids import new_id
+from fettle.kernel.jsonio import is_storable
 from fettle.kernel.platform import Platform
 from fettle.kernel.secrets import SecretBox
 
@@ -204,7 +205,7 @@ async def _newly_linked(
         .values(
             id=new_id(),
             email=email,
-            name=name[:_LONGEST_NAME] if isinstance(name, str) and name else email,
+            name=name[:_LONGEST_NAME] if isinstance(name, str) and name and is_storable(name) else email,
             # No password is right until its owner sets one by e-mail.
             password_hash="",
         )

@@ -82,6 +82,11 @@ def _peel(brackets: bytes) -> int | None:
     return None
 
 
+def is_storable(text: str) -> bool:
+    """Say whether PostgreSQL can hold a text that another reader than `parse` made: no U+0000, no half character."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def dumps(value: Any) -> bytes:
     """Serialise to compact JSON; UUIDs and aware datetimes become strings.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fettle.identity.scim.errors import ScimProblem
+from fettle.kernel.jsonio import is_storable
 
 _LONGEST: Final = 2_000
 _DEEPEST: Final = 20
@@ -184,6 +185,8 @@ class _Reader:
                 value = json.loads(text)
             except ValueError:
                 raise _bad(f"{text[:50]} is no value; put texts in double quotes") from None
+            if isinstance(value, str) and not is_storable(value):
+                raise _bad("a text holds U+0000 or half a character")
             if not isinstance(value, dict | list):
                 return value
         raise _bad("a value is missing")

@@ -21,8 +21,13 @@ def patched(resource: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, A
     Raises:
         ScimProblem: The message is none, or an operation cannot be applied.
     """
-    operations = get(body, "Operations")
-    if PATCH not in (body.get("schemas") or ()) or not isinstance(operations, list) or not operations:
+    operations, schemas = get(body, "Operations"), body.get("schemas")
+    if (
+        not isinstance(schemas, list)
+        or PATCH not in schemas
+        or not isinstance(operations, list)
+        or not operations
+    ):
         raise ScimProblem(400, f"Send the schema {PATCH} and a list of Operations.", "invalidSyntax")
     if len(operations) > MOST_OPERATIONS:
         raise ScimProblem(413, f"Send at most {MOST_OPERATIONS} operations at a time.", "tooMany")
