@@ -57,6 +57,13 @@ const mutes = createRoute({
   component: lazyRouteComponent(() => import("./screens/muting/Mutes"), "Mutes"),
 });
 
+const storms = createRoute({
+  getParentRoute: () => tenant,
+  path: "storms",
+  validateSearch: textsOf("q", "state", "from", "to"),
+  component: lazyRouteComponent(() => import("./screens/muting/Storms"), "Storms"),
+});
+
 const rules = createRoute({
   getParentRoute: () => tenant,
   path: "rules",
@@ -88,14 +95,14 @@ const temporalRules = createRoute({
 const newTemporalRule = createRoute({
   getParentRoute: () => tenant,
   path: "temporal-rules/new",
-  validateSearch: textsOf("tab"),
+  validateSearch: textsOf("tab", "as"),
   component: lazyRouteComponent(() => import("./screens/temporal/TemporalRulePage"), "NewTemporalRule"),
 });
 
 const temporalRule = createRoute({
   getParentRoute: () => tenant,
   path: "temporal-rules/$temporalRuleId",
-  validateSearch: textsOf("tab", "q"),
+  validateSearch: textsOf("tab", "as", "q"),
   component: lazyRouteComponent(() => import("./screens/temporal/TemporalRulePage"), "TemporalRulePage"),
 });
 
@@ -324,7 +331,7 @@ const data = createRoute({
 
 const routeTree = root.addChildren([
   home,
-  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, mutes, rules, newRule, rule, temporalRules, newTemporalRule, temporalRule, flywheel, planner, brakes, playbooks, newPlaybook, playbook,
+  tenant.addChildren([tenantHome, overview, incidents, incident, approvals, mutes, storms, rules, newRule, rule, temporalRules, newTemporalRule, temporalRule, flywheel, planner, brakes, playbooks, newPlaybook, playbook,
     tools, tool, packs, pack, policy, evidence, audit, events, health, sources, source, onCall, schedule, escalationPolicies, channels, messages, settings.addChildren([settingsHome, appearance, profile, security, users, roles, keys, signOn, provisioning, allTenants, data])]),
 ]);
 

@@ -24,6 +24,8 @@ export type WhyReason = Words["WhyReason"];
 export type MessageWhy = Words["MessageWhy"];
 export type IncidentWhy = Words["IncidentWhy"];
 export type StormMember = Words["StormMember"];
+export type Storm = Exact<Words["StormOut"], { state: IncidentState; severity: Severity }>;
+export type StormPace = Words["StormPace"];
 export type Correlation = Exact<Words["CorrelationOut"], { members: MatchedIncident[] }>;
 
 export const mutesKey = (tenantId: string) => [tenantId, "mutes"] as const;
@@ -58,6 +60,18 @@ export const whyQuery = (tenantId: string, incidentId: string) =>
 
 export const stormQuery = (tenantId: string, incidentId: string) =>
   pagesOf<StormMember>([...incidentKey(tenantId, incidentId), "storm"], `incidents/${encodeURIComponent(incidentId)}/storm`, { tenantId });
+
+export const stormsQuery = (tenantId: string, filters: Record<string, string>) => ({
+  ...pagesOf<Storm>([tenantId, "storms"], "storms", { tenantId, filters }),
+  refetchInterval: 10_000,
+});
+
+export const paceQuery = (tenantId: string, incidentId: string) =>
+  queryOptions({
+    queryKey: [...incidentKey(tenantId, incidentId), "pace"],
+    queryFn: ({ signal }) => request<StormPace>(`incidents/${encodeURIComponent(incidentId)}/pace`, { tenantId, signal }),
+    refetchInterval: 30_000,
+  });
 
 export const correlationsQuery = (tenantId: string, incidentId: string) =>
   queryOptions({

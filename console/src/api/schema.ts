@@ -4675,6 +4675,77 @@ export interface components {
             last_at: string;
         };
         /**
+         * StormOut
+         * @description The one incident of a storm.
+         */
+        StormOut: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Number */
+            number: number;
+            /** Title */
+            title: string;
+            /** State */
+            state: string;
+            /** Severity */
+            severity: string;
+            /** Check Type */
+            check_type: string;
+            /** Site */
+            site: string | null;
+            /**
+             * Members
+             * @description How many things it stands for.
+             */
+            members: number;
+            /**
+             * Firing
+             * @description How many of them are still out of order.
+             */
+            firing: number;
+            /** Occurrences */
+            occurrences: number;
+            /**
+             * Opened At
+             * Format: date-time
+             */
+            opened_at: string;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+        };
+        /**
+         * StormPace
+         * @description How many exceptions of an incident were accepted, minute by minute or more coarsely.
+         */
+        StormPace: {
+            /**
+             * Seconds
+             * @description How many seconds each count covers.
+             */
+            seconds: number;
+            /**
+             * First At
+             * @description When the first of them begins; null where nothing came.
+             */
+            first_at: string | null;
+            /**
+             * Counts
+             * @description One after the other.
+             */
+            counts: number[];
+            /**
+             * Is Whole
+             * @description Whether all exceptions are counted; else those of its beginning.
+             */
+            is_whole: boolean;
+        };
+        /**
          * StrokeOut
          * @description One step, when it is due if nobody acknowledges.
          */
@@ -4914,6 +4985,11 @@ export interface components {
          * @description What a rule remembers of one key.
          */
         TemporalKeyOut: {
+            /**
+             * Id
+             * @description Names the key among those of its rule.
+             */
+            id: string;
             /** Key */
             key: JsonObject;
             /**

@@ -1,7 +1,7 @@
 // Every screen that the menu offers, in its groups: where it is, what it needs, which keys open it.
 import { t } from "../texts";
 import {
-  IconApprovals, IconSpark, IconLoop, IconAudit, IconClock, IconIn, IconOut, IconPerson, IconEvents, IconGate, IconHealth, IconPack, IconPause, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings,
+  IconApprovals, IconSpark, IconLoop, IconAudit, IconClock, IconIn, IconOut, IconPerson, IconEvents, IconGate, IconHealth, IconPack, IconPause, IconPlay, IconTool, IconEvidence, IconIncidents, IconOverview, IconRules, IconSettings, IconStorm,
 } from "../ui/icons";
 
 interface MenuPage {
@@ -28,6 +28,7 @@ export const MENU = [
       { to: "/t/$tenant/incidents", label: t.nav.incidents, icon: IconIncidents, permission: "incidents:read", keys: "g i" },
       { to: "/t/$tenant/approvals", label: t.nav.approvals, icon: IconApprovals, permission: "incidents:read", keys: "g a" },
       { to: "/t/$tenant/silences", label: t.mutes.title, icon: IconClock, permission: "mutes:read", keys: "g k" },
+      { to: "/t/$tenant/storms", label: t.storms.title, icon: IconStorm, permission: "incidents:read", keys: "g z" },
     ],
   },
   {

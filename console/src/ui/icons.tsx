@@ -41,6 +41,7 @@ export const IconOut = icon("M8.5 3.5h-5v13h5M8 10h9M13.5 6.5 17 10l-3.5 3.5");
 export const IconIn = icon("M11.5 3.5h5v13h-5M3 10h9M8.5 6.5 12 10l-3.5 3.5");
 export const IconGate = icon("M3 16.5V5M17 16.5V5M3 8h14M3 12h14");
 export const IconLoop = icon("M4 10a6 6 0 0 1 10.4-4.1L16.5 8M16.5 3.8V8h-4.2M16 10a6 6 0 0 1-10.4 4.1L3.5 12M3.5 16.2V12h4.2");
+export const IconStorm = icon("M6 12.5a3.2 3.2 0 0 1 .2-6.4A4.3 4.3 0 0 1 14.4 7a2.8 2.8 0 0 1 .1 5.5M10.6 9.5 8.4 13h3l-2.2 4");
 export const IconMute = icon("M4 10h12M10 2.5a7.5 7.5 0 1 0 0 15 7.5 7.5 0 0 0 0-15z");
 export const IconSpark = icon("M10 3v4M10 13v4M3 10h4M13 10h4");
 export const IconSettings = icon("M10 7.4a2.6 2.6 0 1 0 0 5.2 2.6 2.6 0 0 0 0-5.2zM10 2.5v2.2M10 15.3v2.2M2.5 10h2.2M15.3 10h2.2M4.7 4.7l1.6 1.6M13.7 13.7l1.6 1.6M15.3 4.7l-1.6 1.6M6.3 13.7l-1.6 1.6");
