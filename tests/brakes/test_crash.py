@@ -1,32 +1,17 @@
 """A process is killed in the middle of what it was let do: limits hold over it, and so does the stop switch."""
 
-import asyncio
-import os
-import sys
 from pathlib import Path
 
+from tests.beside import start_beside, was_killed
 from tests.brakes.conftest import ANN
 
 from fettle.healing.brakes import stops
 
-PATIENCE_SECONDS = 60
-
 
 async def killed_in_a_call(scene, folder, after):
     """Let a process of its own execute until it is killed, and what it had be taken over at once."""
-    settings = scene.platform.settings
-    environ = {
-        **os.environ,
-        "FETTLE_HOME": str(settings.home),
-        "FETTLE_DATABASE_APP_URL": settings.database_app_url.get_secret_value(),
-        "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url.get_secret_value(),
-    }
-    program = str(Path(__file__).with_name("crash_runner.py"))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, program, str(folder), str(after), env=environ
-    )
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        assert await process.wait() == -9
+    program = Path(__file__).with_name("crash_runner.py")
+    await was_killed(await start_beside(scene.platform.settings, program, folder, after))
     await scene.rows("UPDATE playbook_runs SET due_at = now() WHERE state = 'running'")
 
 

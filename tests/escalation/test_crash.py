@@ -1,28 +1,23 @@
 """A sender is killed between a message and its record: none is lost, and none is twice where keys tell."""
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 
 import pytest
+from tests.beside import PATIENCE_SECONDS, start_beside, was_killed
 
 _INCIDENTS = 12
-_PATIENCE_SECONDS = 60
 
 
 async def start_sender(rig, kill_after):
     settings = rig.platform.settings
-    environ = {
-        **os.environ,
-        "FETTLE_HOME": str(settings.home),
-        "FETTLE_DATABASE_APP_URL": settings.database_app_url.get_secret_value(),
-        "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url.get_secret_value(),
-        "FETTLE_EGRESS_ALLOW": ",".join(settings.egress_allow),
-        "FETTLE_LEASE_SECONDS": "1",
-    }
-    program = str(Path(__file__).with_name("crash_sender.py"))
-    return await asyncio.create_subprocess_exec(sys.executable, program, str(kill_after), env=environ)
+    return await start_beside(
+        settings,
+        Path(__file__).with_name("crash_sender.py"),
+        kill_after,
+        FETTLE_EGRESS_ALLOW=",".join(settings.egress_allow),
+        FETTLE_LEASE_SECONDS="1",
+    )
 
 
 @pytest.mark.parametrize("kill_after", [1, 9])
@@ -31,14 +26,13 @@ async def test_a_killed_sender_loses_no_message_and_keys_make_the_second_one_not
     await rig.policy(([{"channel_id": webhook}, {"channel_id": pagerduty}], 3600))
     incidents = [await rig.incident() for _ in range(_INCIDENTS)]
     first = await start_sender(rig, kill_after)
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        assert await first.wait() == -9
+    await was_killed(first)
     assert rig.world.knocks
     for incident in incidents[:4]:
         await rig.resolve(incident)
     second = await start_sender(rig, 0)
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await rig.rows(
                 "SELECT 1 FROM escalation_deliveries WHERE tenant_id = $1 AND state IN ('queued', 'sending') "
                 "UNION ALL SELECT 1 FROM escalations WHERE tenant_id = $1 AND due_at <= now()",

@@ -1,13 +1,11 @@
 """From what the planner healed to a rule, through shadow, canary and full, and back again."""
 
 import asyncio
-import os
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.beside import start_beside, was_killed
 from tests.conftest import insert_tenant
 from tests.flywheel.conftest import CLOSE_FILE, FAULT, Wheel
 from tests.flywheel.rows import insert_promotion
@@ -344,17 +342,8 @@ async def test_of_two_passes_at_once_one_promotes(wheel):
 async def test_a_pass_that_is_killed_between_evaluating_and_promoting_is_finished_once(wheel):
     await wheel.allow(promotion="by_itself")
     await wheel.heal(*HOSTS)
-    settings = wheel.platform.settings
-    environ = {
-        **os.environ,
-        "FETTLE_HOME": str(settings.home),
-        "FETTLE_DATABASE_APP_URL": settings.database_app_url.get_secret_value(),
-        "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url.get_secret_value(),
-    }
-    program = str(Path(__file__).with_name("crash_turn.py"))
-    process = await asyncio.create_subprocess_exec(sys.executable, program, str(wheel.tenant), env=environ)
-    async with asyncio.timeout(60):
-        assert await process.wait() == -signal.SIGKILL
+    program = Path(__file__).with_name("crash_turn.py")
+    await was_killed(await start_beside(wheel.platform.settings, program, wheel.tenant))
     assert (await wheel.promotion())["state"] == "proposed"
     assert await wheel.turn() == 1
     assert await wheel.turn() == 0

@@ -1,10 +1,9 @@
 """A planner's process is killed while a model thinks; another finishes the work, once."""
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 
+from tests.beside import start_beside
 from tests.planner.conftest import CLAMAV
 from tests.planner.conftest import UNKNOWN as INCIDENT
 from tests.planner.model_server import KEY, Slow, choose
@@ -13,19 +12,15 @@ from fettle.healing.planner.worker import PlannerWorker, make_planner
 
 
 async def start(planning):
-    settings = planning.platform.settings
-    environ = {
-        **os.environ,
-        "FETTLE_HOME": str(settings.home),
-        "FETTLE_DATABASE_APP_URL": settings.database_app_url.get_secret_value(),
-        "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url.get_secret_value(),
-        "FETTLE_LEASE_SECONDS": "1",
-        "FETTLE_PLANNER_CHAIN": planning.model.openai,
-        "FETTLE_PLANNER_ALLOW": f"127.0.0.0/8:{planning.model.port}",
-        "FETTLE_PLANNER_KEYS": f"127.0.0.1:{planning.model.port}={KEY}",
-    }
-    program = str(Path(__file__).with_name("crash_worker.py"))
-    return await asyncio.create_subprocess_exec(sys.executable, program, env=environ)
+    model = planning.model
+    return await start_beside(
+        planning.platform.settings,
+        Path(__file__).with_name("crash_worker.py"),
+        FETTLE_LEASE_SECONDS="1",
+        FETTLE_PLANNER_CHAIN=model.openai,
+        FETTLE_PLANNER_ALLOW=f"127.0.0.0/8:{model.port}",
+        FETTLE_PLANNER_KEYS=f"127.0.0.1:{model.port}={KEY}",
+    )
 
 
 async def test_a_killed_worker_leaves_its_work_to_another_which_does_it_once(planning):

@@ -1,12 +1,10 @@
 """A process that is killed in the middle: what rules see counts once, and what they find is reported once."""
 
 import asyncio
-import os
-import signal
-import sys
 from datetime import timedelta
 from pathlib import Path
 
+from tests.beside import start_beside, was_killed
 from tests.temporal.rules import ABSENCE, COUNT
 
 from fettle.healing.temporal import consumers
@@ -14,23 +12,9 @@ from fettle.kernel.bus import run_consumers, wait_until_idle
 
 
 async def killed(temporal, *arguments):
+    program = Path(__file__).with_name("crash_turn.py")
     settings = temporal.platform.settings
-    environ = {
-        **os.environ,
-        "FETTLE_HOME": str(settings.home),
-        "FETTLE_LEASE_SECONDS": "1",
-        "FETTLE_DATABASE_APP_URL": settings.database_app_url.get_secret_value(),
-        "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url.get_secret_value(),
-    }
-    program = str(Path(__file__).with_name("crash_turn.py"))
-    process = await asyncio.create_subprocess_exec(sys.executable, program, *arguments, env=environ)
-    try:
-        async with asyncio.timeout(60):
-            assert await process.wait() == -signal.SIGKILL
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    await was_killed(await start_beside(settings, program, *arguments, FETTLE_LEASE_SECONDS="1"))
 
 
 async def test_exceptions_that_a_killed_process_saw_count_once(temporal):

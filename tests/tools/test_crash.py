@@ -1,16 +1,14 @@
 """Promise P2: a process is killed between an effect and its record; nothing is done twice, and nothing is guessed."""
 
 import asyncio
-import os
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.beside import PATIENCE_SECONDS, start_beside, was_killed
 from tests.tools.rig import Rig, plan
 
 _RUNS = 30
-_PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -23,24 +21,23 @@ def rig(platform, tenant):
 
 
 async def start_runner(rig, folder, kill_after):
-    settings = rig.platform.settings
-    environ = {
-        **os.environ,
-        "FETTLE_HOME": str(settings.home),
-        "FETTLE_DATABASE_APP_URL": settings.database_app_url.get_secret_value(),
-        "FETTLE_DATABASE_SYSTEM_URL": settings.database_system_url.get_secret_value(),
-        "FETTLE_LEASE_SECONDS": "2",
-    }
-    program = str(Path(__file__).with_name("crash_runner.py"))
-    return await asyncio.create_subprocess_exec(
-        sys.executable, program, str(folder), str(kill_after), env=environ
-    )
+    program = Path(__file__).with_name("crash_runner.py")
+    return await start_beside(rig.platform.settings, program, folder, kill_after, FETTLE_LEASE_SECONDS="2")
 
 
 async def until(rig, count):
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await rig.scalar("SELECT count(*) FROM playbook_runs WHERE state = 'finished'") < count:
             await asyncio.sleep(0.02)
+
+
+async def finished_by_another(rig, folder, count):
+    second = await start_runner(rig, folder, 0)
+    try:
+        await until(rig, count)
+    finally:
+        second.terminate()
+        await second.wait()
 
 
 def counted(folder, name):
@@ -56,14 +53,8 @@ async def test_a_killed_runner_leaves_no_effect_twice_and_no_run_behind(rig, tmp
         *(plan({"id": "s", "tool": "w.unsafe"}) for _ in range(_RUNS)),
     )
     first = await start_runner(rig, tmp_path, kill_after)
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        assert await first.wait() == -9
-    second = await start_runner(rig, tmp_path, 0)
-    try:
-        await until(rig, len(ids))
-    finally:
-        second.terminate()
-        await second.wait()
+    await was_killed(first)
+    await finished_by_another(rig, tmp_path, len(ids))
     safe, unsafe = set(ids[:_RUNS]), set(ids[_RUNS:])
     outcomes = {row["id"]: row["outcome"] for row in await rig.rows("SELECT id, outcome FROM playbook_runs")}
     assert {outcomes[run_id] for run_id in safe} == {"completed"}
@@ -84,11 +75,6 @@ async def test_a_runner_that_is_asked_to_stop_gives_its_runs_back(rig, tmp_path)
     await until(rig, 1)
     first.terminate()
     await first.wait()
-    second = await start_runner(rig, tmp_path, 0)
-    try:
-        await until(rig, len(ids))
-    finally:
-        second.terminate()
-        await second.wait()
+    await finished_by_another(rig, tmp_path, len(ids))
     assert counted(tmp_path, "knocks-unsafe") == Counter(f"{run_id}:s" for run_id in ids)
     assert {row["outcome"] for row in await rig.rows("SELECT outcome FROM playbook_runs")} == {"completed"}
