@@ -95,7 +95,7 @@ class Desk:
 
     async def settled(self) -> None:
         """Wait until all that the page first shows is there: what is pressed while panels grow is missed."""
-        await expect(self.page.locator("h1").first).to_be_visible()
+        await expect(self.page.locator("h1, [role=alert]").first).to_be_visible()
         await expect(self.page.locator(".mantine-Skeleton-root")).to_have_count(0)
 
     async def report(self, **exception: Any) -> str:
