@@ -1,12 +1,14 @@
 """How long the audit is kept: each tenant's Policy Pack says, and the evidence chain holds on without the old."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from fettle.identity import audit
 from fettle.identity.audit import Who
 from fettle.kernel.clock import rfc3339, utcnow
+from fettle.kernel.database import driver
+from fettle.kernel.in_turn import apart
 from fettle.kernel.platform import Platform
 from fettle.packs.service import active_packs
 
@@ -31,34 +33,39 @@ async def forget_old_audit(platform: Platform) -> int:
         tenants = [row["id"] for row in await connection.fetch("SELECT id FROM tenants")]
     forgotten = 0
     for tenant_id in tenants:
-        policy = (await active_packs(platform, tenant_id)).policy
-        days = policy.get("retention", {}).get("audit_days")
-        if days is not None:
-            forgotten += await _forget(platform, tenant_id, days)
+        forgotten += await apart(tenant_id, "identity.forget_old_audit", _forget(platform, tenant_id))
     return forgotten
 
 
-async def _forget(platform: Platform, tenant_id: UUID, days: int) -> int:
+async def _forget(platform: Platform, tenant_id: UUID) -> int:
+    policy = (await active_packs(platform, tenant_id)).policy
+    days = policy.get("retention", {}).get("audit_days")
+    if days is None:
+        return 0
     before = utcnow() - timedelta(days=days)
     forgotten = 0
-    async with platform.database.raw_system() as connection:
-        while True:
-            done: int = await connection.fetchval(
-                "SELECT forget_audit_records($1, $2, $3)", tenant_id, before, _AT_ONCE
-            )
-            forgotten += done
-            if done < _AT_ONCE:
-                break
-        if forgotten:
+    while True:
+        done = await _forget_some(platform, tenant_id, before, days)
+        forgotten += done
+        if done < _AT_ONCE:
+            return forgotten
+
+
+async def _forget_some(platform: Platform, tenant_id: UUID, before: datetime, days: int) -> int:
+    """Delete some records, and tell the audit so in the same transaction: none goes without a word."""
+    async with platform.database.system() as session:
+        connection = await driver(session)
+        done: int = await connection.fetchval(
+            "SELECT forget_audit_records($1, $2, $3)", tenant_id, before, _AT_ONCE
+        )
+        if done:
             await connection.execute(_TOLD_BEFORE, tenant_id, before)
-    if forgotten:
-        async with platform.database.tenant(tenant_id) as session:
             await audit.record(
                 session,
                 Who("system:retention"),
                 "audit.forgotten",
                 tenant_id=tenant_id,
                 target=("audit", None),
-                after={"records": forgotten, "before": rfc3339(before), "kept_days": days},
+                after={"records": done, "before": rfc3339(before), "kept_days": days},
             )
-    return forgotten
+    return done

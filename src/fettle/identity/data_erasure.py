@@ -18,6 +18,7 @@ from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import DriverConnection, driver
 from fettle.kernel.errors import FieldError, Invalid, NotFound
 from fettle.kernel.ids import new_id
+from fettle.kernel.in_turn import apart
 from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.platform import Platform
 
@@ -109,9 +110,17 @@ async def continue_erasures(platform: Platform) -> int:
         rows = await connection.fetch(
             "SELECT id, erased_tenant FROM tenant_erasures WHERE completed_at IS NULL ORDER BY requested_at"
         )
+    completed = 0
     for row in rows:
-        await erase(platform, Erasure(row["id"], row["erased_tenant"]))
-    return len(rows)
+        erasure = Erasure(row["id"], row["erased_tenant"])
+        completed += await apart(
+            erasure.tenant_id, "identity.continue_erasures", _completed(platform, erasure)
+        )
+    return completed
+
+
+async def _completed(platform: Platform, erasure: Erasure) -> int:
+    return int(await erase(platform, erasure) is not None)
 
 
 async def erase(platform: Platform, erasure: Erasure) -> dict[str, Any] | None:

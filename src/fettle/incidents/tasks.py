@@ -7,6 +7,7 @@ from fettle.incidents import bulk, bulk_running
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
 from fettle.kernel.clock import utcnow
+from fettle.kernel.in_turn import apart
 from fettle.kernel.jobs import JobSpec, Schedule
 from fettle.kernel.platform import Platform
 
@@ -27,7 +28,8 @@ async def close_quiet(platform: Platform) -> int:
     async with platform.database.raw_system() as connection:
         rows = await connection.fetch(_QUIET, before, _BATCH)
     for row in rows:
-        closed += await _close(platform, row["tenant_id"], row["ids"])
+        tenant_id = row["tenant_id"]
+        closed += await apart(tenant_id, "incidents.close_quiet", _close(platform, tenant_id, row["ids"]))
     return closed
 
 

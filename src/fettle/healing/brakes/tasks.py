@@ -8,6 +8,7 @@ from fettle.healing.brakes.breakers import ACTOR, Name
 from fettle.healing.brakes.breaking import Circuit
 from fettle.kernel import events
 from fettle.kernel.database import driver
+from fettle.kernel.in_turn import apart
 from fettle.kernel.jobs import Schedule
 from fettle.kernel.platform import Platform
 
@@ -41,10 +42,11 @@ async def forget_old(platform: Platform) -> None:
             f"SELECT DISTINCT tenant_id FROM circuit_breakers WHERE {_UNASKED}"  # noqa: S608 - a constant
         )
     for row in unasked:
-        await _close_unasked(platform, UUID(int=row["tenant_id"].int))
+        tenant_id = UUID(int=row["tenant_id"].int)
+        await apart(tenant_id, "brakes.forget_old", _close_unasked(platform, tenant_id))
 
 
-async def _close_unasked(platform: Platform, tenant_id: UUID) -> None:
+async def _close_unasked(platform: Platform, tenant_id: UUID) -> int:
     """Close, and forget, breakers that opened long ago and that nothing asked since."""
     why = "Nothing has asked for it for 30 days."
     async with platform.database.tenant(tenant_id) as session:
@@ -53,6 +55,7 @@ async def _close_unasked(platform: Platform, tenant_id: UUID) -> None:
         names: list[Name] = [(row["kind"], row["key"]) for row in rows]
         told = [breakers.changed(tenant_id, name, Circuit(), why, ACTOR) for name in names]
         await events.append(session, tenant_id, told)
+    return len(told)
 
 
 SCHEDULE: Final = [Schedule("brakes.forget_old", 3_600.0, forget_old)]

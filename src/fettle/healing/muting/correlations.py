@@ -17,6 +17,7 @@ from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, NotFound
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
+from fettle.kernel.in_turn import apart
 from fettle.kernel.platform import Platform
 from fettle.packs.service import active_packs
 
@@ -69,11 +70,16 @@ async def correlate_recent(platform: Platform) -> int:
         tenants = [row["tenant_id"] for row in await connection.fetch(_TENANTS, first)]
     found = 0
     for tenant_id in tenants:
-        rules = await rules_of(platform, tenant_id)
-        if rules:
-            async with platform.database.tenant(tenant_id) as session:
-                found += await correlate_tenant(session, tenant_id, rules)
+        found += await apart(tenant_id, "muting.correlate_recent", _correlate(platform, tenant_id))
     return found
+
+
+async def _correlate(platform: Platform, tenant_id: UUID) -> int:
+    rules = await rules_of(platform, tenant_id)
+    if not rules:
+        return 0
+    async with platform.database.tenant(tenant_id) as session:
+        return await correlate_tenant(session, tenant_id, rules)
 
 
 async def rules_of(platform: Platform, tenant_id: UUID) -> list[CorrelationRule]:

@@ -24,6 +24,7 @@ from fettle.incidents.service import Transition
 from fettle.incidents.states import State
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
+from fettle.kernel.in_turn import apart
 from fettle.kernel.platform import Platform
 
 AT_ONCE: Final = 500
@@ -52,7 +53,7 @@ async def look_at_due(platform: Platform) -> int:
         due = [row["tenant_id"] for row in await connection.fetch(_DUE)]
     changed = 0
     for tenant_id in due:
-        changed += await look_at_tenant(platform, tenant_id)
+        changed += await apart(tenant_id, "muting.look_at_due", look_at_tenant(platform, tenant_id))
     return changed
 
 

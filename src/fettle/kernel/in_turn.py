@@ -1,0 +1,30 @@
+"""Scheduled work for one tenant after the other: what goes wrong at one keeps nobody from the next."""
+
+from collections.abc import Awaitable
+from uuid import UUID
+
+import structlog
+
+from fettle.kernel.database import is_unreachable
+
+log = structlog.get_logger("fettle.in_turn")
+
+
+async def apart(tenant_id: UUID, work: str, doing: Awaitable[int]) -> int:
+    """Return what came of doing something for one tenant; 0, and a line in the log, where it broke.
+
+    Args:
+        tenant_id: For whom.
+        work: What is done, as its schedule is called.
+        doing: It.
+
+    Raises:
+        OSError, asyncpg.PostgresError: The database is away, for every tenant.
+    """
+    try:
+        return await doing
+    except Exception as error:
+        if is_unreachable(error):
+            raise
+        log.exception("in_turn.tenant_failed", work=work, tenant_id=str(tenant_id))
+        return 0
