@@ -8,7 +8,7 @@ import { Tag } from "./marks";
 import { Ago, Empty, Fold, Lines, Trouble } from "./parts";
 import classes from "./authoring.module.css";
 
-interface Version {
+export interface Version {
   version: number;
   changed_by: string;
   changed_at: string;

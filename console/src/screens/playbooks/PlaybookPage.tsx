@@ -1,7 +1,6 @@
 // One playbook: its graph, its YAML with problems at their lines, a dry-run, its runs and its history.
 import { Button, Group, Tabs } from "@mantine/core";
-import { notifications } from "@mantine/notifications";
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import type { DraftProblem, PastPlaybook, Playbook, PlaybookAccepted, PlaybookCheck } from "../../api/authoring";
@@ -11,15 +10,16 @@ import type { JsonObject } from "../../api/types";
 import { useAddressText } from "../../lib/search";
 import { asObject, asText } from "../../lib/story";
 import { useMay, useTenant } from "../../lib/tenant";
+import { useAuthored } from "../../lib/useAuthored";
 import { useNotSaved } from "../../lib/useNotSaved";
 import { readYaml } from "../../lib/yaml";
 import { t } from "../../texts";
 import { Confirm } from "../../ui/Confirm";
 import { TextDiff } from "../../ui/Diff";
+import { History } from "../../ui/History";
 import { IconBack, IconPlay } from "../../ui/icons";
 import { Tag } from "../../ui/marks";
 import { Lines, Notice, PageHead, Panel, Trouble } from "../../ui/parts";
-import { Versions } from "../../ui/Versions";
 import { Yaml } from "../../ui/Yaml";
 import pages from "../IncidentPage.module.css";
 import classes from "../../ui/authoring.module.css";
@@ -52,43 +52,30 @@ function Back() {
 
 function Editor({ playbook }: { playbook: Playbook | null }) {
   const tenant = useTenant();
-  const client = useQueryClient();
   const navigate = useNavigate();
   const mayWrite = useMay("playbooks:write");
   const mayRun = useMay("playbooks:run");
   const [tab, setTab] = useAddressText("tab", playbook === null ? "yaml" : "graph");
   const first = playbook?.yaml ?? t.playbooks.template;
   const [text, setText] = useState(first);
-  const [done, setDone] = useState(false);
   const [asking, setAsking] = useState<"run" | "remove" | null>(null);
+  const own = playbook?.source === "tenant";
+  const { done, save, remove } = useAuthored({
+    queryKey: [tenant.id, "playbooks"],
+    save: (yaml: string) =>
+      own
+        ? request<PlaybookAccepted>(`playbooks/${encodeURIComponent(playbook.id)}`, { method: "PUT", tenantId: tenant.id, body: { yaml, version: playbook.version } })
+        : request<PlaybookAccepted>("playbooks", { method: "POST", tenantId: tenant.id, body: { yaml } }),
+    open: playbook === null ? (playbookId) => navigate({ to: "/t/$tenant/playbooks/$playbookId", params: { tenant: tenant.slug, playbookId }, ignoreBlocker: true }) : null,
+    remove: () =>
+      request(`playbooks/${encodeURIComponent(playbook?.id ?? "")}`, { method: "DELETE", tenantId: tenant.id, query: new URLSearchParams({ version: String(playbook?.version) }) }),
+    removed: t.playbooks.removed(playbook?.id ?? ""),
+    leave: () => navigate({ to: "/t/$tenant/playbooks", params: { tenant: tenant.slug }, ignoreBlocker: true }),
+  });
   const changed = !done && text !== first;
   useNotSaved(changed && mayWrite);
   const { problems, valid } = useCheck(text, playbook !== null && !changed);
   const words = useWords();
-
-  const own = playbook?.source === "tenant";
-  const save = useMutation({
-    mutationFn: () =>
-      own
-        ? request<PlaybookAccepted>(`playbooks/${encodeURIComponent(playbook.id)}`, { method: "PUT", tenantId: tenant.id, body: { yaml: text, version: playbook.version } })
-        : request<PlaybookAccepted>("playbooks", { method: "POST", tenantId: tenant.id, body: { yaml: text } }),
-    onSuccess: async (answer) => {
-      setDone(true);
-      notifications.show({ message: t.editor.saved(answer.version ?? 1) });
-      await client.invalidateQueries({ queryKey: [tenant.id, "playbooks"] });
-      if (playbook === null) await navigate({ to: "/t/$tenant/playbooks/$playbookId", params: { tenant: tenant.slug, playbookId: answer.id }, ignoreBlocker: true });
-    },
-  });
-  const remove = useMutation({
-    mutationFn: () =>
-      request(`playbooks/${encodeURIComponent(playbook?.id ?? "")}`, { method: "DELETE", tenantId: tenant.id, query: new URLSearchParams({ version: String(playbook?.version) }) }),
-    onSuccess: async () => {
-      setDone(true);
-      notifications.show({ message: t.playbooks.removed(playbook?.id ?? "") });
-      await navigate({ to: "/t/$tenant/playbooks", params: { tenant: tenant.slug }, ignoreBlocker: true });
-      await client.invalidateQueries({ queryKey: [tenant.id, "playbooks"] });
-    },
-  });
   const drawn = useMemo<JsonObject>(() => asObject(readYaml(text).value) ?? playbook?.definition ?? {}, [text, playbook]);
   const title = playbook?.title ?? t.playbooks.make;
   const names = ["graph", "yaml", "dryRun", ...(playbook === null ? [] : ["runs", "history"])] as (keyof typeof t.tabs)[];
@@ -120,7 +107,7 @@ function Editor({ playbook }: { playbook: Playbook | null }) {
             {save.error !== null && <Trouble error={save.error} />}
             {mayWrite && (
               <Group mt="md" gap="xs">
-                <Button loading={save.isPending} disabled={!valid || (playbook !== null && !changed)} onClick={() => save.mutate()}>{playbook === null ? t.editor.create : t.editor.save}</Button>
+                <Button loading={save.isPending} disabled={!valid || (playbook !== null && !changed)} onClick={() => save.mutate(text)}>{playbook === null ? t.editor.create : t.editor.save}</Button>
                 {changed && <Button variant="default" onClick={() => setText(first)}>{t.editor.discard}</Button>}
               </Group>
             )}
@@ -147,25 +134,14 @@ function Editor({ playbook }: { playbook: Playbook | null }) {
 
 function PlaybookHistory({ id, version }: { id: string; version: number | null }) {
   const tenant = useTenant();
-  const client = useQueryClient();
   const mayWrite = useMay("playbooks:write");
   const query = useInfiniteQuery(playbookHistoryQuery(tenant.id, id));
-  const restore = useMutation({
-    mutationFn: (to: number) => request<PlaybookAccepted>(`playbooks/${encodeURIComponent(id)}/restore`, { method: "POST", tenantId: tenant.id, body: { to, version } }),
-    onSuccess: async (_answer, to) => {
-      notifications.show({ message: t.versions.restored(to) });
-      await client.invalidateQueries({ queryKey: [tenant.id, "playbooks"] });
-    },
-  });
+  const restore = (to: number) => request<PlaybookAccepted>(`playbooks/${encodeURIComponent(id)}/restore`, { method: "POST", tenantId: tenant.id, body: { to, version } });
   return (
-    <>
-      {restore.error !== null && <Trouble error={restore.error} />}
-      <Versions<PastPlaybook>
-        query={query} present={version} isDeletion={(item) => item.yaml === null} pending={restore.isPending}
-        show={(item) => <TextDiff before={item.before ?? ""} after={item.yaml ?? ""} label={t.versions.what} />}
-        onRestore={mayWrite ? (item) => restore.mutate(item.version) : null}
-      />
-    </>
+    <History<PastPlaybook>
+      query={query} queryKey={[tenant.id, "playbooks"]} present={version} isDeletion={(item) => item.yaml === null}
+      show={(item) => <TextDiff before={item.before ?? ""} after={item.yaml ?? ""} label={t.versions.what} />} restore={restore} mayWrite={mayWrite}
+    />
   );
 }
 

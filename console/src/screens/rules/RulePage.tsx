@@ -1,27 +1,26 @@
 // One rule: its form and its YAML, kept the same both ways, with explanation, dry-run and history.
 import { Button, Group, SegmentedControl, Tabs } from "@mantine/core";
-import { notifications } from "@mantine/notifications";
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
-import type { DraftProblem, PastRule, RuleAccepted, RuleSchema } from "../../api/authoring";
+import type { PastRule, RuleAccepted, RuleSchema } from "../../api/authoring";
 import { ruleHistoryQuery, ruleQuery, ruleSchemaQuery } from "../../api/authoringQueries";
 import { request } from "../../api/client";
-import { ApiProblem } from "../../api/problem";
 import type { Json, JsonObject, Rule } from "../../api/types";
 import { useAddressText } from "../../lib/search";
-import { asObject, asText } from "../../lib/story";
+import { asText } from "../../lib/story";
 import { useMay, useTenant } from "../../lib/tenant";
+import { useAuthored } from "../../lib/useAuthored";
+import { refusalOf, useDraft } from "../../lib/useDraft";
 import { useNotSaved } from "../../lib/useNotSaved";
-import { readYaml, writeYaml } from "../../lib/yaml";
 import { t } from "../../texts";
 import { Confirm } from "../../ui/Confirm";
 import { FieldChanges } from "../../ui/Diff";
+import { History } from "../../ui/History";
 import { IconBack } from "../../ui/icons";
 import { Tag } from "../../ui/marks";
 import { Lines, Notice, PageHead, Panel, Trouble } from "../../ui/parts";
 import { faultsBelow } from "../../ui/SchemaForm";
-import { Versions } from "../../ui/Versions";
 import { Yaml } from "../../ui/Yaml";
 import pages from "../IncidentPage.module.css";
 import classes from "../../ui/authoring.module.css";
@@ -64,57 +63,36 @@ function Back() {
 
 function Editor({ rule, schema }: { rule: Rule | null; schema: RuleSchema }) {
   const tenant = useTenant();
-  const client = useQueryClient();
   const navigate = useNavigate();
   const mayWrite = useMay("rules:write");
   const [tab, setTab] = useAddressText("tab", "edit");
   const [mode, setMode] = useAddressText("as", "form");
-  const [removing, setRemoving] = useState(false);
+  const [asking, setAsking] = useState(false);
   const first = useMemo(() => (rule === null ? FRESH : documentOf(rule)), [rule]);
-  const [document, setDocument] = useState<JsonObject | null>(first);
-  const [text, setText] = useState(() => writeYaml(first));
-  const [done, setDone] = useState(false);
-  const changed = !done && text !== writeYaml(first);
-  useNotSaved(changed && mayWrite);
-
+  const draft = useDraft(first);
   const own = rule !== null && rule.version !== null;
-  const save = useMutation({
-    mutationFn: (wanted: JsonObject) =>
+  const { done, save, remove } = useAuthored({
+    queryKey: [tenant.id, "rules"],
+    save: (wanted: JsonObject) =>
       own
         ? request<RuleAccepted>(`rules/${encodeURIComponent(rule.id)}`, { method: "PUT", tenantId: tenant.id, body: { ...wanted, version: rule.version } })
         : request<RuleAccepted>("rules", { method: "POST", tenantId: tenant.id, body: wanted }),
-    onSuccess: async (answer) => {
-      setDone(true);
-      notifications.show({ message: t.editor.saved(answer.version ?? 1) });
-      await client.invalidateQueries({ queryKey: [tenant.id, "rules"] });
-      if (rule === null) await navigate({ to: "/t/$tenant/rules/$ruleId", params: { tenant: tenant.slug, ruleId: answer.id }, ignoreBlocker: true });
-    },
-  });
-  const remove = useMutation({
-    mutationFn: () =>
+    open: rule === null ? (ruleId) => navigate({ to: "/t/$tenant/rules/$ruleId", params: { tenant: tenant.slug, ruleId }, ignoreBlocker: true }) : null,
+    remove: () =>
       request(`rules/${encodeURIComponent(rule?.id ?? "")}`, { method: "DELETE", tenantId: tenant.id, query: new URLSearchParams({ version: String(rule?.version) }) }),
-    onSuccess: async () => {
-      setDone(true);
-      notifications.show({ message: t.ruleEditor.removed(rule?.id ?? "") });
-      await navigate({ to: "/t/$tenant/rules", params: { tenant: tenant.slug }, ignoreBlocker: true });
-      await client.invalidateQueries({ queryKey: [tenant.id, "rules"] });
-    },
+    removed: t.ruleEditor.removed(rule?.id ?? ""),
+    leave: () => navigate({ to: "/t/$tenant/rules", params: { tenant: tenant.slug }, ignoreBlocker: true }),
   });
-  const refusal = save.error instanceof ApiProblem ? save.error.faults : [];
-  const read = useMemo(() => readYaml(text), [text]);
-  const problems: DraftProblem[] = [
-    ...read.problems,
-    ...(document === null && read.problems.length === 0 ? [{ line: 1, pointer: "", message: t.editor.notMapping, fix: "", level: "error" as const }] : []),
-    ...refusal.map((one) => ({ line: read.lineOf(one.pointer), pointer: one.pointer, message: `${one.pointer} ${one.detail}`, fix: "", level: "error" as const })),
-  ];
+  const changed = !done && draft.edited;
+  useNotSaved(changed && mayWrite);
+  const refusal = refusalOf(save.error);
+  const { document } = draft;
   const fromForm = (next: JsonObject) => {
-    setDocument(next);
-    setText(writeYaml(next));
+    draft.setDocument(next);
     save.reset();
   };
   const fromText = (next: string) => {
-    setText(next);
-    setDocument(asObject(readYaml(next).value ?? null));
+    draft.setText(next);
     save.reset();
   };
   const title = rule === null ? t.ruleEditor.fresh : (rule.title ?? rule.id);
@@ -124,7 +102,7 @@ function Editor({ rule, schema }: { rule: Rule | null; schema: RuleSchema }) {
       <Back />
       <PageHead title={title}>
         {rule !== null && <Tag tone={rule.enabled ? "good" : "quiet"}>{rule.enabled ? t.rules.on : t.rules.off}</Tag>}
-        {own && mayWrite && <Button size="xs" variant="default" onClick={() => setRemoving(true)}>{t.ruleEditor.remove}</Button>}
+        {own && mayWrite && <Button size="xs" variant="default" onClick={() => setAsking(true)}>{t.ruleEditor.remove}</Button>}
       </PageHead>
       {rule !== null && <p className={classes["headText"]}><code>{rule.id}</code> {rule.pack_id ?? t.ruleEditor.sources[rule.source] ?? rule.source}</p>}
       <Panel>
@@ -143,7 +121,7 @@ function Editor({ rule, schema }: { rule: Rule | null; schema: RuleSchema }) {
               {changed && <Tag tone="waiting">{t.editor.unsaved}</Tag>}
             </div>
             {mode === "yaml" ? (
-              <Yaml value={text} label={t.editor.yaml} onChange={fromText} problems={problems} words={wordsOf(schema)} />
+              <Yaml value={draft.text} label={t.editor.yaml} onChange={fromText} problems={draft.problems(refusal)} words={wordsOf(schema)} />
             ) : document === null ? (
               <p role="alert" className={classes["problems"]}>{t.editor.brokenYaml}</p>
             ) : (
@@ -152,7 +130,7 @@ function Editor({ rule, schema }: { rule: Rule | null; schema: RuleSchema }) {
             {save.error !== null && <Trouble error={save.error} />}
             {mayWrite && (
               <Group mt="md" gap="xs">
-                <Button loading={save.isPending} disabled={document === null || read.problems.length > 0 || (rule !== null && !changed)} onClick={() => document !== null && save.mutate(document)}>
+                <Button loading={save.isPending} disabled={!draft.usable || (rule !== null && !changed)} onClick={() => document !== null && save.mutate(document)}>
                   {rule === null ? t.editor.create : t.editor.save}
                 </Button>
                 {changed && <Button variant="default" onClick={() => fromForm(first)}>{t.editor.discard}</Button>}
@@ -164,8 +142,8 @@ function Editor({ rule, schema }: { rule: Rule | null; schema: RuleSchema }) {
           {rule !== null && <Tabs.Panel value="history"><RuleHistory id={rule.id} version={rule.version} /></Tabs.Panel>}
         </Tabs>
       </Panel>
-      {removing && rule !== null && (
-        <Confirm title={t.ruleEditor.remove} confirm={t.ruleEditor.remove} danger pending={remove.isPending} error={remove.error} onClose={() => setRemoving(false)} onConfirm={() => remove.mutate()}>
+      {asking && rule !== null && (
+        <Confirm title={t.ruleEditor.remove} confirm={t.ruleEditor.remove} danger pending={remove.isPending} error={remove.error} onClose={() => setAsking(false)} onConfirm={() => remove.mutate()}>
           <p style={{ margin: 0 }}>{t.ruleEditor.removeText(rule.id)}</p>
         </Confirm>
       )}
@@ -175,24 +153,14 @@ function Editor({ rule, schema }: { rule: Rule | null; schema: RuleSchema }) {
 
 function RuleHistory({ id, version }: { id: string; version: number | null }) {
   const tenant = useTenant();
-  const client = useQueryClient();
   const mayWrite = useMay("rules:write");
   const query = useInfiniteQuery(ruleHistoryQuery(tenant.id, id));
-  const restore = useMutation({
-    mutationFn: (to: number) => request<RuleAccepted>(`rules/${encodeURIComponent(id)}/restore`, { method: "POST", tenantId: tenant.id, body: { to, version } }),
-    onSuccess: async (_answer, to) => {
-      notifications.show({ message: t.versions.restored(to) });
-      await client.invalidateQueries({ queryKey: [tenant.id, "rules"] });
-    },
-  });
+  const restore = (to: number) => request<RuleAccepted>(`rules/${encodeURIComponent(id)}/restore`, { method: "POST", tenantId: tenant.id, body: { to, version } });
   return (
-    <>
-      {restore.error !== null && <Trouble error={restore.error} />}
-      <Versions<PastRule>
-        query={query} present={version} isDeletion={(item) => item.rule === null} pending={restore.isPending}
-        show={(item) => <FieldChanges changes={item.changes} />} onRestore={mayWrite ? (item) => restore.mutate(item.version) : null}
-      />
-    </>
+    <History<PastRule>
+      query={query} queryKey={[tenant.id, "rules"]} present={version} isDeletion={(item) => item.rule === null}
+      show={(item) => <FieldChanges changes={item.changes} />} restore={restore} mayWrite={mayWrite}
+    />
   );
 }
 
