@@ -16,11 +16,10 @@ from fettle.central.embedded.home import (
     PATIENCE_SECONDS,
     POLL_SECONDS,
     last_line,
-    make_home,
     own_socket_folder,
     package_folder,
 )
-from fettle.central.embedded.server import Server
+from fettle.central.embedded.server import Server, starting
 from fettle.central.processes import (
     Account,
     FileLock,
@@ -140,16 +139,8 @@ def start_postgres(home: Path, *, options: Mapping[str, str] | None = None) -> P
     Raises:
         StartError: With one line that says why it cannot start.
     """
-    make_home(home)
-    lock = FileLock(
-        home / "postgres.lock",
-        taken=f"another Fettle (process {{pid}}) uses the database in {home}; stop it, or set FETTLE_HOME.",
-    ).acquire()
-    try:
+    with starting(home, "postgres", "database") as lock:
         return _start_postgres(home, lock, options or {})
-    except BaseException:
-        lock.release()
-        raise
 
 
 def _start_postgres(home: Path, lock: FileLock, options: Mapping[str, str]) -> PostgresServer:

@@ -13,11 +13,10 @@ from fettle.central.embedded.home import (
     PATIENCE_SECONDS,
     POLL_SECONDS,
     last_line,
-    make_home,
     own_socket_folder,
     package_folder,
 )
-from fettle.central.embedded.server import Server
+from fettle.central.embedded.server import Server, starting
 from fettle.central.processes import (
     FileLock,
     StartError,
@@ -59,16 +58,8 @@ def start_redis(home: Path) -> RedisServer:
     Raises:
         StartError: With one line that says why it cannot start.
     """
-    make_home(home)
-    lock = FileLock(
-        home / "redis.lock",
-        taken=f"another Fettle (process {{pid}}) uses the Redis in {home}; stop it, or set FETTLE_HOME.",
-    ).acquire()
-    try:
+    with starting(home, "redis", "Redis") as lock:
         return _start_redis(home, lock)
-    except BaseException:
-        lock.release()
-        raise
 
 
 def _start_redis(home: Path, lock: FileLock) -> RedisServer:

@@ -2,9 +2,13 @@
 
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Self
 
+from fettle.central.embedded.home import make_home
 from fettle.central.processes import FileLock, end
 
 
@@ -39,3 +43,27 @@ class Server:
 
     def __exit__(self, *_exc: object) -> None:
         self.stop()
+
+
+@contextmanager
+def starting(home: Path, name: str, called: str) -> Iterator[FileLock]:
+    """Hold the lock of a server's data while it starts; it stays held where that succeeds.
+
+    Args:
+        home: The folder of data; it is made when missing.
+        name: Of the lock's file.
+        called: What the server is, to whoever finds it taken.
+
+    Raises:
+        StartError: The home cannot be made, or another Fettle has the lock.
+    """
+    make_home(home)
+    lock = FileLock(
+        home / f"{name}.lock",
+        taken=f"another Fettle (process {{pid}}) uses the {called} in {home}; stop it, or set FETTLE_HOME.",
+    ).acquire()
+    try:
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
