@@ -2,13 +2,14 @@
 
 import ipaddress
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fettle.fleet.observation import HostView
 
-_TCP_LISTEN: Final = "0A"
-_UDP_UNCONNECTED: Final = "07"
+_LISTENING: Final = {"tcp": "0A", "udp": "07"}
+"""The state of a socket that takes what comes: TCP's LISTEN, and of UDP what is not connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +47,26 @@ class Listener:
 
 def listeners(view: HostView) -> list[Listener] | None:
     """Return every listening socket, or None when the kernel's tables cannot be read."""
-    rows: list[tuple[str, str, str]] = []
-    readable = False
-    for protocol, state in (("tcp", _TCP_LISTEN), ("udp", _UDP_UNCONNECTED)):
-        for table in (protocol, protocol + "6"):
-            text = view.text(f"/proc/net/{table}")
-            if text is None:
-                continue
-            readable = True
-            for line in text.splitlines()[1:]:
-                words = line.split()
-                # The fields of proc(5): number, local address, remote address, state, ..., inode.
-                if len(words) > 9 and words[3] == state:  # noqa: PLR2004 - the columns of proc_net_tcp(5)
-                    rows.append((protocol, words[1], words[9]))
-    if not readable:
+    tables = [
+        (protocol, view.text(f"/proc/net/{protocol}{family}"))
+        for protocol in _LISTENING
+        for family in ("", "6")
+    ]
+    if all(text is None for _, text in tables):
         return None
+    rows = [(protocol, *row) for protocol, text in tables for row in _rows(text or "", _LISTENING[protocol])]
     names = _socket_owners(view, {inode for _, _, inode in rows})
     found = {_listener(protocol, local, names.get(inode)) for protocol, local, inode in rows}
     return sorted(found, key=lambda item: (item.protocol, item.port, item.address))
+
+
+def _rows(table: str, state: str) -> Iterator[tuple[str, str]]:
+    """Yield the local address and the inode of each socket of a kernel's table that is in a state."""
+    for line in table.splitlines()[1:]:
+        words = line.split()
+        # The fields of proc(5): number, local address, remote address, state, ..., inode.
+        if len(words) > 9 and words[3] == state:  # noqa: PLR2004 - the columns of proc_net_tcp(5)
+            yield words[1], words[9]
 
 
 def _listener(protocol: str, local: str, process: str | None) -> Listener:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from fettle.healing.conditions import leaves
+from fettle.healing.conditions import Leaf, leaves
 from fettle.healing.rules import Rule
 from fettle.healing.schemas import KnownField, OperatorOut, RuleBody, RuleSchema, Runnable
 from fettle.packs.active import ActivePacks
@@ -87,16 +87,7 @@ def _fields(packs: ActivePacks, rules: Iterable[Rule]) -> list[KnownField]:
     for rule in rules:
         for _, leaf in leaves(rule.conditions):
             used[leaf.field] += 1
-            known = values.setdefault(leaf.field, {})
-            for value in leaf.value if isinstance(leaf.value, list) else [leaf.value]:
-                if (
-                    isinstance(value, str | int | float)
-                    and leaf.operator != "regex"
-                    and len(known) < _MOST_VALUES
-                ):
-                    known.setdefault(
-                        f"{type(value).__name__}:{value}" if not isinstance(value, str) else value, value
-                    )
+            _learn(values.setdefault(leaf.field, {}), leaf)
     names = sorted(used, key=lambda name: (name not in _TITLES, -used[name], name))[:_MOST_FIELDS]
     return [
         KnownField(
@@ -107,6 +98,15 @@ def _fields(packs: ActivePacks, rules: Iterable[Rule]) -> list[KnownField]:
         )
         for name in names
     ]
+
+
+def _learn(known: dict[str, Any], leaf: Leaf) -> None:
+    """Add the values that a comparison names to those that are known of its field."""
+    if leaf.operator == "regex":
+        return
+    for value in leaf.value if isinstance(leaf.value, list) else [leaf.value]:
+        if isinstance(value, str | int | float) and len(known) < _MOST_VALUES:
+            known.setdefault(value if isinstance(value, str) else f"{type(value).__name__}:{value}", value)
 
 
 def _runnable(document: Mapping[str, Any]) -> Runnable:

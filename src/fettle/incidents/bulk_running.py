@@ -146,18 +146,23 @@ async def _go(
         async with connection.transaction():
             results = await work(session, tenant_id, by, command, items)
     except (Conflict, asyncpg.UniqueViolationError):
-        results = []
-        for item in items:
-            try:
-                async with connection.transaction():
-                    results += await work(session, tenant_id, by, command, [item])
-            except (Conflict, asyncpg.UniqueViolationError) as error:
-                why = (
-                    error.detail if isinstance(error, Conflict) else "Another incident is open for the same."
-                )
-                results.append(_Result(item.place, "skipped" if work is _do else "kept", why, item.version))
+        results = [
+            one for item in items for one in await _go_alone(session, tenant_id, by, command, item, work)
+        ]
     await _note(session, tenant_id, command.id, results)
     return len(items)
+
+
+async def _go_alone(
+    session: AsyncSession, tenant_id: UUID, by: By, command: Bulk, item: _Item, work: Work
+) -> list[_Result]:
+    connection = await driver(session)
+    try:
+        async with connection.transaction():
+            return await work(session, tenant_id, by, command, [item])
+    except (Conflict, asyncpg.UniqueViolationError) as error:
+        why = error.detail if isinstance(error, Conflict) else "Another incident is open for the same."
+        return [_Result(item.place, "skipped" if work is _do else "kept", why, item.version)]
 
 
 async def _do(

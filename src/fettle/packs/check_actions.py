@@ -118,23 +118,30 @@ def check_runbooks(parts: Parts) -> Problems:
         yield from parameter_problems(item)
         yield from _check_commands(item)
         yield from _check_paths(item)
-        commands = {command["id"] for command in item.value.get("commands", [])}
-        used: set[str] = set()
-        for section in ("steps", "rollback"):
-            for index, step in enumerate(item.value.get(section, [])):
-                used.add(step.get("command", ""))
-                if "command" in step and step["command"] not in commands:
-                    yield item.problem(
-                        (section, index, "command"),
-                        f"The runbook declares no command '{step['command']}'.",
-                        f"Its commands are: {', '.join(sorted(commands)) or 'none'}.",
-                    )
-                yield from _check_parameters_named(item, (section, index), step)
-        for index, command in enumerate(item.value.get("commands", [])):
-            if command["id"] not in used:
-                yield item.problem(
-                    ("commands", index), "No step runs this command.", "Use it, or remove it.", "warning"
-                )
+        yield from _check_steps(item)
+
+
+def _check_steps(item: Item) -> Problems:
+    steps = [
+        (section, index, step)
+        for section in ("steps", "rollback")
+        for index, step in enumerate(item.value.get(section, []))
+    ]
+    commands = {command["id"] for command in item.value.get("commands", [])}
+    for section, index, step in steps:
+        if "command" in step and step["command"] not in commands:
+            yield item.problem(
+                (section, index, "command"),
+                f"The runbook declares no command '{step['command']}'.",
+                f"Its commands are: {', '.join(sorted(commands)) or 'none'}.",
+            )
+        yield from _check_parameters_named(item, (section, index), step)
+    used = {step.get("command") for _, _, step in steps}
+    for index, command in enumerate(item.value.get("commands", [])):
+        if command["id"] not in used:
+            yield item.problem(
+                ("commands", index), "No step runs this command.", "Use it, or remove it.", "warning"
+            )
 
 
 def _check_commands(item: Item) -> Problems:

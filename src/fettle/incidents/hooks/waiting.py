@@ -76,20 +76,8 @@ class Waiting:
         done = 0
         with self._spool.reading() as is_ours:
             while is_ours and (records := await asyncio.to_thread(self._spool.read, _AT_ONCE)):
-                by_source: defaultdict[UUID | None, list[Delivery]] = defaultdict(list)
-                for _, record in records:
-                    delivery = self._opened(record)
-                    if delivery is not None:
-                        by_source[delivery.source_id].append(delivery)
-                # In order within a source; sources do not wait for each other. All have ended before any is
-                # tried again, so that none is under way twice.
-                ends = await asyncio.gather(
-                    *(self._take_each(deliveries) for deliveries in by_source.values()),
-                    return_exceptions=True,
-                )
-                for end in ends:
-                    if end is not None:
-                        raise end
+                opened = [self._opened(record) for _, record in records]
+                await self._take_all([delivery for delivery in opened if delivery is not None])
                 await asyncio.to_thread(self._spool.taken, records[-1][0])
                 done += len(records)
         return done
@@ -105,6 +93,19 @@ class Waiting:
                 if not is_away(error):
                     log.exception("deliveries go on waiting", error=type(error).__name__)
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _take_all(self, deliveries: list[Delivery]) -> None:
+        """Take deliveries in order within a source; sources do not wait for each other."""
+        by_source: defaultdict[UUID | None, list[Delivery]] = defaultdict(list)
+        for delivery in deliveries:
+            by_source[delivery.source_id].append(delivery)
+        # All have ended before any is tried again, so that none is under way twice.
+        ends = await asyncio.gather(
+            *(self._take_each(of_source) for of_source in by_source.values()), return_exceptions=True
+        )
+        for end in ends:
+            if end is not None:
+                raise end
 
     async def _take_each(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
