@@ -14,6 +14,9 @@ SHARED_OUT := -n $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 8 ? n +
 TWO_AT_ONCE := $(MAKE) --no-print-directory --jobs=2 --output-sync=line
 SOAK_KILLS ?= 1000
 
+# Hundreds of processes of the tests load the same code: it is compiled once, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
 CONSOLE_SOURCES := $(shell find console -type f \
 	-not -path 'console/node_modules/*' -not -path 'console/dist/*' 2>/dev/null)
 
