@@ -1,15 +1,14 @@
 """What people watch live: complete, in order, their tenant's own, and ended when their right to it ends."""
 
 import asyncio
-import contextlib
 import dataclasses
 import json
 import socket
 
-import httpx
 import pytest
 import uvicorn
 import websockets
+from tests.live.watching import code_of_end, heard, opened, report, streaming, ws_url
 
 from fettle.central import stream_hub as live
 from fettle.central import streams as live_streams
@@ -23,61 +22,6 @@ from fettle.kernel.http.stack import wrap
 from fettle.kernel.ids import new_id
 
 pytestmark = pytest.mark.usefixtures("api_at_work")
-
-
-class Stream:
-    """An open SSE stream and what it brought."""
-
-    def __init__(self, lines):
-        self._lines = lines
-        self.messages = []
-        self.ids = []
-
-    async def until(self, wanted, seconds=60):
-        async with asyncio.timeout(seconds):
-            while True:
-                for message in self.messages:
-                    if wanted(message):
-                        return message
-                await self.next()
-
-    async def next(self):
-        async for line in self._lines:
-            if line.startswith("id: "):
-                self.ids.append(int(line[4:]))
-            if line.startswith("data: "):
-                self.messages.append(json.loads(line[6:]))
-                return self.messages[-1]
-        raise EOFError
-
-
-@contextlib.asynccontextmanager
-async def streaming(api, headers, after=None):
-    extra = {} if after is None else {"Last-Event-ID": str(after)}
-    async with (
-        httpx.AsyncClient(base_url=api.url, timeout=60) as client,
-        client.stream("GET", "/api/v1/events/stream", headers={**headers, **extra}) as response,
-    ):
-        assert response.status_code == 200, await response.aread()
-        assert response.headers["content-type"].startswith("text/event-stream")
-        lines = response.aiter_lines()
-        async for line in lines:
-            if line.startswith("retry:"):
-                break
-        yield Stream(lines)
-
-
-async def report(api, tenant, host, count=1):
-    # At one place so many at once would be a storm, which is one incident.
-    places = [{"host": f"{host}-{n}", "site": f"{host}-{n // 100}"} for n in range(count)]
-    body = {"items": [{"check_type": "unheard_of", **place} for place in places]}
-    answer = await api.client.post("/api/v1/exceptions/batch", json=body, headers=tenant.headers())
-    assert answer.status_code == 202, answer.text
-    return [item["id"] for item in answer.json()["items"]]
-
-
-def opened(host):
-    return lambda m: m["type"] == "incident_opened" and m["data"]["incident"]["host"] == host
 
 
 async def test_an_incident_is_seen_as_it_opens_with_what_a_list_shows_of_it(api):
@@ -345,96 +289,6 @@ async def test_a_server_that_is_stopped_does_not_wait_for_its_readers(api):
         async with asyncio.timeout(60):
             await serving
     listener.close()
-
-
-def ws_url(api, query=""):
-    return api.url.replace("http", "ws", 1) + "/ws" + query
-
-
-async def code_of_end(connection):
-    try:
-        await heard(connection, lambda _: False)
-    except websockets.ConnectionClosed as closed:
-        return closed.rcvd.code
-
-
-async def heard(connection, wanted):
-    async with asyncio.timeout(60):
-        while True:
-            message = json.loads(await connection.recv())
-            if wanted(message):
-                return message
-
-
-async def test_a_socket_tells_the_same_by_first_message_and_by_protocol(api):
-    key = api.alder.keys["viewer"]
-    async with websockets.connect(ws_url(api)) as one, websockets.connect(
-        ws_url(api), subprotocols=[f"fettle.bearer.{key}"]
-    ) as other:  # fmt: skip
-        await one.send(json.dumps({"token": key}))
-        for connection in (one, other):
-            await heard(connection, lambda m: m["type"] == "platform_status")
-        await report(api, api.alder, "socket")
-        assert await heard(one, opened("socket-0")) == await heard(other, opened("socket-0"))
-
-
-@pytest.mark.parametrize(
-    ("first", "code"),
-    [
-        ({"token": "ftl_nobody_knows"}, 4401),
-        ({"token": 7}, 4400),
-        ({}, 4400),
-        ("no json", 4400),
-        ("[" * 100, 4400),
-    ],
-)
-async def test_a_socket_without_a_good_token_is_closed(api, first, code):
-    async with websockets.connect(ws_url(api)) as connection:
-        await connection.send(first if isinstance(first, str) else json.dumps(first))
-        assert await code_of_end(connection) == code
-
-
-async def test_a_socket_of_another_tenant_or_without_the_permission_is_closed(api):
-    for hello in (
-        {"token": api.alder.keys["viewer"], "tenant_id": str(api.birch.id)},
-        {"token": api.alder.keys["agent"]},
-    ):
-        async with websockets.connect(ws_url(api)) as connection:
-            await connection.send(json.dumps(hello))
-            assert await code_of_end(connection) in {4403, 4400}
-
-
-async def test_a_token_in_the_address_is_not_taken_unless_the_operator_says_so(api, monkeypatch):
-    monkeypatch.setattr(live_streams, "_FIRST_MESSAGE_SECONDS", 0.5)
-    async with websockets.connect(ws_url(api, f"?token={api.alder.keys['viewer']}")) as connection:
-        assert await code_of_end(connection) == 4401
-
-
-async def test_where_the_operator_says_so_the_token_may_stand_in_the_address(api, monkeypatch):
-    allowing = api.platform.settings.model_copy(update={"ws_query_token": True})
-    monkeypatch.setattr(api.platform, "settings", allowing)
-    query = f"?token={api.alder.keys['viewer']}&tenant_id={api.alder.id}"
-    async with websockets.connect(ws_url(api, query)) as connection:
-        await heard(connection, lambda m: m["type"] == "platform_status")
-
-
-async def test_a_socket_is_closed_when_its_key_is_revoked(api, monkeypatch):
-    monkeypatch.setattr(live_streams, "RECHECK_SECONDS", 0.3)
-    body = {"name": "of a socket", "scopes": ["incidents:read"]}
-    key = (await api.client.post("/api/v1/api-keys", json=body, headers=api.owner(api.alder))).json()
-    async with websockets.connect(ws_url(api)) as connection:
-        await connection.send(json.dumps({"token": key["secret"]}))
-        await heard(connection, lambda m: m["type"] == "platform_status")
-        await api.client.delete(f"/api/v1/api-keys/{key['id']}", headers=api.owner(api.alder))
-        assert await code_of_end(connection) == 4401
-
-
-@pytest.mark.parametrize(
-    "origin", ["null", "https://evil.example", "http://localhost.evil.example", "http://127.0.0.1:1"]
-)
-async def test_a_page_of_another_origin_cannot_open_a_socket(api, origin):
-    with pytest.raises(websockets.InvalidStatus):
-        await websockets.connect(ws_url(api), origin=origin)
 
 
 async def test_the_newest_events_can_come_first_page_by_page(api):

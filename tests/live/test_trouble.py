@@ -7,7 +7,7 @@ import json
 import pytest
 import websockets
 from redis.asyncio import Redis
-from tests.live.test_streams import code_of_end, opened, report, streaming, ws_url
+from tests.live.watching import code_of_end, opened, report, streaming, ws_url
 
 from fettle.central import stream_hub as live
 from fettle.central.embedded import start_redis
