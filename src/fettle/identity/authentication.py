@@ -8,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NoReturn
 from uuid import UUID
 
 import structlog
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from fettle.identity import sign_in_policy
@@ -323,21 +324,24 @@ class Authenticator:
         while redis is not None:
             try:
                 async with redis.pubsub() as channel:
-                    await channel.subscribe(_REVOCATIONS)
-                    while True:
-                        message = await channel.get_message(timeout=_LISTEN_SECONDS)
-                        if message is None:
-                            await channel.ping()
-                        elif message["type"] == "subscribe":
-                            self._hearing = True
-                        elif message["type"] == "message":
-                            self._forget(frozenset(_text(message["data"]).split(" ")))
+                    await self._follow(channel)
             except (RedisError, OSError):
                 _log.warning("revocations cannot be heard; every request asks the database")
             finally:
                 self._hearing = False
                 self._remembered.clear()
             await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _follow(self, channel: PubSub) -> NoReturn:
+        await channel.subscribe(_REVOCATIONS)
+        while True:
+            message = await channel.get_message(timeout=_LISTEN_SECONDS)
+            if message is None:
+                await channel.ping()
+            elif message["type"] == "subscribe":
+                self._hearing = True
+            elif message["type"] == "message":
+                self._forget(frozenset(_text(message["data"]).split(" ")))
 
 
 def authenticator(platform: Platform) -> Authenticator:
