@@ -62,6 +62,9 @@ export const switchTemporalRule = (tenantId: string, id: string, enabled: boolea
 export const deleteTemporalRule = (tenantId: string, id: string, version: number) =>
   request<TemporalAccepted>(path(id), { method: "DELETE", tenantId, query: new URLSearchParams({ version: String(version) }) });
 
+export const forgetTemporalKey = (tenantId: string, id: string, keyId: string) =>
+  request(`${path(id)}/keys/${encodeURIComponent(keyId)}`, { method: "DELETE", tenantId });
+
 export const restoreTemporalRule = (tenantId: string, id: string, to: number, version: number | null) =>
   request<TemporalAccepted>(`${path(id)}/restore`, { method: "POST", tenantId, body: { to, version } });
 

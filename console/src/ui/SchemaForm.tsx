@@ -3,6 +3,7 @@ import { ActionIcon, Button, Checkbox, MultiSelect, NumberInput, Select, TagsInp
 import { useEffect, useState } from "react";
 import type { Json, JsonObject } from "../api/types";
 import { words } from "../lib/format";
+import { resolved } from "../lib/schemaOrder";
 import { asList, asObject, asText } from "../lib/story";
 import { t } from "../texts";
 import { IconCross, IconPlus } from "./icons";
@@ -201,14 +202,6 @@ function parsed(text: string): Json | undefined {
 function withMember(value: JsonObject, name: string, member: Json | undefined): JsonObject {
   if (member !== undefined) return { ...value, [name]: member };
   return Object.fromEntries(Object.entries(value).filter(([one]) => one !== name));
-}
-
-function resolved(schema: JsonObject, root: JsonObject): JsonObject {
-  const reference = asText(schema["$ref"] ?? null);
-  if (reference === null) return schema;
-  let found: Json = root;
-  for (const word of reference.split("/").slice(1)) found = asObject(found)?.[word] ?? {};
-  return { ...asObject(found), ...schema, $ref: null };
 }
 
 function optionsOf(schema: JsonObject): { value: string; label: string }[] | null {

@@ -1,17 +1,19 @@
-// One rule over time: its YAML with what it may be made of, what it remembers now, what it found, trials and versions.
-import { Button, Group, Stack, Tabs, TextInput } from "@mantine/core";
+// One rule over time: its form and its YAML, kept the same both ways, what it remembers now, what it found, trials and versions.
+import { Button, Group, SegmentedControl, Stack, Tabs, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useDeferredValue, useMemo, useState } from "react";
-import type { DraftProblem } from "../../api/authoring";
+import type { DraftProblem, RuleSchema } from "../../api/authoring";
+import { ruleSchemaQuery } from "../../api/authoringQueries";
 import { ApiProblem } from "../../api/problem";
 import {
-  changeTemporalRule, createTemporalRule, deleteTemporalRule, restoreTemporalRule, temporalFiringsQuery, temporalHistoryQuery, temporalKey, temporalKeysQuery,
+  changeTemporalRule, createTemporalRule, deleteTemporalRule, forgetTemporalKey, restoreTemporalRule, temporalFiringsQuery, temporalHistoryQuery, temporalKey, temporalKeysQuery,
   temporalRuleQuery, temporalSchemaQuery, tryTemporalRule, type PastTemporalRule, type TemporalFiring, type TemporalKey, type TemporalRule,
 } from "../../api/temporal";
 import type { JsonObject } from "../../api/types";
 import { count } from "../../lib/format";
+import { inSchemaOrder } from "../../lib/schemaOrder";
 import { useAddressText } from "../../lib/search";
 import { asObject } from "../../lib/story";
 import { useMay, useTenant } from "../../lib/tenant";
@@ -21,26 +23,25 @@ import { t } from "../../texts";
 import { Confirm } from "../../ui/Confirm";
 import { FieldChanges } from "../../ui/Diff";
 import { IconBack, IconSearch } from "../../ui/icons";
-import { Listing } from "../../ui/Listing";
+import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
 import { Ago, Empty, Facts, Fold, Lines, Notice, PageHead, Panel, Trouble } from "../../ui/parts";
 import tables from "../../ui/table.module.css";
+import { faultsBelow } from "../../ui/SchemaForm";
 import { TimePlot, type PlotLine } from "../../ui/TimePlot";
 import { Versions } from "../../ui/Versions";
 import { Yaml } from "../../ui/Yaml";
 import classes from "../../ui/authoring.module.css";
 import pages from "../IncidentPage.module.css";
+import { FRESH } from "./kinds";
+import { TemporalForm } from "./TemporalForm";
 
-const FRESH: JsonObject = {
-  id: "", title: "", kind: "count", by: ["host"], conditions: [{ field: "check_type", operator: "eq", value: "" }], times: 3, within_seconds: 600,
-  raises: { check_type: "", severity: "high" },
-};
 const FIGURES = ["counted", "held", "late", "repeated", "passed_over", "evicted", "refused"] as const;
 const DAY_MS = 86_400_000;
 const DAYS = 30;
 
 export function NewTemporalRule() {
-  return <Editor rule={null} />;
+  return <Loaded rule={null} />;
 }
 
 export function TemporalRulePage() {
@@ -49,7 +50,23 @@ export function TemporalRulePage() {
   const { data, error, refetch } = useQuery(temporalRuleQuery(tenant.id, temporalRuleId));
   if (error !== null && data === undefined) return <><Back /><Trouble error={error} onRetry={() => void refetch()} /><Panel><History id={temporalRuleId} version={null} /></Panel></>;
   if (data === undefined) return <Panel><Lines rows={10} /></Panel>;
-  return <Editor key={`${data.id} ${data.version} ${data.enabled}`} rule={data} />;
+  return <Loaded key={`${data.id} ${data.version} ${data.enabled}`} rule={data} />;
+}
+
+function Loaded({ rule }: { rule: TemporalRule | null }) {
+  const tenant = useTenant();
+  const schema = useQuery(temporalSchemaQuery(tenant.id));
+  const known = useQuery(ruleSchemaQuery(tenant.id));
+  const error = schema.error ?? known.error;
+  if (schema.data !== undefined && known.data !== undefined) return <Editor rule={rule} schema={schema.data} known={withStatus(known.data)} />;
+  if (error !== null) return <Trouble error={error} onRetry={() => { void schema.refetch(); void known.refetch(); }} />;
+  return <Panel><Lines rows={10} /></Panel>;
+}
+
+/** Rules over time see word that all is well, too. */
+function withStatus(known: RuleSchema): RuleSchema {
+  if (known.fields.some((one) => one.name === "status")) return known;
+  return { ...known, fields: [...known.fields, { name: "status", title: "", values: ["firing", "resolved"], used_by: 0 }] };
 }
 
 function Back() {
@@ -57,14 +74,15 @@ function Back() {
   return <Link to="/t/$tenant/temporal-rules" params={{ tenant: tenant.slug }} className={pages["back"] ?? ""}><IconBack width="0.9rem" /> {t.temporal.back}</Link>;
 }
 
-function Editor({ rule }: { rule: TemporalRule | null }) {
+function Editor({ rule, schema, known }: { rule: TemporalRule | null; schema: JsonObject; known: RuleSchema }) {
   const tenant = useTenant();
   const client = useQueryClient();
   const navigate = useNavigate();
   const mayWrite = useMay("rules:write");
   const [tab, setTab] = useAddressText("tab", "rule");
+  const [mode, setMode] = useAddressText("as", "form");
   const [removing, setRemoving] = useState(false);
-  const first = useMemo(() => writeYaml(rule === null ? FRESH : rule.rule), [rule]);
+  const first = useMemo(() => writeYaml(inSchemaOrder(rule === null ? FRESH : rule.rule, schema)), [rule, schema]);
   const [text, setText] = useState(first);
   const [done, setDone] = useState(false);
   const changed = !done && text !== first;
@@ -96,6 +114,10 @@ function Editor({ rule }: { rule: TemporalRule | null }) {
     ...(document === null && read.problems.length === 0 ? [{ line: 1, pointer: "", message: t.editor.notMapping, fix: "", level: "error" as const }] : []),
     ...refusal.map((one) => ({ line: read.lineOf(one.pointer), pointer: one.pointer, message: `${one.pointer} ${one.detail}`, fix: "", level: "error" as const })),
   ];
+  const change = (next: string) => {
+    setText(next);
+    save.reset();
+  };
   const title = rule?.title ?? t.temporal.make;
   return (
     <>
@@ -114,16 +136,27 @@ function Editor({ rule }: { rule: TemporalRule | null }) {
           <Tabs.Panel value="rule">
             {rule !== null && ownVersion === null && mayWrite && <Notice title={rule.pack_id ?? rule.source}>{t.temporal.ofPack}</Notice>}
             {!mayWrite && <p className={classes["soft"]}>{t.temporal.mayNotWrite}</p>}
-            <SchemaWords>
-              {(words) => <Yaml value={text} label={t.editor.yaml} onChange={(next) => { setText(next); save.reset(); }} problems={problems} words={words} />}
-            </SchemaWords>
+            <div className={classes["bar"]}>
+              <SegmentedControl
+                size="xs" aria-label={t.editor.view} value={mode} onChange={setMode}
+                data={[{ value: "form", label: t.editor.form }, { value: "yaml", label: t.editor.yaml }]}
+              />
+              {changed && <Tag tone="waiting">{t.editor.unsaved}</Tag>}
+            </div>
+            {mode === "yaml" ? (
+              <InYaml text={text} schema={schema} problems={problems} onChange={change} />
+            ) : document === null ? (
+              <p role="alert" className={classes["problems"]}>{t.editor.brokenYaml}</p>
+            ) : (
+              <TemporalForm rule={document} schema={schema} known={known} faults={faultsBelow("", refusal)} fresh={rule === null} onChange={(next) => change(writeYaml(next))} />
+            )}
             {save.error !== null && <Trouble error={save.error} />}
             {mayWrite && (
               <Group mt="md" gap="xs">
                 <Button loading={save.isPending} disabled={document === null || read.problems.length > 0 || (rule !== null && !changed)} onClick={() => document !== null && save.mutate(document)}>
                   {rule === null ? t.editor.create : t.editor.save}
                 </Button>
-                {changed && <Button variant="default" onClick={() => setText(first)}>{t.editor.discard}</Button>}
+                {changed && <Button variant="default" onClick={() => change(first)}>{t.editor.discard}</Button>}
               </Group>
             )}
           </Tabs.Panel>
@@ -142,22 +175,15 @@ function Editor({ rule }: { rule: TemporalRule | null }) {
   );
 }
 
-interface Word {
-  label: string;
-  detail: string;
-}
-
-/** What the schema knows: completed in the editor, and listed below it. */
-function SchemaWords({ children }: { children: (words: Word[]) => React.ReactNode }) {
-  const tenant = useTenant();
-  const { data } = useQuery(temporalSchemaQuery(tenant.id));
+/** The YAML with what the schema knows: completed in the editor, and listed below it. */
+function InYaml({ text, schema, problems, onChange }: { text: string; schema: JsonObject; problems: DraftProblem[]; onChange: (text: string) => void }) {
   const words = useMemo(() => {
-    const known = asObject(data?.["properties"] ?? null) ?? {};
+    const known = asObject(schema["properties"] ?? null) ?? {};
     return Object.entries(known).map(([label, one]) => ({ label, detail: String(asObject(one)?.["description"] ?? "") }));
-  }, [data]);
+  }, [schema]);
   return (
     <>
-      {children(words)}
+      <Yaml value={text} label={t.editor.yaml} onChange={onChange} problems={problems} words={words} />
       <Fold title={t.temporal.words}><Facts items={words.map(({ label, detail }) => [label, detail])} /></Fold>
     </>
   );
@@ -172,20 +198,19 @@ function Live({ rule }: { rule: TemporalRule }) {
   const tenant = useTenant();
   const [q, setQ] = useAddressText("q");
   const wanted = useDeferredValue(q.trim());
-  const list = useInfiniteQuery({
-    ...temporalKeysQuery(tenant.id, rule.id, wanted === "" ? {} : { q: wanted }),
-    select: (data) => ({ ...data, pages: data.pages.map((page) => ({ ...page, items: page.items.map((item) => ({ ...item, id: JSON.stringify(item.key) })) })) }),
-  });
+  const mayWrite = useMay("rules:write");
+  const [forgetting, setForgetting] = useState<TemporalKey | null>(null);
+  const list = useInfiniteQuery(temporalKeysQuery(tenant.id, rule.id, wanted === "" ? {} : { q: wanted }));
   return (
     <Stack gap="sm">
       <Facts items={[...FIGURES.map((name): [string, string] => [t.temporal.figures[name], count(rule.figures[name])]), [t.temporal.figures.bytes, t.temporal.size(rule.figures.bytes)]]} />
       <search>
         <TextInput size="xs" type="search" w="18rem" placeholder={t.temporal.searchKeys} aria-label={t.temporal.searchKeys} leftSection={<IconSearch width="0.9rem" />} value={q} maxLength={200} onChange={(event) => setQ(event.currentTarget.value)} />
       </search>
-      <Listing<TemporalKey & { id: string }>
+      <Listing<TemporalKey>
         list={list}
         empty={<Empty title={t.temporal.noKeys}><p>{t.temporal.noKeysText}</p></Empty>}
-        columns={[t.temporal.key, t.temporal.remembered, t.temporal.sum, t.temporal.lastAt, t.temporal.due, t.temporal.state]}
+        columns={[t.temporal.key, t.temporal.remembered, t.temporal.sum, t.temporal.lastAt, t.temporal.due, t.temporal.state, ...(mayWrite ? [unseen(t.common.actions)] : [])]}
         row={(one) => (
           <>
             <td>{shownKey(one.key)}</td>
@@ -194,10 +219,31 @@ function Live({ rule }: { rule: TemporalRule }) {
             <td data-label={t.temporal.lastAt}>{one.last_at === null ? "–" : <Ago at={one.last_at} />}</td>
             <td data-label={t.temporal.due}>{one.due_at === null ? "–" : <Ago at={one.due_at} />}</td>
             <td data-label={t.temporal.state}><KeyState one={one} /></td>
+            {mayWrite && <td data-figures><Button size="compact-xs" variant="default" aria-label={t.temporal.forgetNamed(shownKey(one.key))} onClick={() => setForgetting(one)}>{t.temporal.forget}</Button></td>}
           </>
         )}
       />
+      {forgetting !== null && <ForgetKey ruleId={rule.id} one={forgetting} onClose={() => setForgetting(null)} />}
     </Stack>
+  );
+}
+
+function ForgetKey({ ruleId, one, onClose }: { ruleId: string; one: TemporalKey; onClose: () => void }) {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  const name = shownKey(one.key);
+  const forget = useMutation({
+    mutationFn: () => forgetTemporalKey(tenant.id, ruleId, one.id),
+    onSuccess: async () => {
+      onClose();
+      notifications.show({ message: t.temporal.forgotten(name) });
+      await client.invalidateQueries({ queryKey: temporalKey(tenant.id) });
+    },
+  });
+  return (
+    <Confirm title={t.temporal.forgetNamed(name)} confirm={t.temporal.forget} danger pending={forget.isPending} error={forget.error} onClose={onClose} onConfirm={() => forget.mutate()}>
+      <p style={{ margin: 0 }}>{t.temporal.forgetText(name, one.is_told)}</p>
+    </Confirm>
   );
 }
 
