@@ -262,6 +262,38 @@ async def test_a_declared_length_beyond_all_bounds_is_refused_before_a_byte_is_r
     assert heard.startswith(b"HTTP/1.1 413")
 
 
+SECOND = b"GET /api/v1/readings?limit=7 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"0\r\n\r\n" + SECOND),
+        (
+            b"Transfer-Encoding: chunked\r\nContent-Length: %d" % len(b"0\r\n\r\n" + SECOND),
+            b"0\r\n\r\n" + SECOND,
+        ),
+        (b"Content-Length: 0\r\nContent-Length: %d" % len(SECOND), SECOND),
+        (b"Transfer-Encoding: chunked, identity", b"0\r\n\r\n" + SECOND),
+        (b"Transfer-Encoding: xchunked", b"0\r\n\r\n" + SECOND),
+        (b"Transfer-Encoding:\x0bchunked", b"0\r\n\r\n" + SECOND),
+        (b"Transfer-Encoding : chunked", b"0\r\n\r\n" + SECOND),
+        (b"Transfer-Encoding: chunked", b"0x0\r\n\r\n" + SECOND),
+        (b"Transfer-Encoding: chunked", b"-1\r\n\r\n" + SECOND),
+        (b"Transfer-Encoding: chunked", b"fffffffffffffffff\r\n\r\n" + SECOND),
+    ],
+)
+async def test_a_request_whose_end_reads_in_two_ways_smuggles_no_other(
+    address: str, head: bytes, body: bytes
+):
+    """What a proxy before us takes for one request's body is no second request to us."""
+    heard = await speak(
+        address, b"POST /api/v1/readings HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n" + body
+    )
+    assert heard.startswith(b"HTTP/1.1 4")
+    assert heard.count(b"HTTP/1.1 ") == 1
+
+
 @pytest.mark.parametrize("value", [b"-1", b"1, 2", b"abc", b"5\r\nContent-Length: 6", b"0x10"])
 async def test_a_content_length_that_is_none_is_refused(address: str, value: bytes):
     heard = await speak(
