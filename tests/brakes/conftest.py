@@ -1,5 +1,7 @@
 """A tenant with a rule and a playbook of its own, whose tools a test scripts; from report to outcome."""
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 from tests.consuming import Consuming
@@ -67,6 +69,18 @@ class Scene(Consuming):
             await put_policy(session, self.tenant, {**POLICY, **choices}, actor="user:ann")
         # Other processes see it within a second; this one does not wait for that.
         self.platform.parts.pop("packs.cache", None)
+
+    def hold(self, tool):
+        """Let a tool wait in the middle of its call; returns what tells that it began, and what lets it go on."""
+        began, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(_):
+            began.set()
+            await go_on.wait()
+            return {}
+
+        self.answers[tool] = slow
+        return began, go_on
 
     def session(self):
         return self.platform.database.tenant(self.tenant)

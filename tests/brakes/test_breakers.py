@@ -73,14 +73,7 @@ async def test_while_one_tries_the_others_wait_and_go_on_after_it(scene):
     await scene.begin(breakers={"playbook": {"failures": 2}})
     await fail_on(scene, "a", "b")
     await let_try(scene)
-    began, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(_):
-        began.set()
-        await go_on.wait()
-        return {}
-
-    scene.answers["demo.first"] = slow
+    began, go_on = scene.hold("demo.first")
     await scene.report(*({"host": f"h{number}"} for number in range(5)), run=False)
     running = asyncio.create_task(scene.executor().run_once())
     await began.wait()

@@ -97,14 +97,7 @@ async def test_or_a_share_of_the_fleet(scene, platform):
 
 async def test_a_canary_goes_first_and_the_others_once_it_is_verified(scene):
     await scene.begin(blast_radius={"canary": True})
-    began, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(_):
-        began.set()
-        await go_on.wait()
-        return {}
-
-    scene.answers["demo.first"] = slow
+    began, go_on = scene.hold("demo.first")
     await scene.report(*hosts(6), run=False)
     running = asyncio.create_task(scene.executor().run_once())
     await began.wait()

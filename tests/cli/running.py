@@ -90,6 +90,13 @@ class Fettle:
             out, err = await process.communicate(given.encode() if given is not None else None)
         return process.returncode or 0, out.decode(), err.decode()
 
+    async def demo(self, rounds: int) -> tuple[int, str, str]:
+        """Let the demo host look for some rounds, a second each, and break every second time."""
+        return await self.call(
+            "demo", "host", "--json", "--name", "demo-host", "--interval", "1", "--break-every", "2",
+            "--rounds", str(rounds),
+        )  # fmt: skip
+
     async def json(self, *arguments: str, given: str | None = None) -> Any:
         """Run a command that must succeed and return its JSON."""
         status, out, err = await self.call(*arguments, "--json", given=given)

@@ -59,19 +59,7 @@ async def test_the_owner_signs_in_with_the_password_that_was_shown_once(fettle):
 
 async def test_the_demo_breaks_the_sandbox_and_the_platform_heals_it(fettle):
     before = modes_of_etc()
-    status, _, err = await fettle.call(
-        "demo",
-        "host",
-        "--json",
-        "--name",
-        "demo-host",
-        "--interval",
-        "1",
-        "--break-every",
-        "2",
-        "--rounds",
-        "20",
-    )
+    status, _, err = await fettle.demo(rounds=20)
     assert status == 0, err
 
     async def healed():

@@ -246,21 +246,7 @@ async def test_what_is_not_there_is_said_with_what_to_do(desk):
 
 async def test_a_break_of_the_demo_host_is_seen_healing_with_its_proof(desk, running_platform):
     page = desk.page
-    demo = asyncio.create_task(
-        running_platform.call(
-            "demo",
-            "host",
-            "--json",
-            "--name",
-            "demo-host",
-            "--interval",
-            "1",
-            "--break-every",
-            "2",
-            "--rounds",
-            "6",
-        )
-    )
+    demo = asyncio.create_task(running_platform.demo(rounds=6))
 
     async def demo_tenant():
         tenants = (await desk.api.get("/tenants")).json()["items"]

@@ -16,6 +16,14 @@ from fettle.packs.service import ensure_shipped
 
 SPECS = [*INTAKE, *CONSUMERS]
 POLICY = {"id": "own", "version": "1.0.0", "schema_version": 1, "title": "Own", "autonomy": "act"}
+OWN = {
+    "id": "OWN-1",
+    "title": "We know",
+    "priority": 1,
+    "conditions": [{"field": "check_type", "operator": "eq", "value": "sandbox_process"}],
+    "action": "suppress",
+    "reason": "we know",
+}
 
 
 class Pipeline(Consuming):

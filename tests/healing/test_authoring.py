@@ -5,20 +5,12 @@ import asyncio
 import pytest
 import pytest_asyncio
 from tests.conftest import insert_tenant
-from tests.healing.conftest import POLICY, Pipeline
+from tests.healing.conftest import OWN, POLICY, Pipeline
 
 from fettle.healing.service import create_rule
 from fettle.packs.service import active_packs
 from fettle.tools import own_playbooks
 
-OWN = {
-    "id": "OWN-1",
-    "title": "We know",
-    "priority": 1,
-    "conditions": [{"field": "check_type", "operator": "eq", "value": "sandbox_process"}],
-    "action": "suppress",
-    "reason": "we know",
-}
 PACKED = "L1-DEMO-PROCESS-001"
 PLAYBOOK = """\
 id: PB-OURS

@@ -3,16 +3,7 @@
 import asyncio
 
 import pytest
-from tests.healing.conftest import Pipeline
-
-OWN = {
-    "id": "OWN-1",
-    "title": "We know",
-    "priority": 1,
-    "conditions": [{"field": "check_type", "operator": "eq", "value": "sandbox_process"}],
-    "action": "suppress",
-    "reason": "we know",
-}
+from tests.healing.conftest import OWN, Pipeline
 
 
 async def every_rule(call, **options):

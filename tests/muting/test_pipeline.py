@@ -9,6 +9,11 @@ from fettle.healing.muting import releasing
 from fettle.kernel.clock import utcnow
 
 MINUTE = timedelta(minutes=1)
+OF_A_SITE_THAT_IS_DOWN = {
+    "source": [{"name": "check_type", "op": "=", "value": "site_down"}],
+    "target": [{"name": "check_type", "op": "!=", "value": "site_down"}],
+    "equal": ["site"],
+}
 
 
 async def test_a_silenced_incident_keeps_still_and_is_decided_when_it_ends(muting, other):
@@ -115,12 +120,7 @@ async def test_a_policys_windows_and_silences_are_applied(muting):
 
 async def test_a_site_that_is_down_mutes_its_hosts_until_it_is_up(muting):
     await muting.policy()
-    await muting.set(
-        "inhibition",
-        source=[{"name": "check_type", "op": "=", "value": "site_down"}],
-        target=[{"name": "check_type", "op": "!=", "value": "site_down"}],
-        equal=["site"],
-    )
+    await muting.set("inhibition", **OF_A_SITE_THAT_IS_DOWN)
     await muting.report({"host": "before", "site": "Hall"})
     await muting.report({"check_type": "site_down", "host": "gate", "site": "Hall"})
     await muting.report({"host": "a", "site": "Hall"}, {"host": "b", "site": "Barn"})
@@ -187,12 +187,7 @@ async def test_of_two_that_mute_each_other_one_is_told_whatever_comes_and_goes(m
 
 async def test_the_source_that_is_written_down_is_one_that_fires(muting):
     await muting.policy()
-    await muting.set(
-        "inhibition",
-        source=[{"name": "check_type", "op": "=", "value": "site_down"}],
-        target=[{"name": "check_type", "op": "!=", "value": "site_down"}],
-        equal=["site"],
-    )
+    await muting.set("inhibition", **OF_A_SITE_THAT_IS_DOWN)
     gates = [{"check_type": "site_down", "host": f"gate-{number}", "site": "Hall"} for number in range(2)]
     await muting.report(*gates)
     await muting.report({"host": "a", "site": "Hall"})
