@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from fettle.healing.conditions import ConditionError, Group, leaves, lookup, parse_conditions
+from fettle.healing.rules import RuleError
 
 KINDS: Final = ("count", "sequence", "missing", "absence", "once", "accumulate")
 SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
@@ -56,20 +57,8 @@ _TELLS_APART: Final = (
 )
 
 
-class TemporalRuleError(ValueError):
-    """A rule over time that cannot be used.
-
-    Args:
-        rule_id: The rule, or its place where it has no id.
-        path: Where, inside the rule, such as `steps[1].conditions[0].value`.
-        detail: What is wrong and what would be right.
-    """
-
-    def __init__(self, rule_id: str, path: str, detail: str) -> None:
-        super().__init__(f"rule {rule_id}, {path}: {detail}")
-        self.rule_id = rule_id
-        self.path = path
-        self.detail = detail
+class TemporalRuleError(RuleError):
+    """A rule over time that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
