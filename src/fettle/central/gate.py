@@ -6,7 +6,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fettle.identity.access import token_of
+from fettle.identity.access import BEARER, token_of
 from fettle.identity.authentication import authenticator
 from fettle.kernel.platform import Platform
 
@@ -52,7 +52,8 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] == "http" and scope["path"].startswith("/api/") and not _is_open(scope["path"]):
-            await authenticator(self._platform).caller(token_of(Headers(scope=scope)))
+            token = scope[BEARER] = token_of(Headers(scope=scope))
+            await authenticator(self._platform).caller(token)
         await self._app(scope, receive, send)
 
 

@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 TENANT_HEADER: Final = "X-Tenant-ID"
+BEARER: Final = "fettle.bearer"
+"""Key in the ASGI scope of the bearer token, where the door has read it already."""
+
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -107,9 +110,8 @@ class _CurrentAccess(_Documented):
     async def __call__(self, request: Request) -> Access:  # type: ignore[override]  # what the token opens
         """Return what the caller may do in the tenant that the request names."""
         headers = request.headers
-        access = await authenticate_token(
-            await platform_of(request), token_of(headers), _single(headers, TENANT_HEADER)
-        )
+        token = request.scope.get(BEARER) or token_of(headers)
+        access = await authenticate_token(await platform_of(request), token, _single(headers, TENANT_HEADER))
         context.actor.set(access.actor)
         context.tenant_id.set(str(access.tenant_id))
         return access

@@ -16,7 +16,7 @@ from fettle.kernel.database import Database
 from fettle.kernel.errors import Conflict, FieldError, TooLarge, Unavailable
 from fettle.kernel.events import OPENINGS, OPENINGS_CLAIMED, Opening, arguments_of_openings, metadata_of
 from fettle.kernel.group_commit import GroupCommitter
-from fettle.kernel.ids import new_id
+from fettle.kernel.ids import new_id_text
 from fettle.kernel.jsonio import dumps, dumps_str
 from fettle.kernel.platform import Platform
 from fettle.kernel.redaction import Redactor
@@ -45,7 +45,7 @@ SELECT encode(key_hash, 'hex') AS claim, encode(body_hash, 'hex') AS body_hash, 
 WHERE tenant_id = bound.tenant_id AND scope = '{_SCOPE}' AND key_hash = ANY($2)
 """  # noqa: S608 - constants
 
-Accepted = list[UUID]
+Accepted = list[str]
 Results = list[Accepted | BaseException]
 
 
@@ -67,7 +67,7 @@ class Submission:
     request_id: str | None
     key: str | None = None
     body_hash: str = ""
-    ids: list[UUID] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
 
     def events(self, now: datetime) -> list[Opening]:
         """Return the events that accept it."""
@@ -100,7 +100,7 @@ class Acceptor:
         request_id: str | None = None,
         idempotency_key: str | None = None,
         body: bytes = b"",
-    ) -> list[UUID]:
+    ) -> list[str]:
         """Store exceptions; returns when they are committed.
 
         Args:
@@ -112,7 +112,7 @@ class Acceptor:
             body: The request's body, which must be the same when the key is.
 
         Returns:
-            The exceptions' ids, in order.
+            The exceptions' ids as text, in order.
 
         Raises:
             Conflict: The key was used with another body.
@@ -124,7 +124,7 @@ class Acceptor:
             _bodies(redactor, exceptions),
             actor,
             request_id,
-            ids=[new_id() for _ in exceptions],
+            ids=[new_id_text() for _ in exceptions],
         )
         if idempotency_key is not None:
             submission.key = hashlib.sha256(idempotency_key.encode()).hexdigest()
@@ -218,7 +218,7 @@ async def _write(database: Database, tenant_id: UUID, submissions: list[Submissi
     if len(known) < len(keys):
         older = [bytes.fromhex(key) for key in keys if key not in known]
         for row in await database.fetch_bound(tenant_id, _RECALL, older):
-            known[row["claim"]] = (row["body_hash"], [UUID(value) for value in row["response"]["ids"]])
+            known[row["claim"]] = (row["body_hash"], row["response"]["ids"])
     return [_result(submission, known) for submission in submissions]
 
 

@@ -18,10 +18,11 @@ from fettle.incidents.schemas import IncidentItem, IncidentOut
 from fettle.kernel import events
 from fettle.kernel.database import Database
 from fettle.kernel.errors import Invalid, NotFound
+from fettle.kernel.http.answers import as_shown
 
-ITEM: Final = ", ".join(IncidentItem.model_fields)
-_WHOLE: Final = ", ".join(IncidentOut.model_fields)
-_ITEM_FOUND: Final = ", ".join(f"i.{name}" for name in IncidentItem.model_fields)
+_ITEM: Final = as_shown(IncidentItem)
+_WHOLE: Final = as_shown(IncidentOut)
+_ITEM_FOUND: Final = as_shown(IncidentItem, "i.")
 _GRAVEST_FIRST: Final = tuple(reversed(SEVERITIES))
 _LAST_ID: Final = UUID(int=2**128 - 1)
 
@@ -51,7 +52,7 @@ async def newest(
     query = _Query(tenant_id, wanted.narrowing())
     if before is not None:
         query.narrow(Condition("id < {}", (before,)))
-    return await query.fetch(database, query.select(ITEM, f"ORDER BY id DESC LIMIT {limit}"))
+    return await query.fetch(database, query.select(_ITEM, f"ORDER BY incidents.id DESC LIMIT {limit}"))
 
 
 async def last_seen(
@@ -67,7 +68,7 @@ async def last_seen(
     if before is not None:
         query.narrow(Condition("(last_seen_at, id) < ({}, {})", before))
     return await query.fetch(
-        database, query.select(ITEM, f"ORDER BY last_seen_at DESC, id DESC LIMIT {limit}")
+        database, query.select(_ITEM, f"ORDER BY last_seen_at DESC, incidents.id DESC LIMIT {limit}")
     )
 
 

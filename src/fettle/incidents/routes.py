@@ -39,6 +39,7 @@ from fettle.kernel.http.exporting import as_csv, as_json
 from fettle.kernel.http.idempotency import IdempotencyKey
 from fettle.kernel.http.pages import Paging
 from fettle.kernel.http.routes import StrictRoute
+from fettle.kernel.http.solving import of_query_alone
 
 router = APIRouter(route_class=StrictRoute)
 router.include_router(overview_router)
@@ -52,9 +53,8 @@ Reader = Annotated[Access, Depends(require("incidents:read"))]
 Handler = Annotated[Access, Depends(require("incidents:write"))]
 
 
-async def incident_filter(
-    request: Request,
-    access: Reader,
+@of_query_alone
+async def filter_in(
     state: Annotated[list[State] | None, Query(description="Any of these states.")] = None,
     severity: Annotated[list[Severity] | None, Query(description="Any of these severities.")] = None,
     level: Annotated[list[Level] | None, Query(description="Decided at any of these levels.")] = None,
@@ -71,15 +71,19 @@ async def incident_filter(
     opened_after: Annotated[AwareDatetime | None, Query(description="At or after.")] = None,
     opened_before: Annotated[AwareDatetime | None, Query(description="Before.")] = None,
     sort: Annotated[Sort, Query(description="Newest opened, last seen, or gravest first.")] = "opened",
-) -> IncidentFilter:
+) -> FilterIn:
     """Read the filter from the query string."""
-    named = {name for name in request.query_params if name in FilterIn.model_fields}
     given = {
         "state": state, "severity": severity, "level": level, "check_type": check_type, "host": host,
         "site": site, "rule_id": rule_id, "label": label, "assignee": assignee, "needs_me": needs_me, "q": q,
         "opened_after": opened_after, "opened_before": opened_before, "sort": sort,
     }  # fmt: skip
-    return filter_of({name: given[name] for name in named}).wanted(access.user_id)
+    return filter_of({name: value for name, value in given.items() if value is not None})
+
+
+async def incident_filter(read: Annotated[FilterIn, Depends(filter_in)], access: Reader) -> IncidentFilter:
+    """Return the filter for whoever asks."""
+    return read.wanted(access.user_id)
 
 
 Wanted = Annotated[IncidentFilter, Depends(incident_filter)]
@@ -98,7 +102,7 @@ async def accept_exception(
     It is stored when the answer comes; what becomes of it is told at `href` and on the live stream.
     """
     ids = await _accept(request, platform, access, [body], idempotency_key)
-    return Accepted(id=ids[0], href=f"{HREF}{ids[0]}")
+    return Accepted(id=UUID(ids[0]), href=f"{HREF}{ids[0]}")
 
 
 @router.post("/exceptions/batch", status_code=202, tags=["exceptions"])
@@ -111,7 +115,7 @@ async def accept_exceptions(
 ) -> AcceptedBatch:
     """Accept up to 1,000 exceptions, all or none."""
     ids = await _accept(request, platform, access, body.items, idempotency_key)
-    return AcceptedBatch(items=[Accepted(id=value, href=f"{HREF}{value}") for value in ids])
+    return AcceptedBatch(items=[Accepted(id=UUID(value), href=f"{HREF}{value}") for value in ids])
 
 
 @router.get("/exceptions/{exception_id}", tags=["exceptions"])
@@ -230,7 +234,7 @@ async def reopen_incident(
 
 async def _accept(
     request: Request, platform: CurrentPlatform, access: Access, bodies: list[ExceptionIn], key: str | None
-) -> list[UUID]:
+) -> list[str]:
     return await acceptor(platform).accept(
         access.tenant_id,
         bodies,

@@ -222,13 +222,14 @@ async def refuse(platform: Platform, source: Source, delivery: Delivery, reason:
 async def _accepted(
     platform: Platform, source: Source, delivery: Delivery, exceptions: list[ExceptionIn]
 ) -> list[UUID]:
-    return await acceptor(platform).accept(
+    ids = await acceptor(platform).accept(
         delivery.tenant_id,
         exceptions,
         actor=f"source:{source.id}",
         request_id=delivery.request_id,
         idempotency_key=delivery.once,
     )
+    return [UUID(value) for value in ids]
 
 
 async def _was_taken(platform: Platform, delivery: Delivery) -> bool:

@@ -58,7 +58,7 @@ async def accept_alertmanager(
         idempotency_key=idempotency_key,
         body=await request.body(),
     )
-    return AcceptedBatch(items=_accepted(ids))
+    return AcceptedBatch(items=_accepted([UUID(value) for value in ids]))
 
 
 @router.post("/hooks/{source_id}", status_code=202, openapi_extra=_ANY_BODY)

@@ -30,11 +30,16 @@ def guard(headers: list[Any], *, is_https: bool, is_api: bool) -> None:
         is_https: Browsers are told to come by HTTPS only from now on.
         is_api: What the API answers is kept by no cache, unless its route says otherwise.
     """
-    named = {name for name, _ in headers}
-    headers.extend(_ALWAYS)
-    if b"content-security-policy" not in named:
+    has_policy, is_cached = False, not is_api
+    for name, _ in headers:
+        if name == b"content-security-policy":
+            has_policy = True
+        elif name == b"cache-control":
+            is_cached = True
+    headers += _ALWAYS
+    if not has_policy:
         headers.append(_POLICY)
     if is_https:
         headers.append(_TRANSPORT)
-    if is_api and b"cache-control" not in named:
+    if not is_cached:
         headers.append(_NO_STORE)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from fettle.kernel.clock import rfc3339
 from fettle.kernel.errors import FieldError, Invalid
+from fettle.kernel.http.solving import of_query_alone
 
 DEFAULT_LIMIT: Final = 50
 LARGEST_LIMIT: Final = 200
@@ -101,6 +102,7 @@ class PageParams:
         return Page(items=[shown(row) for row in page], next_cursor=cursor)
 
 
+@of_query_alone
 async def page_params(
     limit: Annotated[
         int, Query(ge=1, le=LARGEST_LIMIT, description="Items on a page, at most 200.", examples=[50])

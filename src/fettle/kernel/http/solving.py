@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.models import Dependant
@@ -26,19 +26,40 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
 _MISSING: Final = object()
+_OF_QUERY_ALONE: Final = "_fettle_of_query_alone"
 _UNCHANGING: Final = (str, int, float, bool, tuple, NoneType)
+_MOST_REMEMBERED: Final = 500
+_LONGEST_REMEMBERED: Final = 500
 _STACKS: Final = {"function": "fastapi_function_astack", None: "fastapi_inner_astack"}
+
+
+Read = TypeVar("Read", bound=Callable[..., Any])
+
+
+def of_query_alone(dependency: Read) -> Read:
+    """Say of a dependency that the query's own text decides what it returns, which nobody changes afterwards.
+
+    What many ask for in the same words is then read and validated once.
+    """
+    dependency.__dict__[_OF_QUERY_ALONE] = True
+    return dependency
 
 
 @dataclass(slots=True)
 class _Step:
-    """One dependency: what it is given, how it is called, and where its result goes."""
+    """One dependency: what it is given, how it is called, and where its result goes.
+
+    Attributes:
+        remembered: Of what the query alone decides: the results, by the query's text.
+    """
 
     call: Callable[..., Any]
     stack: str | None
+    remembered: dict[bytes, Any] | None = None
     takes: list[tuple[str, int]] = field(default_factory=list)
     request_as: str | None = None
     dependant: Dependant | None = None
+    reads_body: bool = False
     path: "list[_Parameter] | None" = None
     query: "list[_Parameter] | None" = None
 
@@ -110,10 +131,22 @@ class Plan:
         """
         errors: list[Any] = []
         results: list[Any] = []
+        query: bytes = request.scope["query_string"]
         for step in self._steps:
-            given = await self._given(step, request, body, results, errors)
-            results.append(_MISSING if given is None else await _taken(step, request, given))
-        arguments = await self._given(self._last, request, body, results, errors)
+            known = step.remembered
+            if known is not None and query in known:
+                results.append(known[query])
+                continue
+            given = _given(step, request, results, errors)
+            if step.reads_body:
+                given = await self._with_body(step, given, body, errors)
+            result = _MISSING if given is None else await _taken(step, request, given)
+            if known is not None and result is not _MISSING:
+                _remember(known, query, result)
+            results.append(result)
+        arguments = _given(self._last, request, results, errors)
+        if self._last.reads_body:
+            arguments = await self._with_body(self._last, arguments, body, errors)
         if errors or arguments is None:
             raise RequestValidationError(errors, body=body)
         return arguments
@@ -128,48 +161,56 @@ class Plan:
         self._known[dependant.call] = len(self._steps) - 1
         return self._known[dependant.call]
 
-    async def _given(
-        self, step: _Step, request: Request, body: Any, results: list[Any], errors: list[Any]
+    async def _with_body(
+        self, step: _Step, given: dict[str, Any] | None, body: Any, errors: list[Any]
     ) -> dict[str, Any] | None:
-        """Return a step's arguments; None where one is at fault, or what it would be made of."""
-        given: dict[str, Any] = {}
-        for name, index in step.takes:
-            if (value := results[index]) is _MISSING:
-                return None
-            if name:
-                given[name] = value
-        if step.request_as is not None:
-            given[step.request_as] = request
-        if step.dependant is not None:
-            before = len(errors)
-            await self._read(step, step.dependant, request, body, given, errors)
-            if len(errors) > before:
-                return None
-        return given
+        """Add what a step takes from the body; its faults are named also where other parameters are at fault."""
+        if step.dependant is None:
+            return given
+        values, wrong = await request_body_to_args(
+            body_fields=step.dependant.body_params, received_body=body, embed_body_fields=self._embed
+        )
+        errors += wrong
+        return None if given is None or wrong else {**given, **values}
 
-    async def _read(
-        self,
-        step: _Step,
-        dependant: Dependant,
-        request: Request,
-        body: Any,
-        given: dict[str, Any],
-        errors: list[Any],
-    ) -> None:
-        if dependant.path_params:
-            _take(dependant.path_params, step.path, request.path_params, given, errors)
-        if dependant.query_params:
-            _take(dependant.query_params, step.query, request.query_params, given, errors)
-        if dependant.header_params:
-            _take(dependant.header_params, None, request.headers, given, errors)
-        if dependant.cookie_params:
-            _take(dependant.cookie_params, None, request.cookies, given, errors)
-        if dependant.body_params:
-            values, wrong = await request_body_to_args(
-                body_fields=dependant.body_params, received_body=body, embed_body_fields=self._embed
-            )
-            given.update(values)
-            errors += wrong
+
+def _given(step: _Step, request: Request, results: list[Any], errors: list[Any]) -> dict[str, Any] | None:
+    """Return a step's arguments but for its body's; None where one is at fault, or what it would be made of."""
+    given: dict[str, Any] = {}
+    for name, index in step.takes:
+        if (value := results[index]) is _MISSING:
+            return None
+        if name:
+            given[name] = value
+    if step.request_as is not None:
+        given[step.request_as] = request
+    if step.dependant is not None:
+        before = len(errors)
+        _read_parameters(step, step.dependant, request, given, errors)
+        if len(errors) > before:
+            return None
+    return given
+
+
+def _read_parameters(
+    step: _Step, dependant: Dependant, request: Request, given: dict[str, Any], errors: list[Any]
+) -> None:
+    if dependant.path_params:
+        _take(dependant.path_params, step.path, request.path_params, given, errors)
+    if dependant.query_params:
+        _take(dependant.query_params, step.query, request.query_params, given, errors)
+    if dependant.header_params:
+        _take(dependant.header_params, None, request.headers, given, errors)
+    if dependant.cookie_params:
+        _take(dependant.cookie_params, None, request.cookies, given, errors)
+
+
+def _remember(known: dict[bytes, Any], query: bytes, result: Any) -> None:
+    if len(query) > _LONGEST_REMEMBERED:
+        return
+    if len(known) >= _MOST_REMEMBERED:
+        known.clear()
+    known[query] = result
 
 
 def _step_of(dependant: Dependant) -> _Step:
@@ -197,11 +238,21 @@ def _step_of(dependant: Dependant) -> _Step:
         )
     elif not _is_coroutine(call):
         raise UnplannableError(f"{call} is not a coroutine function")
+    is_of_query = getattr(call, _OF_QUERY_ALONE, False)
+    if is_of_query and (
+        stack
+        or dependant.dependencies
+        or dependant.request_param_name
+        or any(fields for fields in reads if fields is not dependant.query_params)
+    ):
+        raise TypeError(f"{call} asks for more than the query")
     return _Step(
         call=call,
         stack=stack,
+        remembered={} if is_of_query else None,
         request_as=dependant.request_param_name,
         dependant=dependant if any(reads) else None,
+        reads_body=bool(dependant.body_params),
         path=_simple(dependant.path_params),
         query=_simple(dependant.query_params),
     )

@@ -18,7 +18,7 @@ from fettle.kernel.http.guards import guard
 from fettle.kernel.http.problems import ANSWERED, SlowRequest, as_problem, send_problem
 from fettle.kernel.http.serving import ENDLESS
 from fettle.kernel.http.targets import HostCheck, check_path, check_query, is_same_origin
-from fettle.kernel.ids import new_id
+from fettle.kernel.ids import new_id_text
 from fettle.kernel.platform import Platform
 from fettle.kernel.ratelimit import RateLimiter, limiter_of
 from fettle.kernel.settings import Settings, SettingsError
@@ -199,7 +199,7 @@ class _Headers:
                 self.origin = value
             elif name == b"expect":
                 self.expects = True
-        self.request_id = given.decode() if _SANE_ID.fullmatch(given) is not None else str(new_id())
+        self.request_id = given.decode() if _SANE_ID.fullmatch(given) is not None else new_id_text()
 
 
 class _Exchange:
