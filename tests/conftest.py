@@ -1,5 +1,6 @@
 """The real parts that tests share: PostgreSQL and Redis as processes, a migrated database, two tenants."""
 
+import gc
 import importlib.util
 import os
 import tempfile
@@ -24,6 +25,9 @@ from fettle.kernel.database import Database
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 from fettle.kernel.settings import Settings, load_settings
+
+# As in `fettle.central.run`: what tests collect stays, and is not looked through every few thousand allocations.
+gc.set_threshold(50_000, 50, 100)
 
 register_profiles()
 hypothesis_settings.load_profile("test")
@@ -67,6 +71,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(longest, len(LONGEST_FIRST))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage only in what the tests themselves leave."""
+    gc.collect()
+    gc.freeze()
 
 
 class BySubject(LoadScopeScheduling):

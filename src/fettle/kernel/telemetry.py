@@ -1,8 +1,8 @@
 """Error reports to Sentry: only where the operator asked for them and sovereignty allows it, and redacted."""
 
+import sys
 from typing import Any
 
-import sentry_sdk
 import structlog
 
 from fettle.kernel.redaction import redact
@@ -27,6 +27,8 @@ def start_telemetry(settings: Settings) -> bool:
     if settings.sovereign:
         log.warning("no error is reported: FETTLE_SENTRY_DSN is set, but FETTLE_SOVEREIGN is true")
         return False
+    import sentry_sdk  # noqa: PLC0415 - loads slowly, and hardly anybody asks for it
+
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         # Personal data is off unless asked for: send_default_pii is not set, and no integration collects.
@@ -45,7 +47,8 @@ def start_telemetry(settings: Settings) -> bool:
 
 def report(error: BaseException) -> None:
     """Report an error that nobody expected; nothing happens unless `start_telemetry` allowed it."""
-    sentry_sdk.capture_exception(error)
+    if (sentry := sys.modules.get("sentry_sdk")) is not None:
+        sentry.capture_exception(error)
 
 
 def clean_report(event: Any, _hint: Any) -> Any:
