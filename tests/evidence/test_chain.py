@@ -4,15 +4,19 @@ import base64
 import copy
 import hashlib
 import json
+import subprocess
+import tracemalloc
 
 import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cli.running import COMMAND
 from tests.examples import examples
 
-from fettle.evidence import merkle
+from fettle.cli.exits import Exit
+from fettle.evidence import export, merkle
 from fettle.evidence.canonical import NotCanonicalError, canonical
 from fettle.evidence.chain import GENESIS, Fault, seal, verify
 from fettle.evidence.export import ExportError, ExportHeader, parse_strict, verify_export
@@ -346,7 +350,37 @@ def test_an_export_may_begin_within_a_batch(tmp_path):
     assert (report.ok, report.checked, report.first_sequence) == (True, 3, 6)
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"[]\n", b'{"format": "other"}', b"\xff\xfe", b"null"])
+def test_who_verifies_on_the_command_line_is_told_that_the_beginning_was_cut_off(tmp_path):
+    for kept, said in ((5, b"FAILED: the file begins with bundle 6"), (len(CHAIN), b"begins with bundle 9")):
+        path = write(tmp_path / "e.jsonl", CHAIN[kept:], first_sequence=kept + 1)
+        command = [*COMMAND, "evidence", "verify", str(path), "--key", SIGNER.public_key]
+        plain = subprocess.run(command, capture_output=True, check=False)
+        assert (plain.returncode, said in plain.stdout) == (Exit.FOUND_WRONG, True)
+        document = json.loads(subprocess.run([*command, "--json"], capture_output=True, check=False).stdout)
+        assert (document["ok"], document["missing_before"]) == (False, kept)
+
+
+def test_a_line_without_an_end_is_not_read_to_its_end(tmp_path, monkeypatch):
+    path = write(tmp_path / "e.jsonl", CHAIN)
+    with path.open("ab") as file:
+        file.write(b" " * 5_000_000)
+    monkeypatch.setattr(export, "_LONGEST_LINE", 1_000_000)
+    tracemalloc.start()
+    failure = verify_export(path).report.failure
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert failure is not None
+    assert "longer than any bundle" in failure.detail
+    assert most < 4_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"{}", b"[]\n", b'{"format": "other"}', b"\xff\xfe", b"null"),
+        ExportHeader(TENANT, AT, ()).line().replace(b'"first_sequence":1', b'"first_sequence":1e999'),
+    ],
+)
 def test_what_is_no_export_is_said_so(tmp_path, text):
     path = tmp_path / "e.jsonl"
     path.write_bytes(text)

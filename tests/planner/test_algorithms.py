@@ -239,6 +239,8 @@ def test_a_breaker_never_rests_for_ever(failures):
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("-1", None),
         ("9" * 40, 86_400),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after_is_read_in_both_its_forms(value, seconds):

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 from tests.crosswise import somebody_waits
-from tests.temporal.rules import ABSENCE, ACCUMULATE, COUNT, MISSING, ONCE, SEQUENCE, rule
+from tests.temporal.rules import ABSENCE, ACCUMULATE, COUNT, MISSING, ONCE, SEQUENCE, document, rule
 
-from fettle.healing.temporal import keeping, striking
+from fettle.healing.temporal import keeping, service, striking
 from fettle.healing.temporal.consumers import see
 from fettle.healing.temporal.current import current_rules
 from fettle.healing.temporal.forgetting import forget_key
@@ -98,6 +98,41 @@ async def test_what_is_expected_is_missed_though_nothing_was_ever_seen_of_it(tem
     assert [row["key"] for row in await temporal.keys()] == [{"host": "h7"}, {"host": "h8"}]
     assert await temporal.wait(20) == 2
     assert await temporal.raised() == [("h7", OPEN), ("h8", OPEN)]
+
+
+async def test_what_came_while_a_rule_was_switched_off_is_not_missed_once_it_is_on_again(temporal):
+    await temporal.write(ABSENCE, expected=[{"host": "h9"}])
+    await temporal.see("a", host="h1", status="resolved")
+    await switch(temporal, 1, enabled=False)
+    assert await temporal.keys() == []
+    assert (await temporal.figures())["keys"] == 0
+    await temporal.see("a", host="h1", status="resolved")
+    await switch(temporal, 2, enabled=True)
+    assert [row["key"] for row in await temporal.keys()] == [{"host": "h9"}]
+    assert await temporal.wait(16) == 1
+    assert await temporal.raised() == [("h9", OPEN)]
+    await switch(temporal, 3, enabled=False)
+    await switch(temporal, 4, enabled=True)
+    await temporal.see("a", host="h9", status="resolved")
+    assert await temporal.raised() == [("h9", "closed")]
+
+
+async def switch(temporal, version, *, enabled):
+    async with temporal.platform.database.tenant(temporal.tenant) as session:
+        rule = document(ABSENCE, expected=[{"host": "h9"}], enabled=enabled)
+        await service.change(session, temporal.tenant, "T-1", rule, version=version, actor="user:test")
+    await temporal.settle()
+
+
+async def test_an_expected_key_that_an_older_version_of_the_rule_wrote_over_is_looked_for_all_the_same(
+    temporal,
+):
+    await temporal.write(ABSENCE, expected=[{"host": "h1"}])
+    await temporal.rows("UPDATE temporal_keys SET stamp = 'older' RETURNING 1")
+    assert await temporal.wait(16) == 0
+    assert await temporal.wait(16) == 1
+    assert await temporal.raised() == [("h1", OPEN)]
+    assert (await temporal.figures())["keys"] == 1
 
 
 async def test_only_the_first_within_the_window_raises_and_the_others_are_noted(temporal):

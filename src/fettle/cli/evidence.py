@@ -101,7 +101,10 @@ def verify(
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}.", Exit.USAGE) from None
     report = found.report
+    # We write every export from the first bundle on: whoever cut the beginning off had to say so in the header.
+    missing = found.header.first_sequence - 1
     document = {"file": str(file), "pinned": found.pinned, "keys": list(found.header.keys), **asdict(report)}
+    document |= {"ok": report.ok and not missing, "missing_before": missing}
     records = None if audit is None or not report.ok else _audit(file, audit)
     if records is not None:
         document["audit"] = {**asdict(records), "ok": records.ok}
@@ -110,6 +113,11 @@ def verify(
     elif report.failure is not None:
         print(f"FAILED at bundle {report.failure.sequence}: {report.failure.fault}. {report.failure.detail}")
         print(f"{report.checked} bundles before it hold.")
+    elif missing:
+        print(
+            f"FAILED: the file begins with bundle {found.header.first_sequence}, so {missing} before it are missing. "
+            f"The {report.checked} in it hold."
+        )
     else:
         print(f"{report.checked} bundles hold; the chain ends in {report.head}.")
         if not found.pinned:
@@ -124,7 +132,7 @@ def verify(
         )
         for record_id in records.changed[:20]:
             print(f"CHANGED: audit record {record_id}")
-    holds = report.ok and (records is None or records.ok)
+    holds = report.ok and not missing and (records is None or records.ok)
     raise typer.Exit(Exit.OK if holds else Exit.FOUND_WRONG)
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from fettle.evidence.canonical import canonical
 from fettle.evidence.chain import ChainReport, Failure, Fault, verify
@@ -131,8 +131,9 @@ def parse_bundle(line: bytes) -> Any:
     return bundle
 
 
-def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
-    for line in file:
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    # No more of a line is read than may be in it, for the file may be anybody's and of any size.
+    while line := file.readline(_LONGEST_LINE + 1):
         if len(line) > _LONGEST_LINE:
             raise ExportError("A line of the file is longer than any bundle can be.")
         if line.strip():
@@ -152,7 +153,7 @@ def _header(line: bytes) -> ExportHeader:
             checkpoint=found["checkpoint"],
             first_sequence=int(found["first_sequence"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise ExportError(
             "The file is no export of evidence: its first line is not an export's header."
         ) from None

@@ -165,7 +165,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return min(float(value), LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max(0.0, (moment - now).total_seconds()), LONGEST_RETRY_AFTER)

@@ -199,7 +199,7 @@ def retry_after_seconds(value: str | None) -> float | None:
         return min(_LONGEST_WAIT_SECONDS, float(value.strip()[:9]))
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

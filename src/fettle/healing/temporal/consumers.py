@@ -1,5 +1,6 @@
 """Rules over time in the pipeline: they see accepted exceptions, in the transaction that moves the group's cursor."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from fettle.healing.temporal.current import Current, current_rules
@@ -16,24 +17,26 @@ from fettle.kernel.events import Event
 GROUP: Final = "healing.temporal"
 INGESTED: Final = "exception.ingested"
 
-_SETS: Final = frozenset(
-    {"temporal_rule.created", "temporal_rule.changed", "pack.activated", "pack.rolled_back"}
-)
+_RULES: Final = frozenset({"temporal_rule.created", "temporal_rule.changed", "temporal_rule.deleted"})
+_SETS: Final = _RULES | {"pack.activated", "pack.rolled_back"}
 
 
 async def see(batch: TenantBatch) -> None:
     """Let a tenant's rules see its exceptions; where no rule looks at any of them, nothing is read or written."""
     was_set = any(event.type in _SETS for event in batch.events)
     current = await current_rules(batch.platform, batch.session, batch.tenant_id, is_fresh=was_set)
-    if not current.rules:
+    unheeded = _unheeded(current, batch.events) if was_set else []
+    if not current.rules and not unheeded:
         return
     seen = [sighting for event in batch.events if (sighting := _sighting(current, event)) is not None]
     touches = [touch for sighting in seen for touch in current.rules.touched(sighting)]
     is_expecting = bool(current.rules.expecting) and not current.has_expected
-    if not touches and not is_expecting:
+    if not touches and not is_expecting and not unheeded:
         return
     now = utcnow()
     keeper = await Keeper.open(await driver(batch.session), batch.tenant_id, now)
+    if unheeded:
+        await keeper.drop_waiting(unheeded)
     if is_expecting:
         if keeper.expected != current.stamp:
             await keeper.expect(current.rules, current.stamp)
@@ -41,6 +44,18 @@ async def see(batch: TenantBatch) -> None:
     found = await keeper.take(touches)
     await keeper.save()
     await raise_all(batch.session, batch.tenant_id, found, keeper.limits, now)
+
+
+def _unheeded(current: Current, changes: Iterable[Event]) -> list[str]:
+    """Return the rules whose keys count no more: those that are gone, and those that wait and are switched off.
+
+    What came meanwhile was not seen, so that once it is switched on again everything would be missing.
+    """
+    named = {str(event.data["temporal_rule_id"]) for event in changes if event.type in _RULES}
+    known = {rule_id: current.rules.rules.get(rule_id) for rule_id in named}
+    return sorted(
+        rule_id for rule_id, rule in known.items() if rule is None or (rule.is_timed and not rule.enabled)
+    )
 
 
 def _sighting(current: Current, event: Event) -> Sighting | None:

@@ -46,6 +46,12 @@ SELECT key_hash, key, state, bytes, due_at, seen_at FROM temporal_keys
 WHERE tenant_id = $1 AND rule_id = $2 AND key_hash = $3
 """
 _DROP: Final = "DELETE FROM temporal_keys WHERE tenant_id = $1 AND rule_id = $2 AND key_hash = $3"
+_DROP_WAITING: Final = """
+WITH gone AS (
+  DELETE FROM temporal_keys WHERE tenant_id = $1 AND rule_id = ANY($2) AND due_at IS NOT NULL RETURNING rule_id, bytes
+)
+SELECT rule_id, count(*)::int AS keys, sum(bytes)::bigint AS bytes FROM gone GROUP BY rule_id
+"""
 _EVICT: Final = """
 WITH gone AS (
   DELETE FROM temporal_keys WHERE tenant_id = $1 AND rule_id = $2 AND key_hash IN (
@@ -187,14 +193,33 @@ class Keeper:
         row = await self._connection.fetchrow(_READ, self._tenant_id, rule.id, key_hash)
         if row is None:
             return None
-        expected = (expected_key(rule, values) for values in rule.expected) if rule.enabled else ()
-        key = next((one for one in expected if one.hash == key_hash), None)
+        key = _expected(rule).get(key_hash) if rule.enabled else None
         if key is None:
             await self._connection.execute(_DROP, self._tenant_id, rule.id, key_hash)
             self.dropped(rule.id, row["bytes"])
         else:
             self.put(rule, key, expect(to_ms(self._now)), row["bytes"], ())
         return dict(row)
+
+    def begins_anew(self, rule: TemporalRule, row: asyncpg.Record) -> bool:
+        """Begin anew to look for a key that a rule expects and that an earlier version of it remembered.
+
+        A process that had not heard of the change yet may have written it over what the rule as it is now began.
+        """
+        if row["stamp"] == rule.stamp:
+            return False
+        key = _expected(rule).get(row["key_hash"])
+        if key is not None:
+            self.put(rule, key, expect(to_ms(self._now)), row["bytes"], ())
+        return key is not None
+
+    async def drop_waiting(self, rule_ids: Sequence[str]) -> None:
+        """Forget what rules wait for; what they told of is remembered, so that its end is told as well."""
+        for row in await self._connection.fetch(_DROP_WAITING, self._tenant_id, list(rule_ids)):
+            figures = self._figures[row["rule_id"]]
+            figures.keys -= row["keys"]
+            figures.bytes -= row["bytes"]
+            self._keys[row["rule_id"]] = self._keys.get(row["rule_id"], 0) - row["keys"]
 
     def dropped(self, rule_id: str, size: int) -> None:
         """Note that a key was deleted."""
@@ -314,3 +339,7 @@ class Keeper:
         ]  # fmt: skip
         columns = [list(column) for column in zip(*rows, strict=True)]
         await self._connection.execute(_ADD_UP, self._tenant_id, *columns)
+
+
+def _expected(rule: TemporalRule) -> dict[str, Key]:
+    return {key.hash: key for key in (expected_key(rule, values) for values in rule.expected)}

@@ -167,13 +167,16 @@ async def _look_once(
     platform: Platform, session: AsyncSession, tenant_id: UUID, now: datetime
 ) -> tuple[int, int]:
     connection = await driver(session)
-    current = await current_rules(platform, session, tenant_id, is_fresh=True)
+    # Read under the lock: what rules of just now remembered is not taken for that of rules that are gone.
     keeper = await Keeper.open(connection, tenant_id, utcnow())
+    current = await current_rules(platform, session, tenant_id, is_fresh=True)
     rows = await connection.fetch(_DUE, tenant_id, now, AT_ONCE)
     found: list[Firing] = []
     unwanted: list[tuple[str, str]] = []
     for row in rows:
         rule = current.rules.enabled(row["rule_id"])
+        if rule is not None and keeper.begins_anew(rule, row):
+            continue
         if rule is None or rule.stamp != row["stamp"]:
             unwanted.append((row["rule_id"], row["key_hash"]))
             keeper.dropped(row["rule_id"], row["bytes"])
