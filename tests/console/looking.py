@@ -42,7 +42,8 @@ async def incident_of(desk: Desk, exception_id: str) -> str:
 
 async def assert_accessible(page: Page) -> None:
     """Let axe look at the page; nothing that it finds may be serious."""
-    assert await serious(page) == []
+    found = await serious(page)
+    assert found == [], found
 
 
 async def assert_fits(page: Page) -> None:

@@ -99,6 +99,7 @@ OTHER_ADDRESSES = [
     "events?view=dead-letters",
     "events?view=readers",
     "rules/{ruleId}?as=yaml",
+    "temporal-rules/{temporalRuleId}?as=yaml",
     "approvals?state=rejected",
 ]
 """Screens that are another with other parameters."""

@@ -63,7 +63,7 @@ export function Storms() {
         />
       </div>
       {shown !== null && (
-        <Modal opened size="xl" onClose={() => setShown(null)} title={t.storms.showNamed(shown.number)} closeButtonProps={{ "aria-label": t.common.close }}>
+        <Modal opened size="xl" onClose={() => setShown(null)} title={t.storms.inIt(shown.number)} closeButtonProps={{ "aria-label": t.common.close }}>
           <div style={{ display: "flex", flexDirection: "column", gap: "0.8rem" }}>
             <Link to="/t/$tenant/incidents/$incidentId" params={{ tenant: tenant.slug, incidentId: shown.id }}>{t.storms.openIncident}</Link>
             <InStorm incidentId={shown.id} />
