@@ -9,7 +9,8 @@ from bench.reads import READS, Read, look, reader_key
 from tests.conftest import insert_tenant
 
 from fettle.evidence.schemas import BundlePage
-from fettle.healing.schemas import ApprovalPage, RulePage
+from fettle.healing.schemas import RulePage
+from fettle.healing.schemas_approvals import ApprovalPage
 from fettle.identity.routes_audit import AuditOut
 from fettle.incidents.overview import Overview
 from fettle.incidents.schemas import IncidentOut, IncidentPage, Timeline

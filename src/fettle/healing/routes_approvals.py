@@ -11,7 +11,13 @@ from fettle.healing import approval_decisions, approvals
 from fettle.healing.approval_decisions import Verdict, may_decide
 from fettle.healing.brakes import delegations
 from fettle.healing.brakes.delegations import Authority
-from fettle.healing.schemas import ApprovalAccepted, ApprovalOut, ApprovalPage, ApprovalState, VerdictIn
+from fettle.healing.schemas_approvals import (
+    ApprovalAccepted,
+    ApprovalOut,
+    ApprovalPage,
+    ApprovalState,
+    VerdictIn,
+)
 from fettle.identity.access import Access, CurrentPlatform, TenantSession, require
 from fettle.kernel.clock import utcnow
 from fettle.kernel.http.answers import answer_of

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from fettle.incidents.states import State
 from fettle.kernel.http.accepted import Accepted
+from fettle.kernel.http.bodies import Input
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 Level = Literal["L1", "L2", "L3"]
@@ -56,10 +57,8 @@ class ExceptionIn(BaseModel):
     )
 
 
-class ExceptionBatchIn(BaseModel):
+class ExceptionBatchIn(Input):
     """Up to 1,000 exceptions, accepted all or none."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     items: Annotated[list[ExceptionIn], Field(min_length=1, max_length=MAX_BATCH)]
 
@@ -141,10 +140,8 @@ Seen = Annotated[
 ]
 
 
-class Reason(BaseModel):
+class Reason(Input):
     """Why a person does what they do; it stands in the timeline and in the evidence."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     version: Seen = None
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)]

@@ -11,15 +11,12 @@ from fettle.incidents.links import Kind
 from fettle.incidents.schemas import IncidentItem, Reason, Seen, Severity
 from fettle.incidents.splitting import MOST_EXCEPTIONS
 from fettle.incidents.states import State
+from fettle.kernel.http.bodies import Input
 
 Words = Annotated[str, StringConstraints(min_length=1, max_length=10_000, strip_whitespace=True)]
 Id = Annotated[UUID, Field(strict=False)]
 ViewName = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
 ViewQuery = Annotated[str, StringConstraints(max_length=2_000)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class _Shown(BaseModel):
@@ -46,27 +43,27 @@ class ActorOut(BaseModel):
     name: str | None
 
 
-class AssignIn(_Body):
+class AssignIn(Input):
     """To whom an incident goes."""
 
     assignee: Id | Literal["me"]
     version: Seen = None
 
 
-class UnassignIn(_Body):
+class UnassignIn(Input):
     """That nobody has an incident in hand any more."""
 
     version: Seen = None
 
 
-class CommentIn(_Body):
+class CommentIn(Input):
     """What is said, and to whom. Secrets and personal data are taken out before it is stored."""
 
     body: Words
-    mentions: Annotated[list[Id], Field(max_length=20)] = []
+    mentions: list[Id] = Field(default=[], max_length=20)
 
 
-class CommentChange(_Body):
+class CommentChange(Input):
     """One's own comment in other words."""
 
     body: Words
@@ -94,7 +91,7 @@ class CommentPage(BaseModel):
     next_cursor: str | None
 
 
-class LinkIn(_Body):
+class LinkIn(Input):
     """How this incident hangs together with another."""
 
     kind: Kind
@@ -180,7 +177,7 @@ class CountOut(BaseModel):
     more: bool
 
 
-class ViewIn(_Body):
+class ViewIn(Input):
     """A filter under a name."""
 
     name: ViewName
@@ -188,7 +185,7 @@ class ViewIn(_Body):
     shared: bool = False
 
 
-class ViewChange(_Body):
+class ViewChange(Input):
     """What is other about one's own view; what is left out stays."""
 
     name: ViewName | None = None
@@ -217,13 +214,13 @@ class ViewsOut(BaseModel):
     items: list[ViewOut]
 
 
-class DefaultViewIn(_Body):
+class DefaultViewIn(Input):
     """The view that one's list opens with; null for the list of all."""
 
     view_id: Id | None
 
 
-class BulkIn(_Body):
+class BulkIn(Input):
     """One command on many incidents, named one by one or chosen by a filter as it stands in the list's address."""
 
     action: Action

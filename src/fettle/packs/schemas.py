@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from fettle.kernel.http.bodies import Input
+
 PackId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,62}$", max_length=63)]
 Version = Annotated[
     str,
@@ -101,12 +103,10 @@ class VersionList(BaseModel):
     next_cursor: None = None
 
 
-class Activation(BaseModel):
+class Activation(Input):
     """Which version to work with."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"examples": [{"version": "1.0.0"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": "1.0.0"}]})
 
     version: Version
 
@@ -192,12 +192,10 @@ class PolicyHistory(BaseModel):
     next_cursor: str | None
 
 
-class PolicyText(BaseModel):
+class PolicyText(Input):
     """A Policy Pack as YAML."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
         json_schema_extra={
             "examples": [
                 {"yaml": "id: ours\nversion: 1.0.0\nschema_version: 1\ntitle: Ours\nautonomy: approve\n"}
@@ -226,21 +224,17 @@ class PolicyCheck(BaseModel):
     policy: dict[str, Any] | None = Field(description="What was read, as far as it could be.")
 
 
-class PolicyRestore(BaseModel):
+class PolicyRestore(Input):
     """Which version to go back to."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"examples": [{"to": 1, "expected_version": 2}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": 1, "expected_version": 2}]})
 
     to: Annotated[int, Field(ge=0, le=2**31 - 1, description="0: the installation's default.")]
     expected_version: Annotated[int, Field(ge=0, le=2**31 - 1, description="The version that was read.")]
 
 
-class PolicyIn(BaseModel):
+class PolicyIn(Input):
     """A whole Policy Pack."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     policy: dict[str, JsonValue] = Field(
         examples=[

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from fettle.kernel.http.bodies import Input
 from fettle.kernel.http.pages import Page
 from fettle.tools.drafts import LONGEST_SOURCE
 
@@ -29,12 +30,6 @@ steps:
   - id: look
     tool: noop
 """
-
-
-class Input(BaseModel):
-    """What is sent to us: an unlisted field is refused, and types are not guessed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ToolOut(BaseModel):

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from fettle.healing.brakes.what_if import DAYS
-from fettle.healing.schemas import Input, Why
+from fettle.healing.schemas import Why
+from fettle.kernel.http.bodies import Input
 
 Kind = Literal["tool", "host", "playbook", "tenant"]
 BreakerState = Literal["closed", "open", "half_open"]

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from fettle.healing.escalation.policies import MOST_REPEATS, MOST_STEPS
-from fettle.healing.schemas import Input
+from fettle.kernel.http.bodies import Input
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 ChannelKind = Literal["slack", "teams", "pagerduty", "email", "sendgrid", "webhook", "sms"]

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from fettle.healing.escalation.schemas import ChannelKind, Name, Number, Version
-from fettle.healing.schemas import Input
+from fettle.kernel.http.bodies import Input
 from fettle.kernel.mail import ADDRESS_PATTERN
 from fettle.tools.secrets import NAME as SECRET_NAME
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from fettle.healing.escalation.schemas import Id, Moment, Name, Number, PersonRef, Version, WindowIn, Zone
-from fettle.healing.schemas import Input
+from fettle.kernel.http.bodies import Input
 from fettle.kernel.http.idempotency import OneTimeAnswer
 
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from fettle.healing.schemas import Input, Why
+from fettle.healing.schemas import Why
+from fettle.kernel.http.bodies import Input
 from fettle.packs.schemas import FieldChangeOut
 
 Signature = Annotated[

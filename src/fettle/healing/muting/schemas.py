@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from fettle.healing.escalation.schemas import Id, Moment, Version, WallTime, Zone
 from fettle.healing.muting.matching import Matcher, MatcherError
-from fettle.healing.schemas import Input
+from fettle.kernel.http.bodies import Input
 
 MuteKind = Literal["silence", "window", "inhibition", "dependency"]
 MuteState = Literal["active", "pending", "ended"]
@@ -203,12 +203,6 @@ class PastMute(BaseModel):
     by: str
     by_name: str | None
     at: datetime
-
-
-class MuteHistory(BaseModel):
-    """Every change, newest first."""
-
-    items: list[PastMute]
 
 
 class MatchedIncident(BaseModel):

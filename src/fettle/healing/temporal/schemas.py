@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from fettle.healing.schemas import Input, Version
+from fettle.healing.schemas import PastRuleOut, RuleAccepted, RuleRestore, RuleSwitch, Version
 from fettle.healing.temporal import rules
-from fettle.packs.schemas import FieldChangeOut
+from fettle.kernel.http.bodies import Input
 
 TemporalRuleId = Annotated[
     str,
@@ -97,26 +97,12 @@ class TemporalRuleChange(TemporalRuleBody):
     version: Version
 
 
-class TemporalRuleSwitch(Input):
+class TemporalRuleSwitch(RuleSwitch):
     """Whether a rule over time sees anything."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False, "version": None}]})
 
-    enabled: bool
-    version: Annotated[
-        Version | None, Field(description="The version of the tenant's own that was read; null: a pack's.")
-    ] = None
-
-
-class TemporalRuleRestore(Input):
+class TemporalRuleRestore(RuleRestore):
     """Which version to go back to."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"to": 1, "version": 2}]})
-
-    to: Version
-    version: Annotated[
-        Version | None, Field(description="The version that was read; null: it is deleted.")
-    ] = None
 
 
 class TemporalDryRunIn(Input):
@@ -125,13 +111,8 @@ class TemporalDryRunIn(Input):
     rule: TemporalRuleBody
 
 
-class TemporalRuleAccepted(BaseModel):
+class TemporalRuleAccepted(RuleAccepted):
     """A change of a rule over time; it holds within a second."""
-
-    id: str
-    status: Literal["accepted"] = "accepted"
-    href: str
-    version: int | None = None
 
 
 class TemporalFiguresOut(BaseModel):
@@ -174,14 +155,8 @@ class TemporalRulePage(BaseModel):
     next_cursor: str | None
 
 
-class PastTemporalRuleOut(BaseModel):
+class PastTemporalRuleOut(PastRuleOut):
     """What a tenant's rule over time was in one version."""
-
-    version: int
-    rule: dict[str, Any] | None = Field(description="null: it was deleted then.")
-    changes: list[FieldChangeOut] = Field(description="What it changed in the version before it.")
-    changed_by: str
-    changed_at: datetime
 
 
 class TemporalRuleHistory(BaseModel):

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from fettle.kernel.http.accepted import Accepted
+from fettle.kernel.http.bodies import Input
 from fettle.kernel.http.idempotency import OneTimeAnswer
 from fettle.packs.schemas import FieldChangeOut
 
@@ -50,10 +51,10 @@ class SourceKindList(BaseModel):
     next_cursor: None = None
 
 
-class SourceIn(BaseModel):
+class SourceIn(Input):
     """A source to be."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     name: Name
     kind: KindId
@@ -64,10 +65,8 @@ class SourceIn(BaseModel):
     keep_days: KeepDays = 7
 
 
-class SourceChange(BaseModel):
+class SourceChange(Input):
     """What of a source is to be another."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Name | None = None
     enabled: bool | None = None
@@ -127,10 +126,8 @@ class SourceIssued(SourceOut, OneTimeAnswer):
     url: str = Field(description="Where to send, with the token where it stands in the address.")
 
 
-class SourceSecretIn(BaseModel):
+class SourceSecretIn(Input):
     """A secret to be."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     secret: Annotated[str, StringConstraints(min_length=16, max_length=500)] | None = Field(
         None, description="What the sender made; absent: one is made here."
@@ -138,27 +135,21 @@ class SourceSecretIn(BaseModel):
     overlap_hours: int = Field(24, ge=0, le=720, description="For how long the one before holds as well.")
 
 
-class MappingIn(BaseModel):
+class MappingIn(Input):
     """How what a program sends becomes exceptions; docs/schemas/source-mapping.schema.json says what it holds."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     mapping: dict[str, JsonValue] | None = Field(description="Null: the pack's own.")
     mapping_version: int = Field(ge=0, le=2**31 - 1, description="The one that was looked at.")
 
 
-class MappingTry(BaseModel):
+class MappingTry(Input):
     """A mapping to try."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     mapping: dict[str, JsonValue] | None = Field(description="Null: the pack's own.")
 
 
-class MappingUndo(BaseModel):
+class MappingUndo(Input):
     """Which mapping is to be undone."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     mapping_version: int = Field(ge=1, le=2**31 - 1, description="The one that was looked at.")
 
@@ -229,12 +220,10 @@ class PayloadPage(BaseModel):
     next_cursor: str | None
 
 
-class SourceTestIn(BaseModel):
+class SourceTestIn(Input):
     """Something to read as if it had been sent."""
 
     __test__ = False
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     payload: JsonValue = Field(None, description="Absent: what the kind's pack has as an example.")
     headers: dict[str, str] = Field(default_factory=dict, max_length=50)
