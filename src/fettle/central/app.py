@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fettle.central import health, openapi
@@ -71,8 +72,7 @@ def create_api(platform: Platform) -> FastAPI:
     api.state.platform = platform
     api.state.health = health.HealthCheck(platform)
     problem_handlers(api)
-    for router in feature_routers():
-        api.include_router(router, prefix=API)
+    api.router.routes.extend(_feature_routes())
     api.include_router(health.router)
     api.include_router(socket_router)
     _add_well_known(api)
@@ -80,6 +80,15 @@ def create_api(platform: Platform) -> FastAPI:
     api.state.table = RouteTable(api.routes)
     api.router.routes.insert(0, api.state.table)
     return api
+
+
+@cache
+def _feature_routes() -> list[BaseRoute]:
+    """Return the features' routes below the API's path, made once: FastAPI looks at each parameter of each."""
+    room = APIRouter()
+    for router in feature_routers():
+        room.include_router(router, prefix=API)
+    return room.routes
 
 
 def feature_routers() -> list[APIRouter]:

@@ -21,8 +21,13 @@ def shipped_folder() -> Path:
 
 def shipped_packs() -> list[DomainPack]:
     """Return every shipped pack, by id."""
+    return list(_shipped_packs())
+
+
+@cache
+def _shipped_packs() -> tuple[DomainPack, ...]:
     folders = sorted(path.parent for path in shipped_folder().glob("*/pack.yaml"))
-    return [load_folder(folder) for folder in folders]
+    return tuple(load_folder(folder) for folder in folders)
 
 
 @cache
