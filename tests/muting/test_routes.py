@@ -1,13 +1,18 @@
 """What mutes, over HTTP: set, previewed, changed, ended early, undone, looked back on; and nobody else sees it."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from tests.crosswise import somebody_waits
 from tests.healing.conftest import Pipeline
 
 from fettle.healing.muting import service
+from fettle.incidents.commands import By
 from fettle.kernel.clock import rfc3339, utcnow
+from fettle.kernel.database import driver
+from fettle.kernel.errors import Conflict
 from fettle.packs.service import ensure_shipped
 
 HOUR = timedelta(hours=1)
@@ -64,8 +69,7 @@ async def test_a_silences_life(call, shipped):
     assert (await call("GET", "mutes?kind=silence&q=moving", tenant=shipped.birch)).json()["items"] == []
 
 
-async def test_the_last_change_is_undone_however_many_there_were(call, monkeypatch):
-    monkeypatch.setattr(service, "_MOST_HISTORY", 2)
+async def test_the_last_change_is_undone_however_many_there_were_and_all_are_shown_newest_first(call):
     made = (await call("POST", "mutes", json={"mute": silence()})).json()
     for version, title in enumerate(("One", "Two", "Three"), 1):
         changed = await call(
@@ -74,6 +78,39 @@ async def test_the_last_change_is_undone_however_many_there_were(call, monkeypat
         assert changed.status_code == 200, changed.text
     undone = (await call("POST", f"mutes/{made['id']}/undo", json={"version": 4})).json()
     assert undone["title"] == "Two"
+    shown, cursor = [], None
+    while not shown or cursor:
+        asked = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = (await call("GET", f"mutes/{made['id']}/history", params=asked)).json()
+        assert len(page["items"]) <= 2
+        shown += page["items"]
+        cursor = page["next_cursor"]
+    assert [one["version"] for one in shown] == [5, 4, 3, 2, 1]
+    assert shown[0]["after"]["title"] == "Two"
+
+
+async def test_of_two_who_set_the_last_one_that_there_is_room_for_one_is_refused(shipped, monkeypatch):
+    alder = shipped.alder.id
+    async with shipped.platform.database.tenant(alder) as session:
+        held = await (await driver(session)).fetchval(
+            "SELECT count(*) FROM mutes WHERE ends_at IS NULL OR ends_at > now()"
+        )
+    monkeypatch.setattr(service, "MOST", held + 1)
+
+    async def add(session):
+        document = {**silence(), "recurrence": None}
+        await service.create(session, alder, By("user:test"), "silence", document)
+
+    async def add_later():
+        async with shipped.platform.database.tenant(alder) as session:
+            await add(session)
+
+    async with shipped.platform.database.tenant(alder) as session:
+        await add(session)
+        second = asyncio.create_task(add_later())
+        await somebody_waits(await driver(session), second)
+    with pytest.raises(Conflict, match="are set already"):
+        await second
 
 
 @pytest.mark.parametrize(

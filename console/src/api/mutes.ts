@@ -45,11 +45,7 @@ export const calendarQuery = (tenantId: string) =>
     refetchInterval: 60_000,
   });
 
-export const muteHistoryQuery = (tenantId: string, id: string) =>
-  queryOptions({
-    queryKey: [...mutesKey(tenantId), id, "history"],
-    queryFn: ({ signal }) => request<{ items: PastMute[] }>(`mutes/${id}/history`, { tenantId, signal }),
-  });
+export const muteHistoryQuery = (tenantId: string, id: string) => pagesOf<PastMute>([...mutesKey(tenantId), id, "history"], `mutes/${id}/history`, { tenantId });
 
 export const whyQuery = (tenantId: string, incidentId: string) =>
   queryOptions({

@@ -18,6 +18,7 @@ app = typer.Typer(no_args_is_help=True)
 _COLUMNS: Final = ("id", "kind", "state", "holds", "changes_at", "muted", "title")
 _MATCHER: Final = re.compile(r'^\s*([A-Za-z_][A-Za-z0-9_.:/-]*)\s*(=~|!~|!=|=)\s*"?(.*?)"?\s*$')
 _SPAN: Final = re.compile(r"^(\d{1,4})([mhdw])$")
+_MOST_CHANGES: Final = 50
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Mute = Annotated[str, typer.Argument(help="Id of what is set.")]
@@ -39,10 +40,10 @@ def list_mutes(
 
 @app.command("show")
 def show_mute(mute: Mute, as_json: AsJson = False) -> None:
-    """Show one, and who changed it when."""
+    """Show one, and who changed it last."""
     api = Api.of_profile()
     found = api.get(f"/mutes/{mute}")
-    found["history"] = api.get(f"/mutes/{mute}/history")["items"]
+    found["history"] = list(api.pages(f"/mutes/{mute}/history", limit=_MOST_CHANGES))
     steps = ((one["at"], one["did"], one["by_name"] or one["by"]) for one in found["history"])
     known = {name: value for name, value in found.items() if name not in {"history", "document"}}
     known |= found["document"]

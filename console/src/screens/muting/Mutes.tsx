@@ -113,18 +113,20 @@ function EndMute({ mute }: { mute: Mute }) {
 function History({ mute, mayWrite, onClose }: { mute: Mute; mayWrite: boolean; onClose: () => void }) {
   const tenant = useTenant();
   const client = useQueryClient();
-  const history = useQuery(muteHistoryQuery(tenant.id, mute.id));
+  const history = useInfiniteQuery(muteHistoryQuery(tenant.id, mute.id));
+  const changes = history.data?.pages.flatMap((page) => page.items);
   const undo = useMutation({
     mutationFn: () => request<Mute>(`mutes/${mute.id}/undo`, { method: "POST", tenantId: tenant.id, body: { version: mute.version } }),
     onSuccess: async () => { await client.invalidateQueries({ queryKey: mutesKey(tenant.id) }); onClose(); },
   });
   return (
     <Modal opened onClose={onClose} title={t.mutes.historyNamed(mute.title)} closeButtonProps={{ "aria-label": t.common.close }}>
-      {history.data === undefined ? <Lines rows={3} /> : (
-        <ul>{history.data.items.map((one) => <li key={one.version}><b>{t.mutes.did[one.did]}</b> {dateTime(one.at)}, {actorName(one.by_name, one.by)}</li>)}</ul>
+      {changes === undefined ? history.error === null ? <Lines rows={3} /> : <Trouble error={history.error} onRetry={() => void history.refetch()} /> : (
+        <ul>{changes.map((one) => <li key={one.version}><b>{t.mutes.did[one.did]}</b> {dateTime(one.at)}, {actorName(one.by_name, one.by)}</li>)}</ul>
       )}
+      {history.hasNextPage && <Button mb="sm" size="xs" variant="default" loading={history.isFetchingNextPage} onClick={() => void history.fetchNextPage()}>{t.common.more}</Button>}
       {undo.error !== null && <Trouble error={undo.error} />}
-      {mayWrite && (history.data?.items.length ?? 0) > 1 && <Button size="xs" variant="default" loading={undo.isPending} onClick={() => undo.mutate()}>{t.mutes.undo}</Button>}
+      {mayWrite && (changes?.length ?? 0) > 1 && <Button size="xs" variant="default" loading={undo.isPending} onClick={() => undo.mutate()}>{t.mutes.undo}</Button>}
     </Modal>
   );
 }

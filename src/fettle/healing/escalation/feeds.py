@@ -12,13 +12,14 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.escalation import calendars, service
 from fettle.healing.escalation.calendars import Part
 from fettle.healing.escalation.models import OnCallFeed, OnCallSchedule
 from fettle.identity.names import names_of, permissions_of_person
+from fettle.kernel.alone import alone
 from fettle.kernel.clock import utcnow
 from fettle.kernel.errors import Conflict, NotFound
 from fettle.kernel.ids import new_id
@@ -38,7 +39,6 @@ BACK: Final = timedelta(days=7)
 AHEAD: Final = timedelta(days=84)
 
 _PREFIX: Final = "ftl_cal_"
-_ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:whose, 0))")
 _LOOK_UP: Final = """
 SELECT f.id, f.tenant_id, f.user_id, f.whole, u.is_platform_admin FROM oncall_feeds f
 JOIN users u ON u.id = f.user_id AND u.disabled_at IS NULL WHERE f.digest = $1
@@ -75,8 +75,7 @@ async def make(session: AsyncSession, tenant_id: UUID, user_id: UUID, name: str,
     Raises:
         Conflict: The person has too many.
     """
-    # One after the other, so that of two made at once the second counts the first.
-    await session.execute(_ONE_AT_A_TIME, {"whose": f"fettle.calendar:{tenant_id}:{user_id}"})
+    await alone(session, "oncall_feeds", tenant_id, user_id)
     mine = (OnCallFeed.tenant_id == tenant_id, OnCallFeed.user_id == user_id)
     if (await session.scalar(select(func.count()).select_from(OnCallFeed).where(*mine)) or 0) >= MOST:
         raise Conflict(f"A person has at most {MOST} calendar addresses. Revoke one first.")

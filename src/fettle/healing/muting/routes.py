@@ -169,9 +169,15 @@ async def undo_mute(
 
 
 @router.get("/mutes/{mute_id}/history")
-async def show_history(mute_id: UUID, access: Reader, session: TenantSession) -> schemas.MuteHistory:
-    """Show who changed what and when."""
-    found = await service.history(session, access.tenant_id, mute_id)
+async def show_history(
+    mute_id: UUID, access: Reader, session: TenantSession, paging: Paging
+) -> Page[schemas.PastMute]:
+    """Show who changed what and when, newest first."""
+    after = paging.after(int)
+    rows = await service.history(
+        session, access.tenant_id, mute_id, before=after[0] if after else None, limit=paging.limit + 1
+    )
+    found, cursor = paging.cut(rows, lambda event: (event.version,))
     actors = {str(event.metadata.get("actor")) for event in found}
     names = await names_of(session, access.tenant_id, actors)
     items = [
@@ -184,9 +190,9 @@ async def show_history(mute_id: UUID, access: Reader, session: TenantSession) ->
             by_name=names.get(str(event.metadata.get("actor"))),
             at=event.occurred_at,
         )
-        for event in reversed(found)
+        for event in found
     ]
-    return schemas.MuteHistory(items=items)
+    return Page(items=items, next_cursor=cursor)
 
 
 @router.get("/incidents/{incident_id}/explain")

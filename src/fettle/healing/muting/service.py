@@ -15,6 +15,7 @@ from fettle.healing.muting.mutes import MuteSet, Timed
 from fettle.healing.muting.reading import dependency_of, inhibition_of, timed_of
 from fettle.incidents.commands import By
 from fettle.kernel import events
+from fettle.kernel.alone import alone
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
@@ -29,7 +30,6 @@ STREAM: Final = "mute"
 TIMED: Final = frozenset({"silence", "window"})
 PREVIEWED: Final = 5_000
 SHOWN: Final = 50
-_MOST_HISTORY: Final = 200
 
 _BUMP: Final = """
 INSERT INTO mute_sets (tenant_id) VALUES ($1)
@@ -109,6 +109,7 @@ async def create(
         Conflict: There is too much.
     """
     _refuse_over(document)
+    await alone(session, "mutes", tenant_id)
     held = await session.scalar(
         select(func.count())
         .select_from(StoredMute)
@@ -191,10 +192,29 @@ async def undo(session: AsyncSession, tenant_id: UUID, by: By, mute_id: UUID, *,
     return await _put(session, by, current, before, "mute.restored", version)
 
 
-async def history(session: AsyncSession, tenant_id: UUID, mute_id: UUID) -> list[Event]:
-    """Return every change of one, oldest first."""
-    await find(session, tenant_id, mute_id)
-    return await events.read_stream(session, tenant_id, STREAM, mute_id, limit=_MOST_HISTORY)
+async def history(
+    session: AsyncSession, tenant_id: UUID, mute_id: UUID, *, before: int | None, limit: int
+) -> list[Event]:
+    """Return the changes of one, newest first.
+
+    Args:
+        session: With the tenant bound.
+        tenant_id: Whose.
+        mute_id: Its id.
+        before: Only what came before this version.
+        limit: How many at most.
+
+    Raises:
+        NotFound: The tenant has none of this id.
+    """
+    current = await find(session, tenant_id, mute_id)
+    # Each change is one event and one version.
+    newest = current.version if before is None else min(before - 1, current.version)
+    oldest = max(0, newest - limit)
+    found = await events.read_stream(
+        session, tenant_id, STREAM, mute_id, after_version=oldest, limit=newest - oldest
+    )
+    return found[::-1]
 
 
 async def muted_by(session: AsyncSession, tenant_id: UUID) -> dict[str, int]:
