@@ -6,13 +6,14 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from fettle.central.embedded import socket_folder, start_postgres, start_redis
+from fettle.central.embedded import postgres, socket_folder, start_postgres, start_redis
 from fettle.central.embedded.home import last_line
 from fettle.central.processes import StartError
 
@@ -109,6 +110,25 @@ def test_an_initialisation_that_was_cut_short_is_begun_again(tmp_path_factory):
         (half / "base").mkdir()
         (half / "postgresql.conf").write_text("rubbish")
         with start_postgres(Path(folder), options=FAST) as server:
+            assert server.process.poll() is None
+
+
+def test_a_first_start_that_is_killed_while_the_data_is_made_is_followed_by_one_that_works(monkeypatch):
+    with tempfile.TemporaryDirectory(prefix="fettle-test-") as folder:
+        home, spawn = Path(folder), postgres.spawn
+
+        def killed(argv, **how):
+            process = spawn(argv, **how)
+            while process.poll() is None and not list(home.glob("postgres*/global/pg_control")):
+                time.sleep(0.005)
+            os.killpg(process.pid, signal.SIGKILL)
+            return process
+
+        with monkeypatch.context() as patched:
+            patched.setattr(postgres, "spawn", killed)
+            with pytest.raises(StartError, match="could not be made"):
+                start_postgres(home, options=FAST)
+        with start_postgres(home, options=FAST) as server:
             assert server.process.poll() is None
 
 

@@ -170,15 +170,20 @@ def _start_postgres(home: Path, lock: FileLock, options: Mapping[str, str]) -> P
 
 
 def _initialise(programs: Path, data: Path, account: Account | None, log: Path) -> None:
-    for left in data.iterdir():  # of an initialisation that was cut short: PG_VERSION is written late
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    """Make the database's data; what is there under its name is whole, whenever this was cut short."""
+    fresh = data.with_name(f"{data.name}.making")
+    for left in (data, fresh):  # of one that was cut short
+        shutil.rmtree(left, ignore_errors=True)
+    for folder in (data, fresh):
+        own_folder(folder, account)
     with log.open("ab") as out:
         begin = out.tell()
-        argv = [str(programs / "initdb"), "-D", str(data), "-U", SUPERUSER, "--encoding=UTF8"]
+        argv = [str(programs / "initdb"), "-D", str(fresh), "-U", SUPERUSER, "--encoding=UTF8"]
         argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--auth=peer"]
-        status = spawn(argv, log=out, end_signal=signal.SIGTERM, account=account, cwd=data).wait()
+        status = spawn(argv, log=out, end_signal=signal.SIGTERM, account=account, cwd=fresh).wait()
     if status != 0:
         raise StartError(f"the database could not be made: {last_line(log, begin)} (the whole log is {log})")
+    fresh.rename(data)  # which is empty, so that this takes its place at once
 
 
 def _write_access_rules(data: Path, account: Account | None) -> None:
