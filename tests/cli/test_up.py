@@ -175,6 +175,14 @@ async def test_a_key_that_does_not_hold_is_said_so(fettle):
     assert (status, "FETTLE_API_KEY" in err) == (4, True)
 
 
+async def test_a_start_tells_of_the_fixes_that_the_embedded_database_misses(fettle):
+    missing = (await fettle.json("parts"))["missing_fixes"]
+    told = [
+        one["text"] for one in fettle.told if one["event"] == "note" and "misses the fixes" in one["text"]
+    ]
+    assert [missing is not None and missing in one for one in told] == [True] * (missing is not None)
+
+
 async def test_all_that_a_start_tells_a_program_is_json(fettle):
     assert fettle.told
     assert fettle.untold == []

@@ -80,6 +80,8 @@ async def exported(client, platform, tenant, headers):
     answer = await client.get(f"{path}/download", headers=headers)
     assert hashlib.sha256(answer.content).hexdigest() == shown["sha256"]
     assert answer.headers["content-length"] == str(shown["size_bytes"])
+    name = f"export-{asked.json()['id']}.zip"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
     return path, zipfile.ZipFile(io.BytesIO(answer.content))
 
 

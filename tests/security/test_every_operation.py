@@ -139,6 +139,10 @@ async def test_downloads_are_named_by_us_and_never_shown_as_a_page(api):
         "/api/v1/audit/export?format=csv": "audit.csv",
         "/api/v1/evidence/export": "evidence.jsonl",
     }
+    rota = {"name": 'x"; filename="page.html', "time_zone": "UTC", "layers": []}
+    made = await api.client.post("/api/v1/escalation/schedules", json=rota, headers=api.alder.headers())
+    assert made.status_code == 201, made.text
+    names[f"/api/v1/escalation/schedules/{made.json()['id']}/calendar.ics"] = "on-call.ics"
     for path, name in names.items():
         answer = await api.client.get(path, headers=api.alder.headers())
         assert answer.status_code == 200, answer.text
