@@ -6,7 +6,6 @@ import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useDeferredValue, useMemo, useState } from "react";
 import type { DraftProblem, RuleSchema } from "../../api/authoring";
 import { ruleSchemaQuery } from "../../api/authoringQueries";
-import { ApiProblem } from "../../api/problem";
 import {
   changeTemporalRule, createTemporalRule, deleteTemporalRule, forgetTemporalKey, restoreTemporalRule, temporalFiringsQuery, temporalHistoryQuery, temporalKey, temporalKeysQuery,
   temporalRuleQuery, temporalSchemaQuery, tryTemporalRule, type PastTemporalRule, type TemporalFiring, type TemporalKey, type TemporalRule,
@@ -17,11 +16,13 @@ import { inSchemaOrder } from "../../lib/schemaOrder";
 import { useAddressText } from "../../lib/search";
 import { asObject } from "../../lib/story";
 import { useMay, useTenant } from "../../lib/tenant";
+import { useAuthored } from "../../lib/useAuthored";
+import { refusalOf, useDraft } from "../../lib/useDraft";
 import { useNotSaved } from "../../lib/useNotSaved";
-import { readYaml, writeYaml } from "../../lib/yaml";
 import { t } from "../../texts";
 import { Confirm } from "../../ui/Confirm";
 import { FieldChanges } from "../../ui/Diff";
+import { History } from "../../ui/History";
 import { IconBack, IconSearch } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
 import { Tag } from "../../ui/marks";
@@ -29,7 +30,6 @@ import { Ago, Empty, Facts, Fold, Lines, Notice, PageHead, Panel, Trouble } from
 import tables from "../../ui/table.module.css";
 import { faultsBelow } from "../../ui/SchemaForm";
 import { TimePlot, type PlotLine } from "../../ui/TimePlot";
-import { Versions } from "../../ui/Versions";
 import { Yaml } from "../../ui/Yaml";
 import classes from "../../ui/authoring.module.css";
 import pages from "../IncidentPage.module.css";
@@ -48,7 +48,7 @@ export function TemporalRulePage() {
   const tenant = useTenant();
   const { temporalRuleId } = useParams({ from: "/t/$tenant/temporal-rules/$temporalRuleId" });
   const { data, error, refetch } = useQuery(temporalRuleQuery(tenant.id, temporalRuleId));
-  if (error !== null && data === undefined) return <><Back /><Trouble error={error} onRetry={() => void refetch()} /><Panel><History id={temporalRuleId} version={null} /></Panel></>;
+  if (error !== null && data === undefined) return <><Back /><Trouble error={error} onRetry={() => void refetch()} /><Panel><RuleHistory id={temporalRuleId} version={null} /></Panel></>;
   if (data === undefined) return <Panel><Lines rows={10} /></Panel>;
   return <Loaded key={`${data.id} ${data.version} ${data.enabled}`} rule={data} />;
 }
@@ -76,46 +76,35 @@ function Back() {
 
 function Editor({ rule, schema, known }: { rule: TemporalRule | null; schema: JsonObject; known: RuleSchema }) {
   const tenant = useTenant();
-  const client = useQueryClient();
   const navigate = useNavigate();
   const mayWrite = useMay("rules:write");
   const [tab, setTab] = useAddressText("tab", "rule");
   const [mode, setMode] = useAddressText("as", "form");
-  const [removing, setRemoving] = useState(false);
-  const first = useMemo(() => writeYaml(inSchemaOrder(rule === null ? FRESH : rule.rule, schema)), [rule, schema]);
-  const [text, setText] = useState(first);
-  const [done, setDone] = useState(false);
-  const changed = !done && text !== first;
-  useNotSaved(changed && mayWrite);
-  const read = useMemo(() => readYaml(text), [text]);
-  const document = asObject(read.value ?? null);
+  const [asking, setAsking] = useState(false);
+  const first = useMemo(() => inSchemaOrder(rule === null ? FRESH : rule.rule, schema) as JsonObject, [rule, schema]);
+  const draft = useDraft(first);
+  const { document } = draft;
   const ownVersion = rule?.version ?? null;
-  const save = useMutation({
-    mutationFn: (wanted: JsonObject) => (rule !== null && ownVersion !== null ? changeTemporalRule(tenant.id, rule.id, wanted, ownVersion) : createTemporalRule(tenant.id, wanted)),
-    onSuccess: async (answer) => {
-      setDone(true);
-      notifications.show({ message: t.editor.saved(answer.version ?? 1) });
-      await client.invalidateQueries({ queryKey: temporalKey(tenant.id) });
-      if (rule === null) await navigate({ to: "/t/$tenant/temporal-rules/$temporalRuleId", params: { tenant: tenant.slug, temporalRuleId: answer.id }, ignoreBlocker: true });
-    },
+  const { done, save, remove } = useAuthored({
+    queryKey: temporalKey(tenant.id),
+    save: (wanted: JsonObject) => (rule !== null && ownVersion !== null ? changeTemporalRule(tenant.id, rule.id, wanted, ownVersion) : createTemporalRule(tenant.id, wanted)),
+    open:
+      rule === null
+        ? (temporalRuleId) => navigate({ to: "/t/$tenant/temporal-rules/$temporalRuleId", params: { tenant: tenant.slug, temporalRuleId }, ignoreBlocker: true })
+        : null,
+    remove: () => deleteTemporalRule(tenant.id, rule?.id ?? "", ownVersion ?? 0),
+    removed: t.temporal.removed(rule?.id ?? ""),
+    leave: () => navigate({ to: "/t/$tenant/temporal-rules", params: { tenant: tenant.slug }, ignoreBlocker: true }),
   });
-  const remove = useMutation({
-    mutationFn: () => deleteTemporalRule(tenant.id, rule?.id ?? "", ownVersion ?? 0),
-    onSuccess: async () => {
-      setDone(true);
-      notifications.show({ message: t.temporal.removed(rule?.id ?? "") });
-      await navigate({ to: "/t/$tenant/temporal-rules", params: { tenant: tenant.slug }, ignoreBlocker: true });
-      await client.invalidateQueries({ queryKey: temporalKey(tenant.id) });
-    },
-  });
-  const refusal = save.error instanceof ApiProblem ? save.error.faults : [];
-  const problems: DraftProblem[] = [
-    ...read.problems,
-    ...(document === null && read.problems.length === 0 ? [{ line: 1, pointer: "", message: t.editor.notMapping, fix: "", level: "error" as const }] : []),
-    ...refusal.map((one) => ({ line: read.lineOf(one.pointer), pointer: one.pointer, message: `${one.pointer} ${one.detail}`, fix: "", level: "error" as const })),
-  ];
-  const change = (next: string) => {
-    setText(next);
+  const changed = !done && draft.edited;
+  useNotSaved(changed && mayWrite);
+  const refusal = refusalOf(save.error);
+  const fromForm = (next: JsonObject) => {
+    draft.setDocument(next);
+    save.reset();
+  };
+  const fromText = (next: string) => {
+    draft.setText(next);
     save.reset();
   };
   const title = rule?.title ?? t.temporal.make;
@@ -125,7 +114,7 @@ function Editor({ rule, schema, known }: { rule: TemporalRule | null; schema: Js
       <Back />
       <PageHead title={title}>
         {rule !== null && <Tag tone={rule.enabled ? "good" : "quiet"}>{rule.enabled ? t.temporal.on : t.temporal.off}</Tag>}
-        {ownVersion !== null && mayWrite && <Button size="xs" variant="default" onClick={() => setRemoving(true)}>{t.temporal.remove}</Button>}
+        {ownVersion !== null && mayWrite && <Button size="xs" variant="default" onClick={() => setAsking(true)}>{t.temporal.remove}</Button>}
       </PageHead>
       {rule !== null && <p className={classes["headText"]}><code>{rule.id}</code> {t.temporal.kinds[rule.kind]}, {rule.pack_id ?? t.temporal.own}</p>}
       <Panel>
@@ -144,30 +133,30 @@ function Editor({ rule, schema, known }: { rule: TemporalRule | null; schema: Js
               {changed && <Tag tone="waiting">{t.editor.unsaved}</Tag>}
             </div>
             {mode === "yaml" ? (
-              <InYaml text={text} schema={schema} problems={problems} onChange={change} />
+              <InYaml text={draft.text} schema={schema} problems={draft.problems(refusal)} onChange={fromText} />
             ) : document === null ? (
               <p role="alert" className={classes["problems"]}>{t.editor.brokenYaml}</p>
             ) : (
-              <TemporalForm rule={document} schema={schema} known={known} faults={faultsBelow("", refusal)} fresh={rule === null} onChange={(next) => change(writeYaml(next))} />
+              <TemporalForm rule={document} schema={schema} known={known} faults={faultsBelow("", refusal)} fresh={rule === null} onChange={fromForm} />
             )}
             {save.error !== null && <Trouble error={save.error} />}
             {mayWrite && (
               <Group mt="md" gap="xs">
-                <Button loading={save.isPending} disabled={document === null || read.problems.length > 0 || (rule !== null && !changed)} onClick={() => document !== null && save.mutate(document)}>
+                <Button loading={save.isPending} disabled={!draft.usable || (rule !== null && !changed)} onClick={() => document !== null && save.mutate(document)}>
                   {rule === null ? t.editor.create : t.editor.save}
                 </Button>
-                {changed && <Button variant="default" onClick={() => change(first)}>{t.editor.discard}</Button>}
+                {changed && <Button variant="default" onClick={() => fromForm(first)}>{t.editor.discard}</Button>}
               </Group>
             )}
           </Tabs.Panel>
           {rule !== null && <Tabs.Panel value="live"><Live rule={rule} /></Tabs.Panel>}
           {rule !== null && <Tabs.Panel value="found"><Found id={rule.id} /></Tabs.Panel>}
           <Tabs.Panel value="dryRun"><Trial document={document} /></Tabs.Panel>
-          {rule !== null && <Tabs.Panel value="history"><History id={rule.id} version={ownVersion} /></Tabs.Panel>}
+          {rule !== null && <Tabs.Panel value="history"><RuleHistory id={rule.id} version={ownVersion} /></Tabs.Panel>}
         </Tabs>
       </Panel>
-      {removing && rule !== null && (
-        <Confirm title={t.temporal.remove} confirm={t.temporal.remove} danger pending={remove.isPending} error={remove.error} onClose={() => setRemoving(false)} onConfirm={() => remove.mutate()}>
+      {asking && rule !== null && (
+        <Confirm title={t.temporal.remove} confirm={t.temporal.remove} danger pending={remove.isPending} error={remove.error} onClose={() => setAsking(false)} onConfirm={() => remove.mutate()}>
           <p style={{ margin: 0 }}>{t.temporal.removeText(rule.id)}</p>
         </Confirm>
       )}
@@ -325,26 +314,15 @@ function Trial({ document }: { document: JsonObject | null }) {
   );
 }
 
-function History({ id, version }: { id: string; version: number | null }) {
+function RuleHistory({ id, version }: { id: string; version: number | null }) {
   const tenant = useTenant();
-  const client = useQueryClient();
   const mayWrite = useMay("rules:write");
   const query = useInfiniteQuery(temporalHistoryQuery(tenant.id, id));
-  const restore = useMutation({
-    mutationFn: (to: number) => restoreTemporalRule(tenant.id, id, to, version),
-    onSuccess: async (_answer, to) => {
-      notifications.show({ message: t.versions.restored(to) });
-      await client.invalidateQueries({ queryKey: temporalKey(tenant.id) });
-    },
-  });
   return (
-    <>
-      {restore.error !== null && <Trouble error={restore.error} />}
-      <Versions<PastTemporalRule>
-        query={query} present={version} isDeletion={(item) => item.rule === null} pending={restore.isPending}
-        show={(item) => <FieldChanges changes={item.changes} />} onRestore={mayWrite ? (item) => restore.mutate(item.version) : null}
-      />
-    </>
+    <History<PastTemporalRule>
+      query={query} queryKey={temporalKey(tenant.id)} present={version} isDeletion={(item) => item.rule === null}
+      show={(item) => <FieldChanges changes={item.changes} />} restore={(to) => restoreTemporalRule(tenant.id, id, to, version)} mayWrite={mayWrite}
+    />
   );
 }
 
