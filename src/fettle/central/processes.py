@@ -44,6 +44,9 @@ def unprivileged_account(owner_of: Path) -> Account | None:
 
     Args:
         owner_of: A data folder; its owner wins when it is not root.
+
+    Raises:
+        StartError: We are root, and there is none of these accounts.
     """
     if os.geteuid() != 0:
         return None
@@ -125,6 +128,9 @@ def spawn(
         env: Its whole environment; None hands ours down.
         cwd: Its folder.
         pass_fds: Our open files that it gets.
+
+    Raises:
+        StartError: The program cannot be started.
     """
     try:
         return subprocess.Popen(  # noqa: S603 - argv is ours, and no shell reads it

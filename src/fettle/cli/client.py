@@ -103,7 +103,11 @@ class Api:
 
     @contextmanager
     def download(self, path: str, **parameters: Any) -> Iterator[httpx.Response]:
-        """Lend an answer that is read as it comes."""
+        """Lend an answer that is read as it comes.
+
+        Raises:
+            CommandError: The platform refused, or cannot be reached.
+        """
         try:
             with self._http.stream("GET", path, params=parameters) as response:
                 if response.is_error:
@@ -114,7 +118,11 @@ class Api:
             raise _unreachable(self.url, error) from None
 
     def stream(self, path: str, *, last_event_id: str | None = None) -> Iterator[StreamedEvent]:
-        """Yield Server-Sent Events until the other side ends the stream."""
+        """Yield Server-Sent Events until the other side ends the stream.
+
+        Raises:
+            CommandError: The platform refused, or cannot be reached, now or in the middle.
+        """
         headers = {"Accept": "text/event-stream"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id

@@ -138,7 +138,11 @@ def _command(incident: str, word: str, reason: str, *, as_json: bool) -> None:
 
 
 def find_incident(api: Api, incident: str) -> dict[str, Any]:
-    """Return an incident by its number or its id."""
+    """Return an incident by its number or its id.
+
+    Raises:
+        CommandError: It is neither, there is none, or the platform cannot be reached.
+    """
     wanted = incident if not incident.isdigit() else _id_of(api, int(incident))
     try:
         UUID(wanted)

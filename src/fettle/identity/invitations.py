@@ -145,7 +145,11 @@ class OfTenant(Host):
         await check_within(session, self._access, role)
 
     async def check_is_new(self, session: AsyncSession, email: str) -> None:
-        """Refuse a member of the tenant."""
+        """Refuse a member of the tenant.
+
+        Raises:
+            Conflict: They are one.
+        """
         member = select(User.id).join(Membership, Membership.user_id == User.id)
         member = member.where(Membership.tenant_id == self._access.tenant_id, User.email == email)
         if await session.scalar(member) is not None:
@@ -174,7 +178,12 @@ class OfPartner(Host):
         check_role(self._held, role)
 
     async def check_is_new(self, session: AsyncSession, email: str) -> None:
-        """Refuse one of the partner's people."""
+        """Refuse one of the partner's people.
+
+        Raises:
+            NotFound: The partner is gone.
+            Conflict: They are one.
+        """
         if await session.scalar(select(Partner.id).where(Partner.id == self._partner_id)) is None:
             raise NotFound("There is no such partner for this account.")
         member = select(User.id).join(PartnerMember, PartnerMember.user_id == User.id)

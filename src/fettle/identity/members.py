@@ -209,7 +209,12 @@ async def _account(session: AsyncSession, email: str, name: str, password_hash: 
 
 
 async def held_role(session: AsyncSession, access: Access, user_id: UUID) -> str:
-    """Return a member's role, with them and every administrator locked, in one order for all callers."""
+    """Return a member's role, with them and every administrator locked, in one order for all callers.
+
+    Raises:
+        NotFound: They are no member.
+        Forbidden: Their role can do what the caller cannot.
+    """
     rows = await session.execute(
         select(Membership.user_id, Membership.role)
         .where(

@@ -99,13 +99,21 @@ class MasterKeys:
         return self._keys
 
     def begin_with(self, key: MasterKey) -> None:
-        """Put a new key before the others, in the file, whole or not at all."""
+        """Put a new key before the others, in the file, whole or not at all.
+
+        Raises:
+            SettingsError: The keys are in no file but set by the operator.
+        """
         if self._file is None:
             raise SettingsError(f"{_CURRENT}: the key is set there, so only you can change it.")
         _write(self._file, [key, *self.all()], replace=True)
 
     def keep(self, key_ids: Sequence[bytes]) -> None:
-        """Leave only the current key and those with the ids in the file."""
+        """Leave only the current key and those with the ids in the file.
+
+        Raises:
+            SettingsError: The keys are in no file but set by the operator.
+        """
         if self._file is None:
             raise SettingsError(f"{_OLD}: the keys are set there, so only you can take them out.")
         first, *old = self.all()

@@ -116,7 +116,11 @@ class RunExecutor(LeasedWork[Run]):
         return await guard.ask(run, bundle, calls, began=has_begun(run, bundle))
 
     async def perform(self, run: Run, execute: Execute) -> Outcome:
-        """Call a tool, unless the run may be another's by now; a database that is away is waited for."""
+        """Call a tool, unless the run may be another's by now; a database that is away is waited for.
+
+        Raises:
+            LeaseLost: It may be.
+        """
         caller = Caller(run.tenant_id, run.id, run.incident_id, run.incident)
         while True:
             if asyncio.get_running_loop().time() >= run.held_until and run.id not in await self._keep([run]):

@@ -28,7 +28,11 @@ class Email:
     """Mail by the installation's mail server; a repeated mail has the same Message-ID."""
 
     async def send(self, sending: Sending) -> Mapping[str, Any]:
-        """Send one mail to each address."""
+        """Send one mail to each address.
+
+        Raises:
+            DeliveryFailed: One was not taken; it says whether another attempt may end better.
+        """
         notice = sending.notice
         sent = 0
         for number, address in enumerate(addresses(sending)):
@@ -55,7 +59,11 @@ class Sms:
     """Text messages by the provider that the installation plugged in."""
 
     async def send(self, sending: Sending) -> Mapping[str, Any]:
-        """Send one text to each number."""
+        """Send one text to each number.
+
+        Raises:
+            DeliveryFailed: Nobody's number is known, or there is no provider.
+        """
         provider = _provider_of(sending.platform)
         person = sending.recipient
         numbers = [person.contact["phone"]] if person and "phone" in person.contact else []

@@ -78,7 +78,11 @@ def _length(budget: Budget, value: Any) -> int:
 
 
 def contains(budget: Budget, container: Any, item: Any) -> bool:
-    """Say whether a text, list or object holds an item; `item in container` is the same."""
+    """Say whether a text, list or object holds an item; `item in container` is the same.
+
+    Raises:
+        ExpressionError: They do not go together, or it takes too much.
+    """
     kind = kind_of(container)
     if kind == LIST:
         budget.spend_items(len(container))

@@ -43,13 +43,21 @@ class Budget:
             raise ExpressionError("this takes too many steps", "work on less data, or split it over steps")
 
     def spend_text(self, characters: int) -> None:
-        """Pay for reading or making a text."""
+        """Pay for reading or making a text.
+
+        Raises:
+            ExpressionError: It is longer than what is made may be, or not enough is left.
+        """
         if characters > self.size:
             raise ExpressionError("the text becomes too long", "work on less data")
         self.spend(1 + characters // _CHARACTERS_PER_STEP)
 
     def spend_items(self, count: int) -> None:
-        """Pay for reading or making a list."""
+        """Pay for reading or making a list.
+
+        Raises:
+            ExpressionError: Not enough is left.
+        """
         self.spend(1 + count // _ITEMS_PER_STEP)
 
 

@@ -104,6 +104,9 @@ class Sandbox:
             path: Where.
             content: What it holds then.
             mode: Its permission bits; None keeps those that it has.
+
+        Raises:
+            ToolError: The path leads out of the folder, or what stands there is no plain file.
         """
         with self._parent(path) as (folder, name):
             with contextlib.suppress(FileNotFoundError):
