@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -31,12 +32,14 @@ class Amazon:
     Attributes:
         asked: The path and query of each request.
         common_name: Of the certificate that it serves.
+        meanwhile: What happens while it thinks about a confirmation.
     """
 
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     asked: list[str] = field(default_factory=list)
     common_name: str = "sns.amazonaws.com"
     port: int = 0
+    meanwhile: Callable[[], Awaitable[None]] | None = None
 
     def message(self, kind="Notification", **fields: Any) -> dict[str, Any]:
         """Return a message as Amazon would send it, with fields replaced before it is signed."""
@@ -81,6 +84,8 @@ class Amazon:
         while (await reader.readline()).strip():
             pass
         self.asked.append(line.split(" ")[1])
+        if "ConfirmSubscription" in line and self.meanwhile is not None:
+            await self.meanwhile()
         body = self.pem() if ".pem" in line else b"<ConfirmSubscriptionResponse/>"
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()

@@ -132,6 +132,23 @@ async def test_a_wish_to_send_waits_for_a_person(api, amazon, topic):
     assert again.status_code == 409
 
 
+async def test_nothing_is_locked_while_amazon_is_told_and_what_it_took_stands(api, amazon, topic):
+    await topic.send(as_text(amazon.message("SubscriptionConfirmation")))
+    path = f"{SOURCES}/{topic.id}/subscriptions"
+    [wish] = (await api.client.get(path, headers=api.alder.headers())).json()["items"]
+    answers = []
+
+    async def turn_away():
+        answers.append(await api.client.post(f"{path}/{wish['id']}/reject", headers=api.alder.headers()))
+
+    amazon.meanwhile = turn_away
+    done = await api.client.post(f"{path}/{wish['id']}/confirm", headers=api.alder.headers())
+    assert [answer.json()["state"] for answer in answers] == ["rejected"]
+    assert done.json()["state"] == "confirmed", "the topic does send"
+    [kept] = (await api.client.get(path, headers=api.alder.headers())).json()["items"]
+    assert kept["state"] == "confirmed"
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 
 from fettle.identity.access import Access, CurrentPlatform, CurrentWho, TenantSession, require
 from fettle.identity.audit import record
-from fettle.incidents.hooks import mapping, schemas, service
+from fettle.incidents.hooks import mapping, schemas, service, sns
 from fettle.incidents.hooks.models import HookSource
 from fettle.incidents.hooks.standing import sources_of
 from fettle.incidents.hooks.tally import tally_of
@@ -187,16 +187,21 @@ async def confirm_subscription(
     source_id: UUID,
     subscription_id: UUID,
     access: Writer,
-    session: TenantSession,
     platform: CurrentPlatform,
     who: CurrentWho,
 ) -> schemas.SubscriptionOut:
     """Let a topic send here: Amazon is told at the address that it signed."""
-    source = await service.find(session, access.tenant_id, source_id)
-    wish = await service.decide(platform, session, source, subscription_id, allow=True, actor=access.actor)
-    await record(session, who, f"subscription.{wish.state}", tenant_id=access.tenant_id,
-                 target=("source", source_id), after={"topic": wish.topic, "detail": wish.detail})  # fmt: skip
-    return schemas.SubscriptionOut.model_validate(wish)
+    async with platform.database.tenant(access.tenant_id) as session:
+        source = await service.find(session, access.tenant_id, source_id)
+        address = await service.address_to_tell(platform, session, source, subscription_id)
+    # However long Amazon takes to answer, no transaction is open and nothing is locked.
+    fault = await sns.confirm(platform, access.tenant_id, address)
+    async with platform.database.tenant(access.tenant_id) as session:
+        source = await service.find(session, access.tenant_id, source_id)
+        wish = await service.told(session, source, subscription_id, fault, actor=access.actor)
+        await record(session, who, f"subscription.{wish.state}", tenant_id=access.tenant_id,
+                     target=("source", source_id), after={"topic": wish.topic, "detail": wish.detail})  # fmt: skip
+        return schemas.SubscriptionOut.model_validate(wish)
 
 
 @router.post("/hook-sources/{source_id}/subscriptions/{subscription_id}/reject")
@@ -205,12 +210,11 @@ async def reject_subscription(
     subscription_id: UUID,
     access: Writer,
     session: TenantSession,
-    platform: CurrentPlatform,
     who: CurrentWho,
 ) -> schemas.SubscriptionOut:
     """Turn a topic's wish away; Amazon forgets it after three days."""
     source = await service.find(session, access.tenant_id, source_id)
-    wish = await service.decide(platform, session, source, subscription_id, allow=False, actor=access.actor)
+    wish = await service.reject(session, source, subscription_id, actor=access.actor)
     await record(session, who, "subscription.rejected", tenant_id=access.tenant_id, target=("source", source_id),
                  after={"topic": wish.topic})  # fmt: skip
     return schemas.SubscriptionOut.model_validate(wish)

@@ -12,7 +12,6 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.incidents.hooks import sns
 from fettle.incidents.hooks.models import (
     HookFigures,
     HookPayload,
@@ -261,15 +260,50 @@ async def subscriptions(
     ).all()
 
 
-async def decide(
-    platform: Platform, session: AsyncSession, source: HookSource, wish_id: UUID, *, allow: bool, actor: str
-) -> HookSubscription:
-    """Allow a topic to send here, which tells Amazon, or turn it away.
+async def reject(session: AsyncSession, source: HookSource, wish_id: UUID, *, actor: str) -> HookSubscription:
+    """Turn a topic's wish to send here away.
 
     Raises:
         NotFound: There is no such wish.
         Conflict: It was decided before.
     """
+    wish = await _wish(session, source, wish_id)
+    _refuse_decided(wish)
+    return await _decided(session, wish, "rejected", None, actor)
+
+
+async def address_to_tell(
+    platform: Platform, session: AsyncSession, source: HookSource, wish_id: UUID
+) -> str:
+    """Return where Amazon is told that a topic may send here; that is done outside of any transaction.
+
+    Raises:
+        NotFound: There is no such wish.
+        Conflict: It was decided before.
+    """
+    wish = await _wish(session, source, wish_id)
+    _refuse_decided(wish)
+    return box(platform).decrypt(wish.sealed_address, bound_to(source.id)).decode()
+
+
+async def told(
+    session: AsyncSession, source: HookSource, wish_id: UUID, fault: str | None, *, actor: str
+) -> HookSubscription:
+    """Note that Amazon was told that a topic may send here, or why it could not be.
+
+    Where somebody turned the wish away meanwhile, what Amazon took stands: the topic does send.
+
+    Raises:
+        NotFound: There is no such wish any more.
+        Conflict: It could not be told, and somebody decided otherwise meanwhile.
+    """
+    wish = await _wish(session, source, wish_id)
+    if fault is not None:
+        _refuse_decided(wish)
+    return await _decided(session, wish, "failed" if fault else "confirmed", fault, actor)
+
+
+async def _wish(session: AsyncSession, source: HookSource, wish_id: UUID) -> HookSubscription:
     wish = await session.scalar(
         select(HookSubscription)
         .where(
@@ -281,14 +315,17 @@ async def decide(
     )
     if wish is None:
         raise NotFound("There is no such wish to send.")
+    return wish
+
+
+def _refuse_decided(wish: HookSubscription) -> None:
     if wish.state not in {"held", "failed"}:
         raise Conflict(f"This was decided before: {wish.state}.")
-    detail = None
-    state = "rejected"
-    if allow:
-        address = box(platform).decrypt(wish.sealed_address, bound_to(source.id)).decode()
-        detail = await sns.confirm(platform, source.tenant_id, address)
-        state = "failed" if detail else "confirmed"
+
+
+async def _decided(
+    session: AsyncSession, wish: HookSubscription, state: str, detail: str | None, actor: str
+) -> HookSubscription:
     wish.state, wish.detail, wish.decided_at, wish.decided_by = state, detail, utcnow(), actor
     await session.flush()
     return wish
