@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
@@ -33,11 +34,13 @@ class Mailbox:
     Attributes:
         refuse: What it answers to a recipient instead of taking the mail.
         ciphers: How each mail's connection was encrypted; None where it was not.
+        sign_ins: By which mechanism a password was sent, each time.
     """
 
     mails: list[EmailMessage] = field(default_factory=list)
     envelopes: list[tuple[str, list[str]]] = field(default_factory=list)
     ciphers: list[object] = field(default_factory=list)
+    sign_ins: list[str] = field(default_factory=list)
     refuse: str | None = None
     port: int = 0
     ca_file: Path = Path()
@@ -86,6 +89,10 @@ async def mail_server(folder: Path, *, tls: bool = True) -> AsyncIterator[Mailbo
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(box.ca_file, key_file)
 
+    def check(*asked: Any) -> AuthResult:
+        box.sign_ins.append(asked[3])
+        return _check(*asked)
+
     def serve() -> SMTP:
         return SMTP(
             box,
@@ -95,7 +102,7 @@ async def mail_server(folder: Path, *, tls: bool = True) -> AsyncIterator[Mailbo
             require_starttls=tls,
             auth_required=True,
             auth_require_tls=tls,
-            authenticator=_check,
+            authenticator=check,
             loop=asyncio.get_running_loop(),
         )
 
