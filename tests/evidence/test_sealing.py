@@ -139,6 +139,16 @@ async def test_a_new_key_seals_on_and_the_old_export_still_holds(platform, tenan
     assert (report.ok, report.checked) == (True, 2)
 
 
+async def test_a_new_key_seals_though_the_clock_was_set_back(platform):
+    before, _ = await keys.public_keys(platform)
+    async with platform.database.raw_system() as connection:
+        await connection.execute("UPDATE evidence_keys SET created_at = created_at + interval '1 hour'")
+    made = await keys.rotate(platform)
+    assert (await keys.signer(platform)).key_id == made
+    after, _ = await keys.public_keys(platform)
+    assert [key["key_id"] for key in after] == [*(key["key_id"] for key in before), made]
+
+
 async def test_bundles_can_be_neither_changed_nor_deleted_by_the_application(platform, tenant, pipeline):
     await incidents_of(platform, tenant, 1)
     assert await pipeline()

@@ -59,6 +59,15 @@ async def test_after_a_rotation_new_tokens_name_the_new_key_and_old_ones_still_w
     assert {signing_keys.key_id_of(old), key_id} <= {key["kid"] for key in (await published())["keys"]}
 
 
+async def test_the_new_key_signs_though_the_clock_was_set_back(platform, make_person, sign_in):
+    await authenticator(platform).keys.private()
+    async with platform.database.raw_system() as connection:
+        await connection.execute("UPDATE token_keys SET created_at = created_at + interval '1 hour'")
+    key_id = await turn(platform)
+    token = (await sign_in(await make_person())).json()["access_token"]
+    assert signing_keys.key_id_of(token) == key_id
+
+
 async def test_another_process_signs_by_the_new_key_at_once(platform, make_person, bearer, client):
     other = Authenticator(platform)
     headers = await bearer(await make_person())

@@ -76,9 +76,11 @@ async def _store(
     sealed = SecretBox(platform.settings).encrypt(
         made.private_key.private_bytes_raw(), _bound_to(made.key_id)
     )
+    # A clock that was set back must not put it before the key that vouched for it.
     await connection.execute(
         "INSERT INTO evidence_keys (id, public_key, sealed_private_key, rollover, created_at) "
-        "VALUES ($1, $2, $3, $4::jsonb, clock_timestamp())",
+        "SELECT $1, $2, $3, $4::jsonb, greatest(clock_timestamp(), max(created_at) + interval '1 microsecond') "
+        "FROM evidence_keys",
         made.key_id,
         made.public_key,
         sealed,

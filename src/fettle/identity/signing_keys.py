@@ -87,7 +87,7 @@ class SigningKeys:
         async with self.platform.database.raw_system() as connection:
             rows = await connection.fetch(
                 "SELECT id, public_key, sealed_private_key FROM token_keys "
-                "WHERE retired_at IS NULL ORDER BY created_at DESC, id DESC"
+                "WHERE retired_at IS NULL ORDER BY superseded_at IS NULL DESC, created_at DESC, id DESC"
             )
         self._public = {row["id"]: _public_key(row["id"], row["public_key"]) for row in rows}
         self._private = None
