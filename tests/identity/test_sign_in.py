@@ -6,6 +6,7 @@ import pytest
 
 from fettle.identity.lockout import FREE_ATTEMPTS
 from fettle.identity.owner import OWNER_EMAIL, ensure_owner
+from fettle.identity.passwords import Passwords
 from fettle.identity.sign_in import passwords
 
 COOKIE = "fettle_refresh"
@@ -138,6 +139,28 @@ async def test_a_lock_out_of_one_account_leaves_the_others_alone(make_person, si
     for _ in range(FREE_ATTEMPTS + 1):
         await sign_in(victim, "wrong")
     assert (await sign_in(neighbour)).status_code == 200
+
+
+async def test_a_password_that_is_changed_while_it_is_checked_begins_no_session(
+    client, platform, make_person, sign_in, bearer, monkeypatch
+):
+    person = await make_person()
+    headers = await bearer(person)
+    check, begun = Passwords.check, []
+
+    async def slow(self, password, stored_hash):
+        right = await check(self, password, stored_hash)
+        if not begun:
+            begun.append(password)
+            body = {"current_password": person.password, "new_password": "another-1mz050nq-password"}
+            changed = await client.post("/api/v1/auth/password", headers=headers, json=body)
+            assert changed.status_code == 204, changed.text
+        return right
+
+    monkeypatch.setattr(Passwords, "check", slow)
+    late = await sign_in(person)
+    assert begun
+    assert late.status_code == 401
 
 
 async def test_a_refresh_gives_a_new_pair(client, make_person, sign_in):

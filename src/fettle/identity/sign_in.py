@@ -48,11 +48,24 @@ async def sign_in(
             await audit.record(
                 session, who, "session.refused", tenant_id=None, target=("user", user and user.id)
             )
-        raise Unauthenticated("The address and the password do not fit.")
+        raise _unfitting()
     async with platform.database.system() as session:
+        if not await _still_fits(session, user):
+            raise _unfitting()
         await attempts.forget(session, subject)
         begun = await challenges.begin(session, user, Proof(("password",)), Origin(address, agent))
     return await handed_out(platform, user, begun)
+
+
+async def _still_fits(session: AsyncSession, user: User) -> bool:
+    """Look again, under the account's lock: while a password was checked, another may have taken its place.
+
+    Whoever gives it another one waits, and then ends the session that is begun now with all the others.
+    """
+    wanted = select(User.id).where(
+        User.id == user.id, User.password_hash == user.password_hash, User.disabled_at.is_(None)
+    )
+    return await session.scalar(wanted.with_for_update(read=True)) is not None
 
 
 async def handed_out(platform: Platform, user: User, begun: Started | Challenge) -> SignedIn | Challenge:
@@ -179,6 +192,10 @@ async def _family(session: AsyncSession, session_id: UUID) -> tuple[RefreshSessi
         )
     ).one()
     return row[0], row[1]
+
+
+def _unfitting() -> Unauthenticated:
+    return Unauthenticated("The address and the password do not fit.")
 
 
 def _session_over() -> Unauthenticated:
