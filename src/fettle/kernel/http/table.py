@@ -36,6 +36,7 @@ class RouteTable(BaseRoute):
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._root = _Branch()
         self._direct: dict[int, Handler | None] = {}
+        self._literal: dict[str, tuple[RouteContext, Handler]] = {}
         found = [route for route in iter_route_contexts(routes) if isinstance(route.original_route, APIRoute)]
         for order, route in enumerate(found):
             branch = self._root
@@ -62,25 +63,35 @@ class RouteTable(BaseRoute):
 
     def direct(self, scope: Scope) -> Handler | None:
         """Return the handler of a read that needs nothing around it, and note its route; None for all else."""
+        known = self._literal.get(scope["path"])
+        if known is not None:
+            route, handler = known
+            scope["endpoint"], scope["path_params"] = route.endpoint, {}
+            _note(scope, route)
+            return handler
         match, child = self.matches(scope)
         if match is not Match.FULL:
             return None
-        route: RouteContext = child[_FOUND]
-        if id(route) not in self._direct:
-            self._direct[id(route)] = direct_read(route)
-        handler = self._direct[id(route)]
-        if handler is not None:
-            scope.update(child)
-            scope.setdefault("fastapi", {})["effective_route_context"] = route
-            scope["route"] = route.original_route
-        return handler
+        return self._direct_of(child[_FOUND], scope, child)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the route answer, with what FastAPI would have told it."""
         route: RouteContext = scope[_FOUND]
-        scope.setdefault("fastapi", {})["effective_route_context"] = route
-        scope["route"] = route.original_route
+        _note(scope, route)
         await route.original_route.handle(scope, receive, send)
+
+    def _direct_of(self, route: RouteContext, scope: Scope, child: Scope) -> Handler | None:
+        if id(route) not in self._direct:
+            self._direct[id(route)] = direct_read(route)
+        handler = self._direct[id(route)]
+        if handler is None:
+            return None
+        if not child["path_params"]:
+            # It has no parameter, so the path alone says all that its own matching would find out.
+            self._literal[scope["path"]] = (route, handler)
+        scope.update(child)
+        _note(scope, route)
+        return handler
 
     def _candidates(self, path: str) -> list[Any]:
         """Return the routes with the path's number of parts, or of any, and its literal parts, in their order."""
@@ -99,6 +110,12 @@ class RouteTable(BaseRoute):
             return [branches[0].ends[0][1]]
         rest += (end for branch in branches for end in branch.ends)
         return [route for _, route in sorted(rest, key=_order)]
+
+
+def _note(scope: Scope, route: RouteContext) -> None:
+    """Tell what FastAPI would have told of the route."""
+    scope.setdefault("fastapi", {})["effective_route_context"] = route
+    scope["route"] = route.original_route
 
 
 def _next(branch: _Branch, part: str) -> _Branch:
