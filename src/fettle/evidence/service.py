@@ -10,7 +10,8 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.evidence import keys
-from fettle.evidence.chain import GENESIS, seal
+from fettle.evidence.appending import ACTOR, Due, Stored, append
+from fettle.evidence.chain import GENESIS
 from fettle.evidence.content import bundle_content
 from fettle.evidence.export import ExportHeader
 from fettle.evidence.signing import make_checkpoint
@@ -20,27 +21,10 @@ from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import Database, driver, narrowed_by
 from fettle.kernel.errors import NotFound
 from fettle.kernel.events import Event, NewEvent
-from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 
-ACTOR = "system:evidence"
 _PAGE = 5_000
 _EXPORT_PAGE = 500
-
-_HEAD = """
-INSERT INTO evidence_chains (tenant_id, size, head) VALUES ($1, 0, $2)
-ON CONFLICT (tenant_id) DO UPDATE SET size = evidence_chains.size RETURNING size, head
-"""
-
-_STORE = """
-INSERT INTO evidence_bundles (id, tenant_id, sequence, incident_id, covers_position, hash, bundle, previous_hash,
-                              signature, key_id, sealed_at)
-SELECT n.id, $1, n.sequence, n.incident_id, n.covers_position, n.hash, n.bundle, n.previous_hash, n.signature,
-       n.key_id, $11
-FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[],
-            $10::text[])
-  AS n(id, sequence, incident_id, covers_position, hash, bundle, previous_hash, signature, key_id)
-"""
 
 _BUNDLES = """
 SELECT b.id, b.kind, b.incident_id, i.number AS incident_number, i.title AS incident_title, b.sequence, b.hash,
@@ -78,43 +62,13 @@ async def seal_incidents(
     due = {key: value for key, value in timelines.items() if _is_due(value, covered.get(key))}
     if not due:
         return 0
-    key = await keys.signer(platform)
-    # The chain's row is locked from here to the commit, so each bundle follows the one before it.
-    head = await connection.fetchrow(_HEAD, tenant_id, GENESIS)
-    assert head is not None
-    now = utcnow()
-    sealed = seal(
-        str(tenant_id),
-        [(str(incident_id), bundle_content(timeline)) for incident_id, timeline in due.items()],
-        previous=head["head"],
-        next_sequence=head["size"] + 1,
-        sealed_at=rfc3339(now),
-        signer=key,
-    )
-    bundles = [one.bundle for one in sealed]
-    ids = [new_id() for _ in bundles]
-    await connection.execute(
-        _STORE,
-        tenant_id,
-        ids,
-        [bundle["sequence"] for bundle in bundles],
-        list(due),
-        [timeline[-1].position for timeline in due.values()],
-        [bundle["hash"] for bundle in bundles],
-        [one.text.decode() for one in sealed],
-        [bundle["previous"] for bundle in bundles],
-        [bundle["proof"]["signature"] for bundle in bundles],
-        [bundle["proof"]["key_id"] for bundle in bundles],
-        now,
-    )
-    await connection.execute(
-        "UPDATE evidence_chains SET size = $2, head = $3 WHERE tenant_id = $1",
-        tenant_id,
-        bundles[-1]["sequence"],
-        bundles[-1]["hash"],
-    )
-    await _tell(session, tenant_id, list(zip(ids, bundles, due, strict=True)), causes)
-    return len(bundles)
+    wanted = [
+        Due(str(incident_id), incident_id, bundle_content(timeline), timeline[-1].position)
+        for incident_id, timeline in due.items()
+    ]
+    stored = await append(platform, connection, tenant_id, "incident", wanted)
+    await _tell(session, tenant_id, list(zip(stored, due, strict=True)), causes)
+    return len(stored)
 
 
 async def checkpoint(platform: Platform, session: AsyncSession, tenant_id: UUID) -> dict[str, Any]:
@@ -208,30 +162,30 @@ def _is_due(timeline: Sequence[Event], covered: int | None) -> bool:
 async def _tell(
     session: AsyncSession,
     tenant_id: UUID,
-    sealed: Sequence[tuple[UUID, Mapping[str, Any], UUID]],
+    sealed: Sequence[tuple[Stored, UUID]],
     causes: Mapping[UUID, Event],
 ) -> None:
     told = [
         NewEvent(
             stream_type="evidence",
-            stream_id=bundle_id,
+            stream_id=bundle.id,
             type="evidence.sealed",
-            data={"bundle_id": str(bundle_id), "sequence": bundle["sequence"], "hash": bundle["hash"]},
+            data={"bundle_id": str(bundle.id), "sequence": bundle.sequence, "hash": bundle.hash},
             actor=ACTOR,
             correlation_id=incident_id,
             causation_id=causes[incident_id].id,
         )
-        for bundle_id, bundle, incident_id in sealed
+        for bundle, incident_id in sealed
     ]
     await events.append(session, tenant_id, told)
     noted = [
         Transition(
             incident_id=incident_id,
             type="incident.evidence_sealed",
-            data={"bundle_id": str(bundle_id), "sequence": bundle["sequence"]},
+            data={"bundle_id": str(bundle.id), "sequence": bundle.sequence},
             actor=ACTOR,
             causation_id=causes[incident_id].id,
         )
-        for bundle_id, bundle, incident_id in sealed
+        for bundle, incident_id in sealed
     ]
     await transition(session, tenant_id, noted)
