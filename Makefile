@@ -11,6 +11,8 @@ NPM := PATH="$(NODE):$$PATH" npm
 PYTEST_ARGS ?=
 # Many tests wait for other processes, so one more than there are processors keeps all of them busy.
 SHARED_OUT := -n $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 8 ? n + 1 : 8)))
+# What a busy machine made fail is tried once more and named at the end; what fails twice is broken.
+ONCE_MORE := --reruns 1 --reruns-delay 3 -rR
 TWO_AT_ONCE := $(MAKE) --no-print-directory --jobs=2 --output-sync=line
 SOAK_KILLS ?= 1000
 
@@ -33,7 +35,7 @@ up: setup ## Start Fettle on this machine; Ctrl-C stops it
 test: ## Install, check types, style, boundaries and console, then run every test
 	@$(TWO_AT_ONCE) setup system-packages tests/openid/node_modules/.installed
 	@$(TWO_AT_ONCE) lint console-test
-	$(BIN)/pytest $(SHARED_OUT) $(PYTEST_ARGS)
+	$(BIN)/pytest $(SHARED_OUT) $(ONCE_MORE) $(PYTEST_ARGS)
 
 fuzz: setup system-packages ## Try the property tests at random, ten times as long; each run looks elsewhere
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz $(SHARED_OUT) $(PYTEST_ARGS)
