@@ -98,3 +98,10 @@ def test_old_failures_are_forgotten():
 @given(st.integers(0, 10**9))
 def test_a_wait_never_shrinks_and_never_passes_the_longest(failures):
     assert timedelta(0) <= wait_after(failures) <= wait_after(failures + 1) <= LONGEST_WAIT
+
+
+def test_a_wait_that_a_clock_which_was_ahead_has_noted_locks_nobody_out():
+    ahead = NOW + timedelta(days=365)
+    past = Attempts(FREE_ATTEMPTS, ahead, ahead + LONGEST_WAIT)
+    assert count_attempt(past, NOW)[1] is None
+    assert count_attempt(Attempts(FREE_ATTEMPTS, NOW, NOW + LONGEST_WAIT), NOW)[1] == LONGEST_WAIT

@@ -49,7 +49,8 @@ def count_attempt(past: Attempts, now: datetime) -> tuple[Attempts, timedelta | 
     Returns:
         What to remember now, and None where the attempt may go on or else how long to wait.
     """
-    if past.locked_until is not None and now < past.locked_until:
+    # What is further ahead than any wait was noted by a clock that was ahead, and locks nobody out.
+    if past.locked_until is not None and now < past.locked_until <= now + LONGEST_WAIT:
         return past, past.locked_until - now
     stale = past.last_at is not None and now - past.last_at > FORGOTTEN_AFTER
     failures = 1 if stale else past.failures + 1
