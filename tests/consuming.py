@@ -15,16 +15,24 @@ class Consuming:
         self._read_up_to = dict.fromkeys((spec.group for spec in specs), 0)
 
     async def consume(self):
-        """Let each consumer read once; tells whether anything was new."""
+        """Let each consumer read once; tells whether anything was new. What one fails at it reads again."""
         found_any = False
         for spec in self._specs:
-            async with self.platform.database.tenant(self.tenant) as session:
-                found = await self._unread(session, spec)
-                if found:
-                    self._read_up_to[spec.group] = found[-1].position
-                    await spec.handle(TenantBatch(self.platform, session, self.tenant, found))
-                    found_any = True
+            before = self._read_up_to[spec.group]
+            try:
+                found_any |= await self._consume_one(spec)
+            except Exception:
+                self._read_up_to[spec.group] = before
+                raise
         return found_any
+
+    async def _consume_one(self, spec):
+        async with self.platform.database.tenant(self.tenant) as session:
+            found = await self._unread(session, spec)
+            if found:
+                self._read_up_to[spec.group] = found[-1].position
+                await spec.handle(TenantBatch(self.platform, session, self.tenant, found))
+        return bool(found)
 
     async def settle(self):
         """Let consumers read until nothing is new."""

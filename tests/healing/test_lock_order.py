@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 from tests.conftest import insert_tenant
 from tests.crosswise import somebody_waits
@@ -14,7 +15,9 @@ from fettle.healing.flywheel import promotions
 from fettle.healing.flywheel.evaluating import Criteria
 from fettle.healing.flywheel.promotions import By
 from fettle.identity.permissions import permissions_of
+from fettle.incidents import merging
 from fettle.incidents import service as incidents
+from fettle.incidents.commands import By as Person
 from fettle.kernel import events
 from fettle.kernel.bus import TenantBatch
 from fettle.kernel.database import driver
@@ -143,3 +146,26 @@ async def test_a_turn_waits_for_no_rule_that_somebody_else_moves(pipeline, gener
         assert await promotions.watch_over(turn, pipeline.tenant, Criteria.of({})) == 0
     rows = await pipeline.rows("SELECT state FROM promotions ORDER BY id")
     assert [row["state"] for row in rows] == ["full", "canary"]
+
+
+async def test_what_comes_for_a_merged_incident_gives_way_to_who_locks_in_the_one_order(pipeline):
+    """The incident that it was merged into may be older than one that is locked already."""
+    by = Person("user:ann")
+    for host in ("target", "source", "newer"):
+        await pipeline.report({"check_type": "nobody_knows_this", "host": host})
+    rows = await pipeline.rows("SELECT id, host FROM incidents")
+    ids = {row["host"]: row["id"] for row in rows}
+    assert ids["target"] < ids["newer"]
+    async with pipeline.platform.database.tenant(pipeline.tenant) as session:
+        await merging.merge(session, pipeline.tenant, by, ids["source"], ids["target"], reason="The same")
+    async with pipeline.platform.database.tenant(pipeline.tenant) as session:
+        await incidents.lock(session, pipeline.tenant, [ids["target"]])
+        more = [{"check_type": "nobody_knows_this", "host": host} for host in ("newer", "source")]
+        taken = asyncio.create_task(pipeline.report(*more))
+        await somebody_waits(await driver(session), taken)
+        await incidents.lock(session, pipeline.tenant, [ids["newer"]])
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await taken
+    await pipeline.settle()  # as the bus does with what stood in another's way
+    told = await pipeline.rows("SELECT host, occurrences FROM incidents WHERE state <> 'closed'")
+    assert {row["host"]: row["occurrences"] for row in told} == {"target": 3, "newer": 2}

@@ -1,8 +1,11 @@
 """Takes accepted exceptions in: normalises, correlates and opens, counts, reopens or settles incidents."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from fettle.incidents import history, opening, storms
 from fettle.incidents.history import Standing
@@ -17,6 +20,9 @@ from fettle.kernel.events import Event, NewEvent
 from fettle.packs.service import active_packs
 
 ACTOR = "system:intake"
+
+_PATIENCE_MS = 200
+"""Much less than the second after which PostgreSQL looks for a deadlock."""
 
 _LOCK = f"""
 SELECT id, fingerprint, number, title, check_type, host, site, platform, source, summary, pack_id, labels, details,
@@ -45,14 +51,13 @@ async def take_in(batch: TenantBatch) -> None:
     # After the lock: a merge that was under way has closed its source by now, and its pointer is seen.
     if unknown and (goes_to := await destinations(connection, batch.tenant_id, list(unknown))):
         arrivals = [replace(a, fingerprint=goes_to.get(a.fingerprint, a.fingerprint)) for a in arrivals]
-        rows += await connection.fetch(
-            _LOCK, batch.tenant_id, list(set(goes_to.values()) - {row["fingerprint"] for row in rows})
-        )
+        elsewhere = set(goes_to.values()) - {row["fingerprint"] for row in rows}
+        rows += await _lock_more(connection, batch.tenant_id, elsewhere)
     storm = await _sort_out(batch, limit, arrivals, {row["fingerprint"] for row in rows})
     if storm is not None:
         arrivals = storm.arrivals
         missing = storm.goes_to - {row["fingerprint"] for row in rows}
-        rows += await connection.fetch(_LOCK, batch.tenant_id, list(missing)) if missing else []
+        rows += await _lock_more(connection, batch.tenant_id, missing)
     standings = {row["id"]: standing_of(row) for row in rows}
     known = {row["fingerprint"]: Known(row["id"], State(row["state"]), row["severity"]) for row in rows}
     outcomes, went_to = correlate(arrivals, known)
@@ -87,6 +92,22 @@ async def take_in(batch: TenantBatch) -> None:
     )
     await connection.execute(_NOTE, batch.tenant_id, list(went_to), list(went_to.values()))
     await events.append(batch.session, batch.tenant_id, new_events)
+
+
+async def _lock_more(
+    connection: asyncpg.Connection, tenant_id: UUID, fingerprints: Collection[str]
+) -> list[asyncpg.Record]:
+    """Lock what may be older than what is locked already, and give way where somebody has it.
+
+    The wait ends before the database looks for a deadlock: this batch is undone and taken again, and who locks in
+    the one order never is.
+    """
+    if not fingerprints:
+        return []
+    await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE_MS}ms'")
+    rows: list[asyncpg.Record] = await connection.fetch(_LOCK, tenant_id, list(fingerprints))
+    await connection.execute("SET LOCAL lock_timeout TO DEFAULT")
+    return rows
 
 
 async def _sort_out(
