@@ -1,6 +1,6 @@
 // What becomes of something that people write: it is saved or removed, they are told so, and it is asked for anew.
 import { notifications } from "@mantine/notifications";
-import { useMutation, useQueryClient, type QueryKey } from "@tanstack/react-query";
+import { useMutation, useQueryClient, type QueryKey, type UseMutationResult } from "@tanstack/react-query";
 import { useState } from "react";
 import { t } from "../texts";
 
@@ -8,6 +8,8 @@ interface Saved {
   id: string;
   version?: number | null | undefined;
 }
+
+export type Saving<Wanted> = UseMutationResult<Saved, Error, Wanted>;
 
 interface Authored<Wanted> {
   /** Of all that is asked for again once it changed. */

@@ -1,5 +1,5 @@
 // One rule: its form and its YAML, kept the same both ways, with explanation, dry-run and history.
-import { Button, Group, SegmentedControl, Tabs } from "@mantine/core";
+import { Button, Tabs } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
@@ -16,6 +16,7 @@ import { useNotSaved } from "../../lib/useNotSaved";
 import { t } from "../../texts";
 import { Confirm } from "../../ui/Confirm";
 import { FieldChanges } from "../../ui/Diff";
+import { DraftEditor } from "../../ui/DraftEditor";
 import { History } from "../../ui/History";
 import { IconBack } from "../../ui/icons";
 import { Tag } from "../../ui/marks";
@@ -66,7 +67,6 @@ function Editor({ rule, schema }: { rule: Rule | null; schema: RuleSchema }) {
   const navigate = useNavigate();
   const mayWrite = useMay("rules:write");
   const [tab, setTab] = useAddressText("tab", "edit");
-  const [mode, setMode] = useAddressText("as", "form");
   const [asking, setAsking] = useState(false);
   const first = useMemo(() => (rule === null ? FRESH : documentOf(rule)), [rule]);
   const draft = useDraft(first);
@@ -113,29 +113,11 @@ function Editor({ rule, schema }: { rule: Rule | null; schema: RuleSchema }) {
           <Tabs.Panel value="edit">
             {rule !== null && !own && mayWrite && <Notice title={rule.pack_id ?? rule.source}>{t.ruleEditor.packs}</Notice>}
             {!mayWrite && <p className={classes["soft"]}>{t.ruleEditor.mayNotWrite}</p>}
-            <div className={classes["bar"]}>
-              <SegmentedControl
-                size="xs" aria-label={t.editor.view} value={mode} onChange={setMode}
-                data={[{ value: "form", label: t.editor.form }, { value: "yaml", label: t.editor.yaml }]}
-              />
-              {changed && <Tag tone="waiting">{t.editor.unsaved}</Tag>}
-            </div>
-            {mode === "yaml" ? (
-              <Yaml value={draft.text} label={t.editor.yaml} onChange={fromText} problems={draft.problems(refusal)} words={wordsOf(schema)} />
-            ) : document === null ? (
-              <p role="alert" className={classes["problems"]}>{t.editor.brokenYaml}</p>
-            ) : (
-              <RuleForm rule={document} schema={schema} faults={faultsBelow("", refusal)} fresh={rule === null} onChange={fromForm} />
-            )}
-            {save.error !== null && <Trouble error={save.error} />}
-            {mayWrite && (
-              <Group mt="md" gap="xs">
-                <Button loading={save.isPending} disabled={!draft.usable || (rule !== null && !changed)} onClick={() => document !== null && save.mutate(document)}>
-                  {rule === null ? t.editor.create : t.editor.save}
-                </Button>
-                {changed && <Button variant="default" onClick={() => fromForm(first)}>{t.editor.discard}</Button>}
-              </Group>
-            )}
+            <DraftEditor
+              draft={draft} save={save} changed={changed} fresh={rule === null} mayWrite={mayWrite} onDiscard={() => fromForm(first)}
+              yaml={<Yaml value={draft.text} label={t.editor.yaml} onChange={fromText} problems={draft.problems(refusal)} words={wordsOf(schema)} />}
+              form={(given) => <RuleForm rule={given} schema={schema} faults={faultsBelow("", refusal)} fresh={rule === null} onChange={fromForm} />}
+            />
           </Tabs.Panel>
           <Tabs.Panel value="explain"><Explain rule={usable(document)} /></Tabs.Panel>
           <Tabs.Panel value="dryRun"><DryRunOfRule rule={usable(document)} /></Tabs.Panel>

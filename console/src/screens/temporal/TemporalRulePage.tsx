@@ -1,5 +1,5 @@
 // One rule over time: its form and its YAML, kept the same both ways, what it remembers now, what it found, trials and versions.
-import { Button, Group, SegmentedControl, Stack, Tabs, TextInput } from "@mantine/core";
+import { Button, Group, Stack, Tabs, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
@@ -22,6 +22,7 @@ import { useNotSaved } from "../../lib/useNotSaved";
 import { t } from "../../texts";
 import { Confirm } from "../../ui/Confirm";
 import { FieldChanges } from "../../ui/Diff";
+import { DraftEditor } from "../../ui/DraftEditor";
 import { History } from "../../ui/History";
 import { IconBack, IconSearch } from "../../ui/icons";
 import { Listing, unseen } from "../../ui/Listing";
@@ -79,7 +80,6 @@ function Editor({ rule, schema, known }: { rule: TemporalRule | null; schema: Js
   const navigate = useNavigate();
   const mayWrite = useMay("rules:write");
   const [tab, setTab] = useAddressText("tab", "rule");
-  const [mode, setMode] = useAddressText("as", "form");
   const [asking, setAsking] = useState(false);
   const first = useMemo(() => inSchemaOrder(rule === null ? FRESH : rule.rule, schema) as JsonObject, [rule, schema]);
   const draft = useDraft(first);
@@ -125,29 +125,11 @@ function Editor({ rule, schema, known }: { rule: TemporalRule | null; schema: Js
           <Tabs.Panel value="rule">
             {rule !== null && ownVersion === null && mayWrite && <Notice title={rule.pack_id ?? rule.source}>{t.temporal.ofPack}</Notice>}
             {!mayWrite && <p className={classes["soft"]}>{t.temporal.mayNotWrite}</p>}
-            <div className={classes["bar"]}>
-              <SegmentedControl
-                size="xs" aria-label={t.editor.view} value={mode} onChange={setMode}
-                data={[{ value: "form", label: t.editor.form }, { value: "yaml", label: t.editor.yaml }]}
-              />
-              {changed && <Tag tone="waiting">{t.editor.unsaved}</Tag>}
-            </div>
-            {mode === "yaml" ? (
-              <InYaml text={draft.text} schema={schema} problems={draft.problems(refusal)} onChange={fromText} />
-            ) : document === null ? (
-              <p role="alert" className={classes["problems"]}>{t.editor.brokenYaml}</p>
-            ) : (
-              <TemporalForm rule={document} schema={schema} known={known} faults={faultsBelow("", refusal)} fresh={rule === null} onChange={fromForm} />
-            )}
-            {save.error !== null && <Trouble error={save.error} />}
-            {mayWrite && (
-              <Group mt="md" gap="xs">
-                <Button loading={save.isPending} disabled={!draft.usable || (rule !== null && !changed)} onClick={() => document !== null && save.mutate(document)}>
-                  {rule === null ? t.editor.create : t.editor.save}
-                </Button>
-                {changed && <Button variant="default" onClick={() => fromForm(first)}>{t.editor.discard}</Button>}
-              </Group>
-            )}
+            <DraftEditor
+              draft={draft} save={save} changed={changed} fresh={rule === null} mayWrite={mayWrite} onDiscard={() => fromForm(first)}
+              yaml={<InYaml text={draft.text} schema={schema} problems={draft.problems(refusal)} onChange={fromText} />}
+              form={(given) => <TemporalForm rule={given} schema={schema} known={known} faults={faultsBelow("", refusal)} fresh={rule === null} onChange={fromForm} />}
+            />
           </Tabs.Panel>
           {rule !== null && <Tabs.Panel value="live"><Live rule={rule} /></Tabs.Panel>}
           {rule !== null && <Tabs.Panel value="found"><Found id={rule.id} /></Tabs.Panel>}
