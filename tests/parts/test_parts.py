@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import jsonschema_rs
@@ -15,12 +16,12 @@ from fettle.central.parts.cyclonedx import cyclonedx
 from fettle.central.parts.inventory import Part, installed_parts
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMAS = Path(__file__).parent / "schemas"
+SCHEMAS = files("cyclonedx.schema") / "_res"
 BASE = "http://cyclonedx.org/schema"
 
 
 def schema(name):
-    return json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    return json.loads((SCHEMAS / f"{name}.SNAPSHOT.schema.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,9 @@ def published():
 def fettle(*arguments):
     command = [sys.executable, "-m", "fettle.cli.main", "parts", *arguments]
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("FETTLE_", "COLUMNS"))}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=SCHEMAS, env=plain)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent, env=plain
+    )
 
 
 def test_every_package_that_is_installed_or_locked_is_listed(parts):
