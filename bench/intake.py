@@ -63,7 +63,7 @@ async def _run(*, rounds: int, seconds: float) -> dict[str, Any]:
             ) -> dict[str, Any]:
                 token = here.api_key if port == ours else None
                 return {
-                    "port": port, "request": request_of(path, body, token).decode(), "clients": clients,
+                    "ports": [port], "request": request_of(path, body, token).decode(), "clients": clients,
                     "pids": {"server": [server.pid], "postgres": [postgres]},
                 }  # fmt: skip
 

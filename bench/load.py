@@ -1,6 +1,6 @@
 """A closed-loop HTTP client for several servers in turn, so that whatever else the machine does slows each alike.
 
-``python -m bench.load PLAN`` reads a file of JSON, ``{"rounds", "seconds", "sides": [{"port", "request",
+``python -m bench.load PLAN`` reads a file of JSON, ``{"rounds", "seconds", "sides": [{"ports", "request",
 "clients", "pids"}]}``, and prints one line: for each round, what each side did in its slice of the time.
 """
 
@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,16 @@ class Connection(asyncio.Protocol):
 
 
 async def load(
-    port: int, request: bytes, clients: int, seconds: float, pids: Mapping[str, Iterable[int]] | None = None
+    ports: Sequence[int],
+    request: bytes,
+    clients: int,
+    seconds: float,
+    pids: Mapping[str, Iterable[int]] | None = None,
 ) -> dict[str, Any]:
     """Keep so many connections busy for so long.
 
     Args:
-        port: On loopback.
+        ports: On loopback, of processes that serve the same; the connections go to them in turn.
         request: A whole request.
         clients: Connections, each with one request under way.
         seconds: How long new requests are begun.
@@ -89,7 +93,7 @@ async def load(
         await loop.create_connection(
             lambda: Connection(request, latencies, statuses, began + seconds), "127.0.0.1", port
         )
-        for _ in range(clients)
+        for port in itertools.islice(itertools.cycle(ports), clients)
     ]
     await asyncio.gather(*(connection.closed for _, connection in made))
     elapsed = time.perf_counter() - began
@@ -160,7 +164,7 @@ async def _in_turn(plan: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
         measured: dict[int, dict[str, Any]] = {}
         for index, side in order if number % 2 == 0 else reversed(order):
             measured[index] = await load(
-                side["port"], side["request"].encode(), side["clients"], plan["seconds"], side["pids"]
+                side["ports"], side["request"].encode(), side["clients"], plan["seconds"], side["pids"]
             )
         rounds.append([measured[index] for index in range(len(order))])
     return rounds

@@ -2,18 +2,22 @@
 
 The floor of each read is a bare ASGI application that sends the very statements which the route sends, under
 row-level security with the tenant bound, and answers the very bytes: what is left of the API when all but
-PostgreSQL is taken away. Both are loaded in turn, so that a busy machine costs both the same. With each read
-come the number of its statements, beside those that begin and end its transaction, and the plan of each.
+PostgreSQL is taken away. Both are served by a process for each processor core, as one would have them, and
+loaded in turn, so that a busy machine costs both the same. With each read come the number of its statements,
+beside those that begin and end its transaction, and the plan of each.
 """
 
 import asyncio
 import json
+import os
 import pickle
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -30,6 +34,7 @@ BIG_TABLES = frozenset(
     {"incidents", "events", "incident_exceptions", "evidence_bundles", "approvals", "playbook_runs"}
 )
 _CLIENTS = 16
+_PROCESSES = os.cpu_count() or 1
 _LOOPBACK = "http://127.0.0.1"
 
 
@@ -93,18 +98,27 @@ async def _run(incidents: int, rounds: int, seconds: float) -> dict[str, Any]:
         with tempfile.NamedTemporaryFile() as file:
             file.write(pickle.dumps(_floor_of(looked, here.tenant_id)))
             file.flush()
-            floor, ours = free_ports(2)
-            with (
-                process("bench.bare_reads", str(floor), file.name, ready=lambda: answers(floor)) as bare,
-                process(
-                    "fettle.central.run", "api", ready=lambda: answers(ours), FETTLE_PORT=str(ours)
-                ) as api,
-            ):
-                rows = [
-                    _row(one, _in_turn(one, {floor: bare.pid, ours: api.pid}, key, rounds, seconds))
-                    for one in looked
+            with ExitStack() as stack:
+                sides = [
+                    {port: stack.enter_context(serve(port)).pid for port in free_ports(_PROCESSES)}
+                    for serve in (partial(_bare, file.name), _ours)
                 ]
-    return {"benchmark": "reads", "incidents": incidents, "clients": _CLIENTS, "rows": rows}
+                rows = [_row(one, _in_turn(one, sides, key, rounds, seconds)) for one in looked]
+    return {
+        "benchmark": "reads",
+        "incidents": incidents,
+        "clients": _CLIENTS,
+        "processes": _PROCESSES,
+        "rows": rows,
+    }
+
+
+def _bare(reads: str, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return process("bench.bare_reads", str(port), reads, ready=lambda: answers(port))
+
+
+def _ours(port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return process("fettle.central.run", "api", ready=lambda: answers(port), FETTLE_PORT=str(port))
 
 
 async def look(
@@ -191,14 +205,14 @@ def _floor_of(looked: Sequence[Looked], tenant_id: UUID) -> dict[str, Any]:
 
 
 def _in_turn(
-    one: Looked, pids: Mapping[int, int], key: str, rounds: int, seconds: float
+    one: Looked, served: Sequence[Mapping[int, int]], key: str, rounds: int, seconds: float
 ) -> list[list[dict[str, Any]]]:
     sides = [
         {
-            "port": port, "request": request_of(one.path, None, key).decode(), "clients": _CLIENTS,
-            "pids": {"server": [pid]},
+            "ports": list(pids), "request": request_of(one.path, None, key).decode(), "clients": _CLIENTS,
+            "pids": {"server": list(pids.values())},
         }
-        for port, pid in pids.items()
+        for pids in served
     ]  # fmt: skip
     with tempfile.NamedTemporaryFile("w") as file:
         json.dump({"rounds": rounds + 1, "seconds": seconds, "sides": sides}, file)

@@ -250,9 +250,14 @@ async def test_a_database_that_is_killed_recovers_and_is_served_from_again(fettl
 async def test_it_stops_cleanly_and_a_second_start_keeps_the_data(fettle):
     assert await fettle.down() == 0
     assert fettle.pids("central.run") == fettle.pids("bin/postgres") == fettle.pids("redis-server") == []
+    fettle.settings |= {"FETTLE_API_PROCESSES": "2", "FETTLE_WORKER_PROCESSES": "2"}
     ready = await fettle.up()
     assert ready["one_time_password"] is None
+    assert (len(fettle.pids("run api")), len(fettle.pids("run worker"))) == (2, 2)
     assert (await fettle.json("incidents", "list"))["items"]
+    fettle.settings = {
+        name: value for name, value in fettle.settings.items() if not name.endswith("_PROCESSES")
+    }
 
 
 async def test_a_killed_supervisor_leaves_no_process_behind(fettle):

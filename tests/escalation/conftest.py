@@ -208,7 +208,10 @@ async def put_secrets(platform, tenant, world):
 def over(platform, *worlds):
     """Return a platform whose messages may leave to the worlds alone."""
     settings = platform.settings.model_copy(
-        update={"egress_allow": [f"127.0.0.1:{world.port}" for world in worlds], "public_url": "https://fettle.example.org"}
+        update={
+            "egress_allow": [f"127.0.0.1:{world.port}" for world in worlds],
+            "public_url": "https://fettle.example.org",
+        }
     )
     return Platform(settings=settings, database=platform.database, redis=platform.redis)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
+from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -83,7 +84,7 @@ class Supervisor:
         self._stack = ExitStack()
         self._postgres: PostgresServer | None = None
         self._redis: RedisServer | None = None
-        self._children: list[Child] = []
+        self._parts: dict[str, list[Child]] = {}
         self._stopping = False
 
     @contextmanager
@@ -108,12 +109,12 @@ class Supervisor:
         """Keep every part alive until SIGINT or SIGTERM."""
         ticks = 0
         while not self._stopping:
-            for child in self._children:
+            for child in self._children():
                 child.watch(self._progress.note)
             self._watch_embedded()
             ticks += 1
             if ticks % _LOG_CHECK_TICKS == 0:
-                for child in self._children:
+                for child in self._children():
                     child.trim_log()
             time.sleep(_TICK_SECONDS)
 
@@ -176,17 +177,24 @@ class Supervisor:
     def _start_children(self, settings: Settings, listener: socket.socket) -> None:
         env = {**os.environ, **_handed_down(settings), PROCESSES_FOLDER: str(_fresh_figures(settings.home))}
         logs = settings.home / "logs"
-        for part in ("worker", "api", "celery", "beat"):
+        counts = {"worker": settings.worker_processes, "api": settings.api_processes, "celery": 1, "beat": 1}
+        for part, count in counts.items():
             fds = (listener.fileno(),) if part == "api" else ()
             own = {**env, LISTENER: str(listener.fileno())} if part == "api" else env
-            child = Child(part, own_process(part), logs / f"{part}.log", own, fds)
-            child.start()
-            self._children.append(child)
+            names = [part, *(f"{part}-{number}" for number in range(2, count + 1))]
+            self._parts[part] = [
+                Child(name, own_process(part), logs / f"{name}.log", own, fds) for name in names
+            ]
+            for child in self._parts[part]:
+                child.start()
+
+    def _children(self) -> Iterator[Child]:
+        return chain.from_iterable(self._parts.values())
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS
         while not self._answers():
-            for child in self._children:
+            for child in self._children():
                 child.watch(self._progress.note)
                 if child.restarts > 1:
                     raise StartError(f"the {child.name} does not start; its log says why: {child.log}")
@@ -221,7 +229,7 @@ class Supervisor:
 
     def _ask_to_stop(self, _number: int, _frame: object) -> None:
         if self._stopping:
-            for child in self._children:
+            for child in self._children():
                 if child.process is not None:
                     child.process.kill()
         self._stopping = True
@@ -230,11 +238,9 @@ class Supervisor:
         """End the children before what they stand on: no work is begun that has no database."""
         self._stopping = True
         for part in ("beat", "api", "celery", "worker"):
-            for child in self._children:
-                if child.name == part:
-                    self._progress.step(f"Stopping the {part}")
-                    child.stop()
-        self._children.clear()
+            for child in self._parts.pop(part, ()):
+                self._progress.step(f"Stopping the {child.name}")
+                child.stop()
         for server in (self._redis, self._postgres):
             if server is not None:
                 server.stop()

@@ -105,6 +105,18 @@ class Settings(BaseSettings):
     database_system_url: PostgresAddress | None = Field(
         None, description="The same database as the role fettle_system, for the bus and sign-in."
     )
+    api_processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes of the API that `fettle up` runs; each can fill one processor core.",
+    )
+    worker_processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes of the worker, which heals, that `fettle up` runs; each can fill one core.",
+    )
     database_pool_size: int = Field(10, ge=2, le=200, description="Connections per process and role.")
     redis_url: RedisAddress | None = Field(None, description="Redis 7, redis://host:6379/0; unset: embedded.")
     master_key: SecretStr | None = Field(
