@@ -287,6 +287,29 @@ async def test_an_account_of_this_tenant_alone_is_renamed_in_place(scim, platfor
     assert [row["email"] for row in emails] == [fresh]
 
 
+async def test_two_tenants_that_take_one_address_at_once_share_its_account(
+    client, platform, scim, tenant, other_tenant
+):
+    theirs = await provider(client, platform, other_tenant)
+    for _ in range(5):
+        made = [await ask("POST", "/Users", person(), 201) for ask in (scim, theirs)]
+        fresh = f"new-{uuid4().hex[:8]}@example.org"
+        rename = operations({"op": "replace", "path": "userName", "value": fresh})
+        both = await asyncio.gather(
+            *(
+                ask("PATCH", f"/Users/{one['id']}", rename)
+                for ask, one in zip((scim, theirs), made, strict=True)
+            )
+        )
+        assert [one["userName"] for one in both] == [fresh, fresh]
+        async with platform.database.raw_system() as connection:
+            members = await connection.fetch(
+                "SELECT m.tenant_id FROM memberships m JOIN users u ON u.id = m.user_id WHERE u.email = $1",
+                fresh,
+            )
+        assert {row["tenant_id"] for row in members} == {tenant, other_tenant}
+
+
 async def test_another_tenants_people_and_groups_are_not_there(client, platform, scim, other_tenant):
     theirs = await provider(client, platform, other_tenant)
     ann = await scim("POST", "/Users", person(), 201)

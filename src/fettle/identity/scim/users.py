@@ -1,5 +1,6 @@
 """A tenant's people as its provider keeps them: memberships follow, accounts stay."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -167,12 +168,13 @@ class Users(Collection[UserIn]):
         """
         account = row["user_id"]
         if row["made_account"] and await self._is_alone(connection, account):
-            moved = await connection.fetchval(
-                "UPDATE users SET email = $2, name = $3 WHERE id = $1 "
-                "AND NOT EXISTS (SELECT FROM users WHERE email = $2) RETURNING id",
-                account, given.user_name, given.name,
-            )  # fmt: skip
-            if moved is not None:
+            # Two who take the same address at once both find it free; the second waits here, and is refused.
+            with contextlib.suppress(asyncpg.UniqueViolationError):
+                async with connection.transaction():
+                    await connection.execute(
+                        "UPDATE users SET email = $2, name = $3 WHERE id = $1",
+                        account, given.user_name, given.name,
+                    )  # fmt: skip
                 return account, True
         if row["active"]:
             await self._deactivate(connection, account)
