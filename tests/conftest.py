@@ -3,7 +3,6 @@
 import gc
 import importlib.util
 import os
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -29,10 +28,6 @@ from fettle.kernel.settings import Settings, load_settings
 
 # As in `fettle.central.run`: what tests collect stays, and is not looked through every few thousand allocations.
 gc.set_threshold(50_000, 50, 100)
-
-# httpcore looks for it several times in each request; where it is missing, all folders are searched each time.
-if importlib.util.find_spec("sniffio") is None:
-    sys.modules["sniffio"] = None
 
 register_profiles()
 hypothesis_settings.load_profile("test")

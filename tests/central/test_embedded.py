@@ -103,14 +103,14 @@ async def test_the_server_of_another_home_that_has_the_id_by_now_goes_on(own_hom
         assert other.process.poll() is None
 
 
-def test_an_initialisation_that_was_cut_short_is_begun_again(tmp_path_factory):
+def test_what_is_no_database_is_refused_and_left_alone():
     with tempfile.TemporaryDirectory(prefix="fettle-test-") as folder:
-        half = Path(folder) / "postgres"
-        half.mkdir()
-        (half / "base").mkdir()
-        (half / "postgresql.conf").write_text("rubbish")
-        with start_postgres(Path(folder), options=FAST) as server:
-            assert server.process.poll() is None
+        kept = Path(folder) / "postgres" / "base" / "16384"
+        kept.parent.mkdir(parents=True)
+        kept.write_text("of a database whose PG_VERSION was lost")
+        with pytest.raises(StartError, match="holds files but no database"):
+            start_postgres(Path(folder), options=FAST)
+        assert kept.read_text() == "of a database whose PG_VERSION was lost"
 
 
 def test_a_first_start_that_is_killed_while_the_data_is_made_is_followed_by_one_that_works(monkeypatch):

@@ -41,6 +41,7 @@ _LEAST_FREE_BYTES: Final = 256_000_000
 _READY_SECONDS: Final = 120.0
 _TICK_SECONDS: Final = 0.2
 _LOG_CHECK_TICKS: Final = 300
+_EMBEDDED_PAUSE_SECONDS: Final = 5.0
 _OK: Final = 200
 _DEAF_MILLISECONDS: Final = 60_000
 
@@ -86,6 +87,7 @@ class Supervisor:
         self._redis: RedisServer | None = None
         self._parts: dict[str, list[Child]] = {}
         self._stopping = False
+        self._embedded_due = 0.0
 
     @contextmanager
     def running(self) -> Iterator[Ready]:
@@ -215,14 +217,23 @@ class Supervisor:
             connection.close()
 
     def _watch_embedded(self) -> None:
-        if self._postgres is not None and self._postgres.process.poll() is not None:
-            self._progress.note("PostgreSQL ended; it is started again and recovers.")
-            self._postgres.lock.release()
-            self._postgres = start_postgres(self._settings.home)
-        if self._redis is not None and self._redis.process.poll() is not None:
-            self._progress.note("Redis ended; it is started again.")
-            self._redis.lock.release()
-            self._redis = start_redis(self._settings.home)
+        if time.monotonic() < self._embedded_due:
+            return
+        try:
+            if self._postgres is not None and self._postgres.process.poll() is not None:
+                self._progress.note("PostgreSQL ended; it is started again and recovers.")
+                self._postgres.lock.release()
+                self._postgres = start_postgres(self._settings.home)
+            if self._redis is not None and self._redis.process.poll() is not None:
+                self._progress.note("Redis ended; it is started again.")
+                self._redis.lock.release()
+                self._redis = start_redis(self._settings.home)
+        except StartError as error:
+            # A full disk is made room on, a port becomes free: what runs goes on, and waits for it.
+            self._embedded_due = time.monotonic() + _EMBEDDED_PAUSE_SECONDS
+            self._progress.note(
+                f"It does not start: {error} It is tried again in {_EMBEDDED_PAUSE_SECONDS:g} s."
+            )
 
     def _url(self) -> str:
         return self._settings.public_url or own_url(self._settings)

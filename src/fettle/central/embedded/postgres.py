@@ -171,9 +171,10 @@ def _start_postgres(home: Path, lock: FileLock, options: Mapping[str, str]) -> P
 
 def _initialise(programs: Path, data: Path, account: Account | None, log: Path) -> None:
     """Make the database's data; what is there under its name is whole, whenever this was cut short."""
+    if data.exists() and any(data.iterdir()):
+        raise StartError(f"{data} holds files but no database; put its own back, or move them away.")
     fresh = data.with_name(f"{data.name}.making")
-    for left in (data, fresh):  # of one that was cut short
-        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(fresh, ignore_errors=True)  # of one that was cut short
     for folder in (data, fresh):
         own_folder(folder, account)
     with log.open("ab") as out:
