@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
@@ -16,12 +16,14 @@ from fettle.central.features import FEATURES
 from fettle.central.gate import Gate
 from fettle.central.static import Console
 from fettle.central.stream_hub import live_hub
+from fettle.central.stream_publisher import publish_live
 from fettle.central.streams import socket_router
 from fettle.identity.authentication import authenticator
 from fettle.identity.routes_sign_in import token_keys
 from fettle.incidents.hooks.waiting import waiting_of
 from fettle.incidents.ingest import IngestApp
 from fettle.kernel import jsonio, metrics
+from fettle.kernel.background import Background
 from fettle.kernel.http.direct_reads import DirectReads
 from fettle.kernel.http.problems import problem_handlers
 from fettle.kernel.http.stack import wrap
@@ -49,12 +51,16 @@ def create_api(platform: Platform) -> FastAPI:
     Args:
         platform: The process's parts.
     """
+    publishing = Background()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # Beside its readers: the workers' loops are full just when there is much to tell.
+        publishing.begin(partial(publish_live, platform))
         live_hub(platform).start()
         waiting_of(platform).start()
         yield
+        await publishing.end()
         await waiting_of(platform).close()
         await live_hub(platform).close()
         await authenticator(platform).close()

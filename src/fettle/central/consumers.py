@@ -1,7 +1,6 @@
 """Central Command's own consumer: it hands queued jobs to Celery after the commit that queued them."""
 
 from fettle.central.celery import publish_job
-from fettle.central.stream_publisher import publish_live
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.jobs import JOB_QUEUED
 
@@ -13,5 +12,3 @@ async def hand_over_jobs(batch: TenantBatch) -> None:
 
 
 CONSUMERS = [ConsumerSpec("central.jobs", frozenset({JOB_QUEUED}), hand_over_jobs)]
-
-SERVICES = [publish_live]

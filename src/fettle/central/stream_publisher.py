@@ -1,4 +1,4 @@
-"""Publishes live messages to Redis, in the order of the store: one leader among the workers, told by a lock.
+"""Publishes live messages to Redis, in the order of the store: one leader among the APIs, told by a lock.
 
 Each publication of a tenant names the stretch of the store that it tells. A process that missed the one before
 sees that, and reads what it missed from the store; so Redis makes the stream fast, and the store makes it whole.
