@@ -40,6 +40,7 @@ class Tally:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._waiting: dict[UUID, _Refusals] = {}
+        self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def refused(self, source: Source, reason: str) -> None:
@@ -52,10 +53,13 @@ class Tally:
             self._task = asyncio.get_running_loop().create_task(self._soon())
 
     async def write(self) -> None:
-        """Write down what waits; while the database is away it goes on waiting."""
-        waiting, self._waiting = self._waiting, {}
-        if not waiting:
-            return
+        """Write down what waits, and wait for what is being written; while the database is away it goes on waiting."""
+        async with self._writing:
+            waiting, self._waiting = self._waiting, {}
+            if waiting:
+                await self._write(waiting)
+
+    async def _write(self, waiting: dict[UUID, _Refusals]) -> None:
         rows = list(waiting.values())
         try:
             async with self._platform.database.raw_system() as connection:
