@@ -70,7 +70,9 @@ async def _write_rules(here: Environment) -> None:
                 **rule, "id": f"T-BENCH-{number}", "title": "Bench", "by": ["host"], "most_keys": 100_000,
                 "raises": {"check_type": "bench_found"},
             }  # fmt: skip
-            await service.create(session, here.tenant_id, document, actor="system:bench")
+            await service.RULES.create(
+                session, here.tenant_id, service.checked(document), actor="system:bench"
+            )
 
 
 async def _report(here: Environment, check_types: Sequence[str]) -> None:

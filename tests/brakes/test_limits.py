@@ -13,6 +13,7 @@ from fettle.healing.brakes.limiting import Action, admit
 from fettle.healing.brakes.limits import ActionLimits
 from fettle.healing.consumers import take_outcomes
 from fettle.kernel import events
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.bus import TenantBatch
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
@@ -222,7 +223,7 @@ async def test_every_run_that_ends_frees_what_waits_for_it_also_two_of_one_incid
 async def test_a_tenant_whose_runs_wait_in_line_leaves_its_neighbours_the_database(scene, other_scene):
     async with scene.session() as session:
         connection = await driver(session)
-        await connection.execute(admissions._LOCK, str(scene.tenant))  # as another process that admits
+        await hold_lock(connection, "brakes", scene.tenant)  # as another process that admits
         line = [asyncio.create_task(admissions.ask(scene.platform, run_of(scene))) for _ in range(60)]
         async with asyncio.timeout(60):
             while not await other_scene.rows(

@@ -19,6 +19,7 @@ from fettle.healing.flywheel.promotions import By
 from fettle.healing.flywheel.proposing import turn
 from fettle.healing.flywheel.watching import note
 from fettle.kernel import events
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.bus import TenantBatch
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict
@@ -423,8 +424,7 @@ async def test_a_bundle_that_waited_for_another_holds_the_rules_of_then(wheel):
 
     async with database.tenant(wheel.tenant) as session:
         connection = await driver(session)
-        name = f"l1_rules:{wheel.tenant}"
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+        await hold_lock(connection, "l1_rules", wheel.tenant)
         waiting = asyncio.create_task(fetched())
         async with asyncio.timeout(60):
             while not await connection.fetchval(

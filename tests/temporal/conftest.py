@@ -21,7 +21,8 @@ class Temporal(Pipeline):
     async def write(self, like, **more):
         """Add a rule, and let the pipeline hear of it."""
         async with self.platform.database.tenant(self.tenant) as session:
-            await service.create(session, self.tenant, document(like, **more), actor="user:test")
+            rule = service.checked(document(like, **more))
+            await service.RULES.create(session, self.tenant, rule, actor="user:test")
         await self.settle()
 
     async def see(self, *check_types, host="h1", ago=0, **more):

@@ -120,7 +120,9 @@ async def test_what_came_while_a_rule_was_switched_off_is_not_missed_once_it_is_
 async def switch(temporal, version, *, enabled):
     async with temporal.platform.database.tenant(temporal.tenant) as session:
         rule = document(ABSENCE, expected=[{"host": "h9"}], enabled=enabled)
-        await service.change(session, temporal.tenant, "T-1", rule, version=version, actor="user:test")
+        await service.RULES.change(
+            session, temporal.tenant, "T-1", service.checked(rule), version=version, actor="user:test"
+        )
     await temporal.settle()
 
 

@@ -8,7 +8,7 @@ from fettle.identity import audit
 from fettle.identity.audit import Who
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import driver
-from fettle.kernel.in_turn import apart
+from fettle.kernel.per_tenant import contain_failure
 from fettle.kernel.platform import Platform
 from fettle.packs.service import active_packs
 
@@ -33,7 +33,9 @@ async def forget_old_audit(platform: Platform) -> int:
         tenants = [row["id"] for row in await connection.fetch("SELECT id FROM tenants")]
     forgotten = 0
     for tenant_id in tenants:
-        forgotten += await apart(tenant_id, "identity.forget_old_audit", _forget(platform, tenant_id))
+        forgotten += await contain_failure(
+            tenant_id, "identity.forget_old_audit", _forget(platform, tenant_id)
+        )
     return forgotten
 
 

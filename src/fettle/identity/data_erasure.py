@@ -18,8 +18,8 @@ from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import DriverConnection, driver
 from fettle.kernel.errors import FieldError, Invalid, NotFound
 from fettle.kernel.ids import new_id
-from fettle.kernel.in_turn import apart
 from fettle.kernel.jsonio import dumps_str
+from fettle.kernel.per_tenant import contain_failure
 from fettle.kernel.platform import Platform
 
 _BATCH: Final = 5_000
@@ -113,7 +113,7 @@ async def continue_erasures(platform: Platform) -> int:
     completed = 0
     for row in rows:
         erasure = Erasure(row["id"], row["erased_tenant"])
-        completed += await apart(
+        completed += await contain_failure(
             erasure.tenant_id, "identity.continue_erasures", _completed(platform, erasure)
         )
     return completed

@@ -14,7 +14,9 @@ from fettle.identity.authentication import Access, authenticator
 from fettle.identity.models import RefreshSession
 from fettle.identity.models_sign_in import IdentityProvider
 from fettle.identity.roles import check_may_give
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
@@ -73,6 +75,7 @@ async def create_provider(
     values = _checked(platform, provider_id, fields)
     async with platform.database.tenant(access.tenant_id) as session:
         await _check_roles(session, access, fields)
+        await hold_lock(await driver(session), "identity_providers", access.tenant_id)
         present = await list_providers(session, access.tenant_id, after=None, limit=MOST_PROVIDERS)
         if len(present) == MOST_PROVIDERS:
             raise Conflict(f"A tenant has {MOST_PROVIDERS} identity providers at most. Remove one first.")

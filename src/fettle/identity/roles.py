@@ -16,7 +16,9 @@ from fettle.identity.authentication import Access, authenticator
 from fettle.identity.models import Membership, User
 from fettle.identity.models_people import CustomRole, Invitation
 from fettle.identity.permissions import KEY_SCOPES, MEMBER_ROLES, PERMISSIONS, ROLES, role_permissions
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
 from fettle.kernel.platform import Platform
 
@@ -119,6 +121,7 @@ async def create_role(
             errors=[FieldError("/name", "is a built-in role")],
         )
     chosen = _checked(access, permissions)
+    await hold_lock(await driver(session), "custom_roles", access.tenant_id)
     if len(await list_roles(session, access.tenant_id)) >= ROLES_AT_MOST:
         raise Conflict(f"A tenant has at most {ROLES_AT_MOST} roles. Delete one that nobody has.")
     created = await session.scalar(

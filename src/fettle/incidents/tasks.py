@@ -7,8 +7,8 @@ from fettle.incidents import bulk, bulk_running
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
 from fettle.kernel.clock import utcnow
-from fettle.kernel.in_turn import apart
 from fettle.kernel.jobs import JobSpec, Schedule
+from fettle.kernel.per_tenant import contain_failure
 from fettle.kernel.platform import Platform
 
 _BATCH = 500
@@ -29,7 +29,9 @@ async def close_quiet(platform: Platform) -> int:
         rows = await connection.fetch(_QUIET, before, _BATCH)
     for row in rows:
         tenant_id = row["tenant_id"]
-        closed += await apart(tenant_id, "incidents.close_quiet", _close(platform, tenant_id, row["ids"]))
+        closed += await contain_failure(
+            tenant_id, "incidents.close_quiet", _close(platform, tenant_id, row["ids"])
+        )
     return closed
 
 

@@ -9,7 +9,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.incidents.filtering import read_query, write_query
-from fettle.kernel.alone import alone
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Forbidden, NotFound
@@ -64,7 +64,7 @@ async def save(
         Conflict: They have a view of this name, or too many.
     """
     plain = write_query(read_query(query))
-    await alone(session, "incident_views", tenant_id, owner)
+    await hold_lock(await driver(session), "incident_views", tenant_id, owner)
     connection = await driver(session)
     if await connection.fetchval(
         "SELECT count(*) FROM incident_views WHERE tenant_id = $1 AND owner = $2", tenant_id, owner

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, NotFound
 from fettle.kernel.events import NewEvent
@@ -29,8 +30,6 @@ WHERE CASE coalesce(a.mode, 'default') WHEN 'version' THEN v.version = a.version
 ORDER BY v.pack_id
 """
 """What a tenant ($1) works with; one row for each pack."""
-
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('fettle.packs.' || :tenant, 0))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ async def _refuse_unknown(session: AsyncSession, pack_id: str) -> None:
 
 
 async def _lock(session: AsyncSession, tenant_id: UUID) -> None:
-    await session.execute(_LOCK, {"tenant": str(tenant_id)})
+    await hold_lock(await driver(session), "packs", tenant_id)
 
 
 async def _current(session: AsyncSession, tenant_id: UUID, pack_id: str) -> PackActivation | None:

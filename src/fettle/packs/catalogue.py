@@ -9,9 +9,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from fettle.kernel.advisory_lock import hold_lock
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound, Unavailable
 from fettle.kernel.platform import Platform
 from fettle.packs.files import SIGNATURE_FILE, read_archive
@@ -22,8 +24,6 @@ from fettle.packs.shipped import shipped_packs
 from fettle.packs.signing import parse_public_key, verify
 
 Origin = Literal["shipped", "uploaded", "local"]
-
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('fettle.packs.catalogue', 0))")
 
 log = structlog.get_logger("fettle.packs")
 
@@ -105,7 +105,7 @@ async def install(
     Raises:
         Conflict: That version is installed with other content.
     """
-    await session.execute(_LOCK)
+    await hold_lock(await driver(session), "packs.catalogue")
     existing = await session.get(PackVersion, (pack.id, pack.version))
     if existing is not None:
         if existing.digest != pack.digest:
@@ -142,7 +142,7 @@ async def ensure_shipped(platform: Platform) -> list[DomainPack]:
 
 
 async def _ensure(session: AsyncSession, pack: DomainPack) -> DomainPack:
-    await session.execute(_LOCK)
+    await hold_lock(await driver(session), "packs.catalogue")
     existing = await session.get(PackVersion, (pack.id, pack.version))
     if existing is not None and existing.digest != pack.digest:
         pack = with_version(pack, f"{pack.version}+{pack.digest[:8]}")

@@ -5,18 +5,18 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import BigInteger, literal, select, text
+from sqlalchemy import BigInteger, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events
+from fettle.kernel.advisory_lock import hold_lock
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
 from fettle.kernel.events import NewEvent
 from fettle.packs.loading import policy_findings
 from fettle.packs.models import PolicyVersion
 from fettle.packs.shipped import default_policy
 from fettle.packs.yaml_reader import Path, pointer
-
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('fettle.policy.' || :tenant, 0))")
 
 
 async def current_policy(session: AsyncSession, tenant_id: UUID) -> PolicyVersion | None:
@@ -56,7 +56,7 @@ async def put_policy(
         Conflict: Somebody else changed it meanwhile.
     """
     refuse_invalid(policy)
-    await session.execute(_LOCK, {"tenant": str(tenant_id)})
+    await hold_lock(await driver(session), "policy", tenant_id)
     before = await current_policy(session, tenant_id)
     version = before.version if before else 0
     if expected_version is not None and expected_version != version:

@@ -17,6 +17,7 @@ from fettle.healing.brakes.limiting import DAY, HOUR, LIMITS, VERIFIED, Action, 
 from fettle.healing.brakes.limits import ActionLimits
 from fettle.healing.brakes.standing import BREAKER_OPEN, breaker_brake, circuit_of
 from fettle.kernel import events
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.events import NewEvent
@@ -24,9 +25,6 @@ from fettle.kernel.platform import Platform
 
 ACTOR: Final = "system:brakes"
 _TURNS: Final = "healing.brakes.turns"
-
-# Held to the end of the transaction: whoever asks for the same tenant waits for what this one wrote.
-_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('fettle.brakes:' || $1::text, 0))"
 
 _COLUMNS: Final = "run_id, playbook_id, definition_hash, host, disruptive, canary, outcome, admitted_at"
 _TODAY: Final = f"""
@@ -123,7 +121,8 @@ async def ask(platform: Platform, wanted: Wanted) -> Held | None:
     # Those who wait for the lock of a tenant wait in line here, and not each with a connection of the pool.
     async with _turn(platform, wanted.tenant_id), platform.database.tenant(wanted.tenant_id) as session:
         connection = await driver(session)
-        await connection.execute(_LOCK, str(wanted.tenant_id))
+        # Whoever asks for the same tenant waits for what this one wrote.
+        await hold_lock(connection, "brakes", wanted.tenant_id)
         now = utcnow()
         held = await _at_breakers(session, wanted, now)
         if held is None and wanted.limits.any:

@@ -8,8 +8,8 @@ from fettle.healing.brakes.breakers import ACTOR, Name
 from fettle.healing.brakes.breaking import Circuit
 from fettle.kernel import events
 from fettle.kernel.database import driver
-from fettle.kernel.in_turn import apart
 from fettle.kernel.jobs import Schedule
+from fettle.kernel.per_tenant import contain_failure
 from fettle.kernel.platform import Platform
 
 _FORGET: Final = (
@@ -43,7 +43,7 @@ async def forget_old(platform: Platform) -> None:
         )
     for row in unasked:
         tenant_id = UUID(int=row["tenant_id"].int)
-        await apart(tenant_id, "brakes.forget_old", _close_unasked(platform, tenant_id))
+        await contain_failure(tenant_id, "brakes.forget_old", _close_unasked(platform, tenant_id))
 
 
 async def _close_unasked(platform: Platform, tenant_id: UUID) -> int:

@@ -16,6 +16,7 @@ import asyncpg
 from fettle.healing.escalation.contacts import contacts_id, policy_of_contacts
 from fettle.healing.escalation.documents import policy_of
 from fettle.healing.escalation.policies import Policy, chosen, due, is_storm, quiet_until
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps_str
 
@@ -150,9 +151,7 @@ async def open_all(
     touched = 0
     for policy_id, openings in sorted(by_policy.items()):
         # Of two batches at once, one counts the other's.
-        await connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 7))", f"{tenant_id}:{policy_id}"
-        )
+        await hold_lock(connection, "escalation_policy", tenant_id, policy_id)
         touched += await _open_under(
             connection, tenant_id, (policy_id, documents[policy_id], policies[policy_id]), openings, now
         )

@@ -19,8 +19,9 @@ from fettle.healing.escalation import calendars, service
 from fettle.healing.escalation.calendars import Part
 from fettle.healing.escalation.models import OnCallFeed, OnCallSchedule
 from fettle.identity.names import names_of, permissions_of_person
-from fettle.kernel.alone import alone
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
@@ -75,7 +76,7 @@ async def make(session: AsyncSession, tenant_id: UUID, user_id: UUID, name: str,
     Raises:
         Conflict: The person has too many.
     """
-    await alone(session, "oncall_feeds", tenant_id, user_id)
+    await hold_lock(await driver(session), "oncall_feeds", tenant_id, user_id)
     mine = (OnCallFeed.tenant_id == tenant_id, OnCallFeed.user_id == user_id)
     if (await session.scalar(select(func.count()).select_from(OnCallFeed).where(*mine)) or 0) >= MOST:
         raise Conflict(f"A person has at most {MOST} calendar addresses. Revoke one first.")

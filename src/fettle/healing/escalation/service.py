@@ -25,7 +25,7 @@ from fettle.healing.escalation.models import (
 from fettle.healing.escalation.schedules import Override, Span, gaps, on_call, preview
 from fettle.identity.names import people_who_may, permissions_of_person
 from fettle.identity.permissions import KEY_SCOPES
-from fettle.kernel.alone import alone
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
@@ -72,7 +72,7 @@ async def create(session: AsyncSession, kind: type[Kept], tenant_id: UUID, field
     Raises:
         Conflict: The tenant has one of that name, or too many.
     """
-    await alone(session, kind.__tablename__, tenant_id)
+    await hold_lock(await driver(session), kind.__tablename__, tenant_id)
     held = await session.scalar(select(func.count()).select_from(kind).where(kind.tenant_id == tenant_id))
     if (held or 0) >= MOST:
         raise Conflict(f"A tenant has at most {MOST} of these. Delete some first.")

@@ -17,6 +17,7 @@ from fettle.evidence.keys import signer
 from fettle.evidence.signing import Signer
 from fettle.healing.rule_sets import rule_sets
 from fettle.healing.rules import Rule
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import rfc3339
 from fettle.kernel.database import driver
 from fettle.kernel.platform import Platform
@@ -76,9 +77,7 @@ async def rule_bundle(platform: Platform, session: AsyncSession, tenant_id: UUID
     if newest is None or newest["digest"] != digest:
         # One at a time: whoever waits here finds the version that the first one made, and rules that may have
         # changed meanwhile; older ones must not get a newer version.
-        await connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"l1_rules:{tenant_id}"
-        )
+        await hold_lock(connection, "l1_rules", tenant_id)
         rules, digest = await _now(platform, session, tenant_id, key)
         newest = await connection.fetchrow(_NEWEST, tenant_id)
     if newest is not None and newest["digest"] == digest:

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Final
 
-from fettle.healing.holding_now import MAX_STALE_SECONDS
 from fettle.healing.muting import ledger
 from fettle.healing.muting.releasing import AT_ONCE, look_once
+from fettle.healing.tenant_cache import MAX_STALE_SECONDS
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver

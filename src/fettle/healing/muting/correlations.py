@@ -12,12 +12,13 @@ from fettle.healing.muting.correlating import CorrelationRule, Group, Seen, grou
 from fettle.incidents import links
 from fettle.incidents.commands import By
 from fettle.kernel import events
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, NotFound
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
-from fettle.kernel.in_turn import apart
+from fettle.kernel.per_tenant import contain_failure
 from fettle.kernel.platform import Platform
 from fettle.packs.service import active_packs
 
@@ -70,7 +71,7 @@ async def correlate_recent(platform: Platform) -> int:
         tenants = [row["tenant_id"] for row in await connection.fetch(_TENANTS, first)]
     found = 0
     for tenant_id in tenants:
-        found += await apart(tenant_id, "muting.correlate_recent", _correlate(platform, tenant_id))
+        found += await contain_failure(tenant_id, "muting.correlate_recent", _correlate(platform, tenant_id))
     return found
 
 
@@ -95,7 +96,7 @@ async def rules_of(platform: Platform, tenant_id: UUID) -> list[CorrelationRule]
 async def correlate_tenant(session: AsyncSession, tenant_id: UUID, rules: Sequence[CorrelationRule]) -> int:
     """Write down the groups among a tenant's latest incidents; returns how many are new."""
     connection = await driver(session)
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 20))", str(tenant_id))
+    await hold_lock(connection, "correlations", tenant_id)
     since = utcnow() - LOOKED_BACK - max(rule.window for rule in rules)
     types = sorted({name for rule in rules for name in rule.check_types})
     rows = await connection.fetch(_SEEN, tenant_id, types, since, _MOST_SEEN)

@@ -1,18 +1,18 @@
 """What a tenant has set now: compiled once for a version of it, and never older than a second."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.healing.holding_now import HoldingNow
 from fettle.healing.muting.inhibition import Firing, Inhibitor, source_check_types
 from fettle.healing.muting.matching import labels_of
 from fettle.healing.muting.mutes import MuteSet
 from fettle.healing.muting.reading import mute_set
+from fettle.healing.tenant_cache import TenantCache
 from fettle.kernel.database import DriverConnection, driver
 from fettle.kernel.platform import Platform
 from fettle.packs.active import ActivePacks
@@ -37,7 +37,7 @@ ORDER BY id DESC LIMIT $3
 log = structlog.get_logger("fettle.muting")
 
 
-class _MuteSets(HoldingNow[MuteSet]):
+class _MuteSets(TenantCache[MuteSet]):
     """A process's compiled mutes."""
 
     PART: ClassVar = "healing.mutes"
@@ -60,7 +60,7 @@ class _MuteSets(HoldingNow[MuteSet]):
 async def current_mutes(
     platform: Platform, session: AsyncSession, tenant_id: UUID, *, is_fresh: bool = False
 ) -> MuteSet:
-    """Return what a tenant has set; see `HoldingNow.current`."""
+    """Return what a tenant has set; see `TenantCache.current`."""
     return await _MuteSets.of(platform).current(platform, session, tenant_id, is_fresh=is_fresh)
 
 
@@ -73,7 +73,7 @@ async def inhibitor_of(session: AsyncSession, tenant_id: UUID, mutes: MuteSet, n
         wanted = source_check_types(mutes.inhibitions, mutes.dependencies)
         rows = await connection.fetch(_FIRING, tenant_id, wanted, MOST_SOURCES)
         # The oldest is named as the reason, which stays the same while others come.
-        firing = [Firing(row["id"], known_by(dict(row))) for row in reversed(rows)]
+        firing = [Firing(row["id"], labels_of(dict(row))) for row in reversed(rows)]
         # A rule says of these that nobody needs to hear of them.
         unheard = {row["id"] for row in rows if row["is_unheard"]}
         if len(firing) == MOST_SOURCES:
@@ -84,8 +84,3 @@ async def inhibitor_of(session: AsyncSession, tenant_id: UUID, mutes: MuteSet, n
         firing,
         lambda one: one.id in unheard or mutes.quiets(one.labels, now),
     )
-
-
-def known_by(incident: Mapping[str, Any]) -> dict[str, str]:
-    """Return what an incident or its row is known by."""
-    return labels_of(incident)

@@ -8,8 +8,8 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.muting import schemas, service
-from fettle.healing.muting.current import known_by
 from fettle.healing.muting.explaining import Explained, Known, why_incident, why_message
+from fettle.healing.muting.matching import labels_of
 from fettle.healing.muting.mutes import Mute, mute_of
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
@@ -106,7 +106,7 @@ async def _mute(
     if kept is not None and row["state"] == "suppressed":
         return Mute(kept["reason"], kept["muted_by"], kept["title"], kept["until"], kept["source_id"])
     mutes, inhibitor = await service.everything(platform, session, tenant_id)
-    return mute_of(mutes, inhibitor, row["id"], known_by(row), utcnow())
+    return mute_of(mutes, inhibitor, row["id"], labels_of(row), utcnow())
 
 
 def _message(row: asyncpg.Record) -> dict[str, Any]:

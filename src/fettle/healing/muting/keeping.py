@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.deciding import Decision
 from fettle.healing.muting import ledger
-from fettle.healing.muting.current import current_mutes, inhibitor_of, known_by
+from fettle.healing.muting.current import current_mutes, inhibitor_of
 from fettle.healing.muting.ledger import Muted
+from fettle.healing.muting.matching import labels_of
 from fettle.healing.muting.mutes import Mute, hold_of, mute_of
 from fettle.incidents import service as incidents
 from fettle.incidents.states import State
@@ -52,7 +53,7 @@ async def read_mutes(
     muted: dict[UUID, Mute] = {}
     for incident in found:
         incident_id = UUID(str(incident["id"]))
-        mute = mute_of(mutes, inhibitor, incident_id, known_by(incident), now)
+        mute = mute_of(mutes, inhibitor, incident_id, labels_of(incident), now)
         if mute is not None:
             muted[incident_id] = mute
     return muted
@@ -123,7 +124,7 @@ async def hold_back(
         if last is None or last.type != APPROVED:
             continue
         disturbs = is_disruptive(last.data.get("plan"), runbooks)
-        mute = hold_of(mutes, known_by(incident), now, is_disruptive=disturbs)
+        mute = hold_of(mutes, labels_of(incident), now, is_disruptive=disturbs)
         if mute is None:
             continue
         one = Muted(last.incident_id, mute, State.TRIAGED, is_disruptive=disturbs)

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.escalation import clocks
 from fettle.healing.muting import ledger
-from fettle.healing.muting.current import current_mutes, inhibitor_of, known_by
+from fettle.healing.muting.current import current_mutes, inhibitor_of
 from fettle.healing.muting.inhibition import Inhibitor
 from fettle.healing.muting.ledger import ACTOR, RELEASED, Muted
+from fettle.healing.muting.matching import labels_of
 from fettle.healing.muting.mutes import HELD, Mute, MuteSet, hold_of, mute_of
 from fettle.incidents import opening
 from fettle.incidents import service as incidents
@@ -24,7 +25,7 @@ from fettle.incidents.service import Transition
 from fettle.incidents.states import State
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
-from fettle.kernel.in_turn import apart
+from fettle.kernel.per_tenant import contain_failure
 from fettle.kernel.platform import Platform
 
 AT_ONCE: Final = 500
@@ -53,7 +54,7 @@ async def look_at_due(platform: Platform) -> int:
         due = [row["tenant_id"] for row in await connection.fetch(_DUE)]
     changed = 0
     for tenant_id in due:
-        changed += await apart(tenant_id, "muting.look_at_due", look_at_tenant(platform, tenant_id))
+        changed += await contain_failure(tenant_id, "muting.look_at_due", look_at_tenant(platform, tenant_id))
     return changed
 
 
@@ -111,7 +112,7 @@ async def look_once(platform: Platform, session: AsyncSession, tenant_id: UUID, 
 
 
 def _wanted(mutes: MuteSet, inhibitor: Inhibitor, row: Mapping[str, Any], now: datetime) -> Mute | None:
-    labels = known_by(row)
+    labels = labels_of(row)
     mute = mute_of(mutes, inhibitor, row["id"], labels, now)
     if mute is None and row["reason"] == HELD:
         return hold_of(mutes, labels, now, is_disruptive=row["is_disruptive"])
@@ -172,7 +173,7 @@ async def _mutable(
     """Return what waits for a person and is muted by now."""
     found = []
     for row in await connection.fetch(_ESCALATED, tenant_id):
-        mute = mute_of(mutes, inhibitor, row["id"], known_by(dict(row)), now)
+        mute = mute_of(mutes, inhibitor, row["id"], labels_of(dict(row)), now)
         if mute is not None:
             found.append(Muted(row["id"], mute, State.ESCALATED))
     return found

@@ -8,14 +8,15 @@ from uuid import UUID
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.healing.muting.current import current_mutes, inhibitor_of, known_by
+from fettle.healing.muting.current import current_mutes, inhibitor_of
 from fettle.healing.muting.inhibition import Firing, Inhibitor
+from fettle.healing.muting.matching import labels_of
 from fettle.healing.muting.models import MutedIncident, StoredMute
 from fettle.healing.muting.mutes import MuteSet, Timed
 from fettle.healing.muting.reading import dependency_of, inhibition_of, timed_of
 from fettle.incidents.commands import By
 from fettle.kernel import events
-from fettle.kernel.alone import alone
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
@@ -109,7 +110,7 @@ async def create(
         Conflict: There is too much.
     """
     _refuse_over(document)
-    await alone(session, "mutes", tenant_id)
+    await hold_lock(await driver(session), "mutes", tenant_id)
     held = await session.scalar(
         select(func.count())
         .select_from(StoredMute)
@@ -229,7 +230,7 @@ async def preview(
     """Return how many incidents that are not over were looked at, and which of them something would mute now."""
     connection = await driver(session)
     rows = [dict(row) for row in await connection.fetch(_OPEN, tenant_id, PREVIEWED)]
-    labels = {row["id"]: known_by(row) for row in rows}
+    labels = {row["id"]: labels_of(row) for row in rows}
     if kind in TIMED:
         matchers = timed_of("new", kind, document).matchers
         return len(rows), [row for row in rows if matchers.hold(labels[row["id"]])]

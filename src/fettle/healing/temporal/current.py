@@ -9,9 +9,9 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.healing.holding_now import HoldingNow, stamp_of
 from fettle.healing.temporal.matching import TemporalRules
 from fettle.healing.temporal.rules import TemporalRule, TemporalRuleError
+from fettle.healing.tenant_cache import TenantCache, stamp_of
 from fettle.kernel.database import DriverConnection
 from fettle.kernel.platform import Platform
 from fettle.packs.active import ActivePacks
@@ -57,7 +57,7 @@ class Current:
         return found
 
 
-class _Sets(HoldingNow[Current]):
+class _Sets(TenantCache[Current]):
     """A process's rules over time; tenants with the same packs and none of their own share one set."""
 
     PART: ClassVar = "healing.temporal"
@@ -89,7 +89,7 @@ class _Sets(HoldingNow[Current]):
 async def current_rules(
     platform: Platform, session: AsyncSession, tenant_id: UUID, *, is_fresh: bool = False
 ) -> Current:
-    """Return what holds for a tenant; see `HoldingNow.current`."""
+    """Return what holds for a tenant; see `TenantCache.current`."""
     return await _Sets.of(platform).current(platform, session, tenant_id, is_fresh=is_fresh)
 
 

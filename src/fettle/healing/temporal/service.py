@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from uuid import UUID
-
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.healing.own_rules import OwnRules, refuse_reserved, unusable
 from fettle.healing.temporal.current import MOST_RULES
@@ -44,32 +41,3 @@ RULES: Final = OwnRules(
     own_form=own_form,
 )
 """They see exceptions within a second of the commit; what one remembers stays where it looks at the same."""
-
-
-async def create(session: AsyncSession, tenant_id: UUID, document: Mapping[str, Any], *, actor: str) -> int:
-    """Check a rule over time and add it; returns its version.
-
-    Raises:
-        Invalid: It cannot be used.
-        Conflict: The tenant has a rule of this id, or too many.
-    """
-    return await RULES.create(session, tenant_id, checked(document), actor=actor)
-
-
-async def change(
-    session: AsyncSession,
-    tenant_id: UUID,
-    rule_id: str,
-    document: Mapping[str, Any],
-    *,
-    version: int,
-    actor: str,
-) -> int:
-    """Check a rule over time and put it in the place of one that nobody changed; returns its version.
-
-    Raises:
-        Invalid: It cannot be used, or names another id.
-        NotFound: The tenant has no such rule.
-        Conflict: It has another version by now.
-    """
-    return await RULES.change(session, tenant_id, rule_id, checked(document), version=version, actor=actor)

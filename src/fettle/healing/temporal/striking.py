@@ -3,7 +3,7 @@
 Whoever looks at a tenant holds its lock, so that no two do at once, and whoever dies has changed nothing.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -24,8 +24,9 @@ from fettle.healing.temporal.simulation import Firing
 from fettle.incidents import links
 from fettle.incidents.commands import By
 from fettle.kernel.clock import utcnow
-from fettle.kernel.database import driver, is_unreachable
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Problem
+from fettle.kernel.per_tenant import contain_failure
 from fettle.kernel.platform import Platform
 
 AT_ONCE: Final = 500
@@ -93,7 +94,9 @@ async def look_at_due(platform: Platform) -> int:
         }
     total = 0
     for tenant_id in tenants:
-        total += await _apart(tenant_id, look_at_tenant(platform, tenant_id, seen[tenant_id]))
+        total += await contain_failure(
+            tenant_id, "temporal.look", look_at_tenant(platform, tenant_id, seen[tenant_id])
+        )
     return total
 
 
@@ -122,7 +125,9 @@ async def forget(platform: Platform) -> int:
         tenants = [UUID(int=row["tenant_id"].int) for row in await connection.fetch(_FORGETFUL, now)]
     total = 0
     for tenant_id in tenants:
-        while gone := await _apart(tenant_id, _forget_some(platform, tenant_id, now)):
+        while gone := await contain_failure(
+            tenant_id, "temporal.forget", _forget_some(platform, tenant_id, now)
+        ):
             total += gone
     return total
 
@@ -133,23 +138,8 @@ async def link_incidents(platform: Platform) -> int:
         tenants = [UUID(int=row["tenant_id"].int) for row in await connection.fetch(_UNLINKED)]
     total = 0
     for tenant_id in tenants:
-        total += await _apart(tenant_id, _link(platform, tenant_id, utcnow()))
+        total += await contain_failure(tenant_id, "temporal.link", _link(platform, tenant_id, utcnow()))
     return total
-
-
-async def _apart(tenant_id: UUID, doing: Awaitable[int]) -> int:
-    """Return what came of looking at one tenant; what goes wrong there keeps nobody from another.
-
-    Raises:
-        OSError, asyncpg.PostgresError: The database is away, for every tenant.
-    """
-    try:
-        return await doing
-    except Exception as error:
-        if is_unreachable(error):
-            raise
-        log.exception("temporal.tenant_failed", tenant_id=str(tenant_id))
-        return 0
 
 
 async def _forget_some(platform: Platform, tenant_id: UUID, now: datetime) -> int:

@@ -15,6 +15,7 @@ from fettle.identity.members import ADMIN_ROLE
 from fettle.identity.permissions import MEMBER_ROLES, permissions_of
 from fettle.identity.scim.errors import ScimProblem
 from fettle.identity.scim.resources import role_named
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.database import DriverConnection, driver
 
 DEFAULT_ROLE: Final = "viewer"
@@ -46,8 +47,6 @@ SELECT m.user_id, u.disabled_at IS NULL AS enabled FROM memberships m JOIN users
 WHERE m.tenant_id = $1 AND m.role = $2 ORDER BY m.user_id FOR UPDATE OF m
 """
 
-_ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
-
 Given = TypeVar("Given")
 
 
@@ -70,8 +69,7 @@ class Directory:
 
     async def hold(self) -> None:
         """Let nobody else change this directory until the transaction ends: what is patched is what was read."""
-        connection = await self.connection()
-        await connection.execute(_ONE_AT_A_TIME, f"fettle.scim:{self.tenant_id}")
+        await hold_lock(await self.connection(), "scim", self.tenant_id)
 
     async def adopt(self, connection: DriverConnection) -> None:
         """Let whoever is a member of the tenant be a user of its provider's."""

@@ -27,8 +27,9 @@ from fettle.incidents.hooks.signatures import (
     token_hash,
 )
 from fettle.incidents.hooks.standing import bound_to, box
-from fettle.kernel.alone import alone
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, FieldError, Invalid, NotFound
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
@@ -115,7 +116,7 @@ async def create(session: AsyncSession, tenant_id: UUID, fields: Mapping[str, An
     Raises:
         Conflict: The tenant has one of that name, or too many.
     """
-    await alone(session, "hook_sources", tenant_id)
+    await hold_lock(await driver(session), "hook_sources", tenant_id)
     held = await session.scalar(
         select(func.count()).select_from(HookSource).where(HookSource.tenant_id == tenant_id)
     )

@@ -7,10 +7,10 @@ import structlog
 
 from fettle.kernel.database import is_unreachable
 
-log = structlog.get_logger("fettle.in_turn")
+log = structlog.get_logger("fettle.per_tenant")
 
 
-async def apart(tenant_id: UUID, work: str, doing: Awaitable[int]) -> int:
+async def contain_failure(tenant_id: UUID, work: str, doing: Awaitable[int]) -> int:
     """Return what came of doing something for one tenant; 0, and a line in the log, where it broke.
 
     Args:
@@ -26,5 +26,5 @@ async def apart(tenant_id: UUID, work: str, doing: Awaitable[int]) -> int:
     except Exception as error:
         if is_unreachable(error):
             raise
-        log.exception("in_turn.tenant_failed", work=work, tenant_id=str(tenant_id))
+        log.exception("per_tenant.tenant_failed", work=work, tenant_id=str(tenant_id))
         return 0

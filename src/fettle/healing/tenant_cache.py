@@ -28,7 +28,7 @@ class _Entry(Generic[Made]):
     made: Made
 
 
-class HoldingNow(ABC, Generic[Made]):
+class TenantCache(ABC, Generic[Made]):
     """A process's copies, one for each tenant; those of the tenants asked for least lately go first.
 
     Attributes:

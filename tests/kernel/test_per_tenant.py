@@ -10,7 +10,7 @@ from fettle.identity.audit import Who
 from fettle.incidents import tasks
 from fettle.kernel.clock import utcnow
 from fettle.kernel.ids import new_id
-from fettle.kernel.in_turn import apart
+from fettle.kernel.per_tenant import contain_failure
 
 
 @pytest.fixture
@@ -94,4 +94,4 @@ async def test_a_database_that_is_away_is_away_for_everybody(tenant):
         raise ConnectionRefusedError
 
     with pytest.raises(ConnectionRefusedError):
-        await apart(tenant, "test", lost())
+        await contain_failure(tenant, "test", lost())
