@@ -364,6 +364,78 @@ async def test_another_process_forgets_a_revoked_key_when_told(client, platform,
         await elsewhere.redis.aclose()
 
 
+async def test_a_busy_caller_is_looked_up_once_and_not_for_each_of_its_requests(
+    client, platform, admin, redis_url, monkeypatch
+):
+    elsewhere = Platform(platform.settings, platform.database, Redis.from_url(redis_url))
+    other = authenticator(elsewhere)
+    key = await make_key(client, admin)
+    asked = []
+    look_up = other._look_up
+
+    async def counted(token):
+        asked.append(token)
+        return await look_up(token)
+
+    monkeypatch.setattr(other, "_look_up", counted)
+    try:
+        await other.access(key["secret"], None)
+        await until(lambda: other._hearing)
+        asked.clear()
+        found = await asyncio.gather(*(other.access(key["secret"], None) for _ in range(50)))
+        assert len(asked) == 1
+        assert len({access.api_key_id for access in found}) == 1
+        # One that is cancelled, and a token of nobody, leave the others to ask for themselves.
+        other._remembered.clear()
+        first, *rest = [asyncio.create_task(other.access(key["secret"], None)) for _ in range(5)]
+        await asyncio.sleep(0)
+        first.cancel()
+        assert len({access.api_key_id for access in await asyncio.gather(*rest)}) == 1
+        wrong = await asyncio.gather(
+            *(other.access(key["secret"] + "x", None) for _ in range(5)), return_exceptions=True
+        )
+        assert [type(each) for each in wrong] == [Unauthenticated] * 5
+    finally:
+        await other.close()
+        await elsewhere.redis.aclose()
+
+
+async def test_a_revocation_during_a_look_up_is_not_answered_from_it(
+    client, platform, admin, redis_url, monkeypatch
+):
+    """Who comes after the revocation asks anew, whatever was asked before it and is still under way."""
+    elsewhere = Platform(platform.settings, platform.database, Redis.from_url(redis_url))
+    other = authenticator(elsewhere)
+    key = await make_key(client, admin)
+    look_up, go_on = other._look_up, asyncio.Event()
+
+    async def slow(token):
+        caller = await look_up(token)
+        await go_on.wait()
+        return caller
+
+    try:
+        await other.access(key["secret"], None)
+        await until(lambda: other._hearing)
+        other._remembered.clear()
+        monkeypatch.setattr(other, "_look_up", slow)
+        before = asyncio.create_task(other.access(key["secret"], None))
+        await until(lambda: other._questions)
+        heard = other._revocations_seen
+        await client.delete(f"/api/v1/api-keys/{key['id']}", headers=admin)
+        await until(lambda: other._revocations_seen > heard)
+        monkeypatch.setattr(other, "_look_up", look_up)
+        with pytest.raises(Unauthenticated):
+            await other.access(key["secret"], None)
+        go_on.set()
+        await before
+        with pytest.raises(Unauthenticated):
+            await other.access(key["secret"], None)
+    finally:
+        await other.close()
+        await elsewhere.redis.aclose()
+
+
 async def test_without_redis_nothing_is_remembered(client, platform, admin):
     alone = authenticator(Platform(platform.settings, platform.database, None))
     key = await make_key(client, admin)

@@ -146,11 +146,9 @@ async def test_every_answer_carries_id_time_and_guards(client: httpx.AsyncClient
     assert UUID(response.headers["x-request-id"]).version == 7
     assert float(response.headers["x-process-time-ms"]) >= 0
     assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["x-frame-options"] == "DENY"
     assert response.headers["cache-control"] == "no-store"
-    policy = response.headers["content-security-policy"]
-    assert "frame-ancestors 'none'" in policy
-    assert re.search(r"script-src ([^;]*)", policy)[1] == "'self'"
+    assert response.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert "strict-transport-security" not in response.headers
     assert "server" not in response.headers
 
@@ -493,6 +491,30 @@ async def test_slow_and_endless_heads_are_given_up(platform: Platform):
         assert (await speak(url, b"GET / HTTP/1.1\r\n" + many + b"\r\n")).startswith(b"HTTP/1.1 400")
         long = b"X-Long: " + b"a" * 40_000
         assert b"200" not in (await speak(url, b"GET / HTTP/1.1\r\n" + long + b"\r\n\r\n"))[:12]
+
+
+async def test_fields_after_the_body_are_no_headers(address: str):
+    head = (
+        b"POST /api/v1/readings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+        b"Content-Type: application/json\r\n\r\n"
+    )
+    body = b'c\r\n{"name":"a"}\r\n0\r\n'
+    late = b"X-Request-ID: smuggled\r\nX-Tenant-ID: smuggled\r\n"
+    for pieces in (
+        [head + body + late + b"\r\n"],
+        [head, body, late, b"\r\n"],
+        [head + body, late * 2_000 + b"\r\n"],
+    ):
+        heard = await speak(address, *pieces)
+        assert heard.startswith(b"HTTP/1.1 202"), heard
+        assert b"smuggled" not in heard
+
+
+async def test_what_is_no_json_is_guarded_as_a_page(client: httpx.AsyncClient):
+    response = await client.get("/api/v1/stream")
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+    assert re.search(r"script-src ([^;]*)", response.headers["content-security-policy"])[1] == "'self'"
 
 
 async def test_too_many_requests_without_a_credential_are_refused(platform: Platform):

@@ -12,7 +12,7 @@ from tests.live.watching import code_of_end, opened, report, streaming, ws_url
 from fettle.central import stream_hub as live
 from fettle.central.embedded import start_redis
 from fettle.central.stream_messages import LiveMessage, platform_status
-from fettle.central.stream_publisher import publish_live
+from fettle.central.stream_publisher import WATCHED, Publisher, publish_live, settled_position
 from fettle.central.streams import Watch
 from fettle.identity.access import authenticate_token
 from fettle.kernel import events
@@ -145,6 +145,50 @@ async def test_a_tenant_that_is_watched_again_is_subscribed_again(api, monkeypat
                 assert hub._feeds[api.birch.id].subscribed.is_set()
         await asyncio.sleep(number * 0.004)
     await hub.close()
+
+
+async def test_whoever_comes_when_nobody_watched_is_told_what_follows(api, monkeypatch, tmp_path):
+    """The publisher spares itself the work while nobody watches; who comes then need not wait for a look of the hub."""
+    monkeypatch.setattr(live, "_LOOK_SECONDS", 600)
+    with start_redis(tmp_path) as server:
+        other = dataclasses.replace(api.platform, redis=Redis.from_url(server.url), parts={})
+        hub = live.LiveHub(other)
+        connection = await api.platform.database.listen(asyncio.Event())
+        publisher = Publisher(other.redis, await settled_position(connection))
+
+        async def watched(by):
+            async with asyncio.timeout(60):
+                while (await other.redis.pubsub_numsub(WATCHED))[0][1] != by:
+                    await other.redis.publish(hub._own_channel, b"look at the feeds")
+                    await asyncio.sleep(0.01)
+
+        async def publish():
+            while await publisher.publish_due(connection):
+                pass
+
+        async with asyncio.timeout(60):
+            hub.start()
+            while hub.status != "live":
+                await asyncio.sleep(0.01)
+            for _ in range(3):
+                await append_things(api, api.alder, 2)
+                await publish()
+                assert not publisher.is_watched
+                reader, found = live.Reader(), []
+                async with hub.reading(api.alder.id, reader) as begin:
+                    await watched(by=1)
+                    await append_things(api, api.alder, 3)
+                    while len(found) < 3:
+                        await publish()
+                        found += [
+                            m.position for m in await reader.take(0.1) if m.type == "action_status_update"
+                        ]
+                assert publisher.is_watched
+                assert found == await stored(api, api.alder, begin + 1, found[-1])
+                await watched(by=0)
+        await hub.close()
+        await connection.close()
+        await other.redis.aclose()
 
 
 async def test_many_readers_of_several_tenants_each_get_their_own(api, monkeypatch):

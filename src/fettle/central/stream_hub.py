@@ -19,7 +19,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from fettle.central.stream_messages import EVENT_TYPES, LiveMessage, Publication, messages_of, platform_status
-from fettle.central.stream_publisher import channel, settled_position
+from fettle.central.stream_publisher import WATCHED, channel, settled_position
 from fettle.kernel import events as store
 from fettle.kernel.database import DriverConnection
 from fettle.kernel.errors import RateLimited, Unavailable
@@ -329,12 +329,17 @@ class LiveHub:
         Who is forgotten is unsubscribed before anything else: should somebody watch it again meanwhile, that is
         a new feed, which learns that it is subscribed from an answer to a subscription of its own.
         """
+        was_watching = bool(subscribed)
         for tenant_id in self._forget_unwatched():
             await connection.unsubscribe(channel(tenant_id))
             subscribed.discard(tenant_id)
+        if self._feeds and not was_watching:
+            await connection.subscribe(WATCHED)
         for tenant_id in self._feeds.keys() - subscribed:
             await connection.subscribe(channel(tenant_id))
             subscribed.add(tenant_id)
+        if was_watching and not subscribed:
+            await connection.unsubscribe(WATCHED)
 
     def _forget_unwatched(self) -> list[UUID]:
         unwatched = [key for key, feed in self._feeds.items() if not feed.readers and not feed.waiting]
@@ -348,6 +353,8 @@ class LiveHub:
         name = received["channel"].decode()
         if name == self._own_channel:
             self._change_status(with_redis=True)
+            return
+        if name == WATCHED:
             return
         feed = self._feeds.get(UUID(name.split(":")[1]))
         if feed is None:

@@ -27,6 +27,7 @@ from fettle.kernel.redis import tenant_key
 _LEADER_LOCK: Final = 0x66_74_6C_6C  # any number that no other advisory lock of ours has
 _STANDBY_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.25
+_UNWATCHED_SECONDS: Final = 0.05
 _BATCH: Final = 500
 _TENANTS_KEPT: Final = 10_000
 
@@ -43,6 +44,10 @@ _READ: Final = (
 )
 
 log = structlog.get_logger("fettle.live")
+
+
+WATCHED: Final = "fettle:live:watched"
+"""The Redis channel that whoever watches any tenant subscribes to, before the tenant's own; nothing is sent there."""
 
 
 def channel(tenant_id: UUID | str) -> str:
@@ -78,7 +83,11 @@ async def _lead(platform: Platform, redis: Redis) -> None:
         publisher = Publisher(redis, await settled_position(connection))
         while not connection.is_closed():
             wake.clear()
-            if not await publisher.publish_due(connection):
+            if await publisher.publish_due(connection):
+                continue
+            if not publisher.is_watched:
+                await asyncio.sleep(_UNWATCHED_SECONDS)
+            else:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
                         await wake.wait()
@@ -93,9 +102,13 @@ class Publisher:
     Args:
         redis: Where publications go.
         position: Every event up to here is settled; what follows is told.
+
+    Attributes:
+        is_watched: Whether anybody watched anything when there was last something to tell.
     """
 
     def __init__(self, redis: Redis, position: int) -> None:
+        self.is_watched = True
         self._redis = redis
         self._horizon = Horizon(position)
         self._began = self._reached = position
@@ -105,6 +118,12 @@ class Publisher:
         """Tell what is settled and not told yet, a batch at most; returns whether there was something."""
         safe = await self._horizon.advance(connection)
         if safe <= self._reached:
+            return False
+        # Asked after the look: who comes later than this begins with all that the look has seen.
+        self.is_watched = await self._redis.pubsub_numsub(WATCHED) != [(WATCHED.encode(), 0)]
+        if not self.is_watched:
+            self._told.clear()
+            self._began = self._reached = safe
             return False
         rows = await connection.fetch(_DUE, self._reached, safe, EVENT_TYPES, _BATCH)
         is_full = sum(row["events"] for row in rows) == _BATCH

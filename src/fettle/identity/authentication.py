@@ -143,6 +143,14 @@ class _Remembered:
     accesses: dict[str | None, Access] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Question:
+    """A look-up under way, and how many revocations were heard of before it."""
+
+    revocations_seen: int
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Authenticator:
     """Turns bearer tokens into callers; one for each process.
 
@@ -155,6 +163,7 @@ class Authenticator:
         self._key_use = KeyUse(platform)
         self._platform = platform
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._questions: dict[bytes, _Question] = {}
         self._revocations_seen = 0
         self._hearing = False
         self._listener: asyncio.Task[None] | None = None
@@ -218,23 +227,42 @@ class Authenticator:
 
     async def _recall(self, token: str) -> _Remembered:
         key = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        found = self._known(key)
+        if found is not None:
+            return found
+        asked = self._questions.get(key)
+        if self._hearing and asked is not None and asked.revocations_seen == self._revocations_seen:
+            # All that a busy caller has under way would else ask at once whenever it is forgotten.
+            await asked.answered.wait()
+            found = self._known(key)
+        return found or await self._ask(key, token)
+
+    def _known(self, key: bytes) -> _Remembered | None:
         found = self._remembered.get(key)
         if found is not None and self._hearing and time.monotonic() < found.forget_at:
             return found
+        return None
+
+    async def _ask(self, key: bytes, token: str) -> _Remembered:
         self._listen()
-        seen = self._revocations_seen
-        caller = await self._look_up(token)
-        seconds = CACHE_SECONDS
-        if caller.good_until is not None:
-            seconds = min(seconds, (caller.good_until - utcnow()).total_seconds())
-        remembered = _Remembered(caller, time.monotonic() + seconds)
-        # A revocation that arrived during the query may have been about this very caller.
-        if self._hearing and seen == self._revocations_seen:
-            self._remembered[key] = remembered
-            self._remembered.move_to_end(key)
-            if len(self._remembered) > _CACHE_ENTRIES:
-                self._remembered.popitem(last=False)
-        return remembered
+        question = self._questions[key] = _Question(self._revocations_seen)
+        try:
+            caller = await self._look_up(token)
+            seconds = CACHE_SECONDS
+            if caller.good_until is not None:
+                seconds = min(seconds, (caller.good_until - utcnow()).total_seconds())
+            remembered = _Remembered(caller, time.monotonic() + seconds)
+            # A revocation that arrived during the query may have been about this very caller.
+            if self._hearing and question.revocations_seen == self._revocations_seen:
+                self._remembered[key] = remembered
+                self._remembered.move_to_end(key)
+                if len(self._remembered) > _CACHE_ENTRIES:
+                    self._remembered.popitem(last=False)
+            return remembered
+        finally:
+            if self._questions.get(key) is question:
+                del self._questions[key]
+            question.answered.set()
 
     async def _look_up(self, token: str) -> Caller:
         try:

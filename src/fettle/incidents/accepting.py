@@ -4,7 +4,8 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from itertools import islice
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -14,7 +15,14 @@ from fettle.kernel import metrics
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import Database
 from fettle.kernel.errors import Conflict, FieldError, TooLarge, Unavailable
-from fettle.kernel.events import OPENINGS, OPENINGS_CLAIMED, Opening, arguments_of_openings, metadata_of
+from fettle.kernel.events import (
+    OPENINGS,
+    OPENINGS_CLAIMED,
+    Opening,
+    arguments_of_openings,
+    joined_json,
+    metadata_of,
+)
 from fettle.kernel.group_commit import GroupCommitter
 from fettle.kernel.ids import new_id_text
 from fettle.kernel.jsonio import dumps, dumps_str
@@ -26,7 +34,7 @@ MAX_EXCEPTION_BYTES = 64_000
 HREF = "/api/v1/exceptions/"
 _SCOPE = "exceptions"
 _LARGE = 100
-_LARGE_AT_ONCE = 2
+_LARGE_AT_ONCE = 3
 _IN_MEMORY = "fettle.incidents.acceptor"
 
 # A key is claimed in the statement that writes its events, which are written only where it was free. The
@@ -35,7 +43,8 @@ _WRITE_CLAIMED = f"""
 , claimed AS (
   INSERT INTO idempotency_keys (tenant_id, scope, key_hash, body_hash, status, response)
   SELECT bound.tenant_id, '{_SCOPE}', decode(k.claim, 'hex'), decode(k.body_hash, 'hex'), 202, k.response::jsonb
-  FROM bound CROSS JOIN unnest($10::text[], $11::text[], $12::text[]) AS k(claim, body_hash, response)
+  FROM bound CROSS JOIN unnest(string_to_array($10, ' '), string_to_array($11, ' '), string_to_array($12, E'\\x1f'))
+    AS k(claim, body_hash, response)
   ON CONFLICT (tenant_id, scope, key_hash) DO NOTHING RETURNING encode(key_hash, 'hex') AS claim
 ), written AS ({OPENINGS_CLAIMED})
 SELECT claim FROM claimed
@@ -55,26 +64,34 @@ class Submission:
 
     Attributes:
         tenant_id: From the caller's credential, never from the body.
-        bodies: Redacted exceptions, as JSON.
+        given: The exceptions; what was not said is left out.
+        bodies: The same as JSON, without what must not be kept once `_clean` was there.
+        redactor: What knows that of this tenant.
         actor: Who sent them.
         key: SHA-256 of the Idempotency-Key in hexadecimal, where one was sent.
         body_hash: SHA-256 of the body that came with it.
     """
 
     tenant_id: UUID
+    given: list[dict[str, Any]]
     bodies: list[bytes]
+    redactor: Redactor
     actor: str
     request_id: str | None
     key: str | None = None
     body_hash: str = ""
     ids: list[str] = field(default_factory=list)
 
-    def events(self, now: datetime) -> list[Opening]:
-        """Return the events that accept it."""
+    def events(self, received_at: str) -> list[Opening]:
+        """Return the events that accept it, for a moment given in JSON."""
         metadata = dumps_str(metadata_of(actor=self.actor, request_id=self.request_id))
-        rest = f',"received_at":{dumps_str(now)}}}'
         return [
-            Opening(exception_id, f'{{"exception":{body.decode()}{rest}', metadata, self.key)
+            Opening(
+                exception_id,
+                f'{{"exception":{body.decode()},"received_at":{received_at}}}',
+                metadata,
+                self.key,
+            )
             for exception_id, body in zip(self.ids, self.bodies, strict=True)
         ]
 
@@ -119,9 +136,15 @@ class Acceptor:
             TooLarge: An exception is larger than 64,000 bytes.
         """
         redactor = await self._redactor(tenant_id)
+        given = [
+            {name: value for name, value in exception.__dict__.items() if value is not None}
+            for exception in exceptions
+        ]
         submission = Submission(
             tenant_id,
-            _bodies(redactor, exceptions),
+            given,
+            _bodies(given),
+            redactor,
             actor,
             request_id,
             ids=[new_id_text() for _ in exceptions],
@@ -142,6 +165,7 @@ class Acceptor:
         return redactor
 
     async def _flush(self, batch: list[Submission]) -> Results:
+        _clean(batch)
         by_tenant: dict[UUID, list[int]] = defaultdict(list)
         for index, submission in enumerate(batch):
             by_tenant[submission.tenant_id].append(index)
@@ -167,12 +191,7 @@ class Acceptor:
             return [(await self._write_tenant(tenant_id, [submission]))[0] for submission in submissions]
 
 
-def _bodies(redactor: Redactor, exceptions: Sequence[ExceptionIn]) -> list[bytes]:
-    """Return the exceptions as JSON without what must not be kept; what was not said is left out."""
-    given = [
-        {name: value for name, value in exception.__dict__.items() if value is not None}
-        for exception in exceptions
-    ]
+def _bodies(given: Sequence[Mapping[str, Any]]) -> list[bytes]:
     bodies = [dumps(body) for body in given]
     for index, body in enumerate(bodies):
         if len(body) > MAX_EXCEPTION_BYTES:
@@ -180,12 +199,23 @@ def _bodies(redactor: Redactor, exceptions: Sequence[ExceptionIn]) -> list[bytes
                 f"An exception may have at most {MAX_EXCEPTION_BYTES} bytes. Leave out what nobody needs.",
                 errors=[FieldError(f"/items/{index}", f"larger than {MAX_EXCEPTION_BYTES} bytes")],
             )
-    for index, (cleaned, findings) in enumerate(redactor.redact_each(given)):
-        if findings:
-            bodies[index] = dumps(cleaned)
-        for finding in findings:
-            metrics.REDACTIONS.labels(finding.kind).inc()
     return bodies
+
+
+def _clean(batch: Sequence[Submission]) -> None:
+    """Take out what must not be kept; all of one redactor together, which costs little more than one alone."""
+    by_redactor: dict[Redactor, list[Submission]] = defaultdict(list)
+    for submission in batch:
+        by_redactor[submission.redactor].append(submission)
+    for redactor, submissions in by_redactor.items():
+        redacted = iter(redactor.redact_each([given for each in submissions for given in each.given]))
+        for submission in submissions:
+            of_it = islice(redacted, len(submission.given))
+            for index, (cleaned, findings) in enumerate(of_it):
+                if findings:
+                    submission.bodies[index] = dumps(cleaned)
+                for finding in findings:
+                    metrics.REDACTIONS.labels(finding.kind).inc()
 
 
 async def _write(database: Database, tenant_id: UUID, submissions: list[Submission]) -> Results:
@@ -195,11 +225,12 @@ async def _write(database: Database, tenant_id: UUID, submissions: list[Submissi
     for submission in submissions:
         if submission.key is not None:
             holders.setdefault(submission.key, submission)
+    received_at = dumps_str(now)
     fresh = [
         opening
         for submission in submissions
         if submission.key is None or holders[submission.key] is submission
-        for opening in submission.events(now)
+        for opening in submission.events(received_at)
     ]
     events = arguments_of_openings(tenant_id, "exception", "exception.ingested", fresh, now)
     if not holders:
@@ -210,9 +241,9 @@ async def _write(database: Database, tenant_id: UUID, submissions: list[Submissi
         tenant_id,
         _WRITE_CLAIMED,
         *events,
-        keys,
-        [holders[key].body_hash for key in keys],
-        [dumps_str({"ids": holders[key].ids}) for key in keys],
+        " ".join(keys),
+        " ".join([holders[key].body_hash for key in keys]),
+        joined_json([dumps_str({"ids": holders[key].ids}) for key in keys]),
     )
     known = {row["claim"]: (holders[row["claim"]].body_hash, holders[row["claim"]].ids) for row in claimed}
     if len(known) < len(keys):

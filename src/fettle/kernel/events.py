@@ -1,6 +1,6 @@
 """The event store: streams of events, appended with an expected version and read in commit order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
@@ -168,15 +168,15 @@ FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::smallint[], $7::
 _LANE_NAMES = [str(lane) for lane in range(LANES)]
 
 
-@dataclass(slots=True, frozen=True)
-class Opening:
+class Opening(NamedTuple):
     """The first event of a stream that has the event's own id, already as JSON: what comes by the thousand.
 
     Attributes:
         id: The event's and the stream's, as text: a `UUID` costs more to make and to write than all else here.
         data: As `NewEvent.data`, in JSON.
         metadata: As `metadata_of` gives it, in JSON.
-        on: What must have been claimed in the same statement for it to be appended, where it depends on that.
+        on: What must have been claimed in the same statement for it to be appended, where it depends on that;
+            without blanks.
     """
 
     id: str
@@ -190,7 +190,8 @@ INSERT INTO events (id, tenant_id, stream_type, stream_id, version, type, schema
                     correlation_id, occurred_at)
 SELECT i.id::uuid, bound.tenant_id, $2, i.id::uuid, 1, $3, 1, i.lane::smallint, i.data::jsonb, i.metadata::jsonb,
        NULL, $4
-FROM bound CROSS JOIN unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+FROM bound CROSS JOIN unnest(string_to_array($5, ' '), string_to_array($6, ' '), string_to_array($7, E'\\x1f'),
+                             string_to_array($8, E'\\x1f'), string_to_array($9, ' ', '-'))
   AS i(id, lane, data, metadata, claim)
 WHERE i.claim IS NULL
 """
@@ -205,23 +206,30 @@ def arguments_of_openings(
 ) -> list[Any]:
     """Return what `OPENINGS` takes.
 
-    All arrays are of text: of any other element the driver asks whether it is an array itself, for longer
-    than the server takes to read it as text.
+    Each column comes as one text, which the server takes apart: of each element of an array the driver asks twice
+    whether it is an array itself, for longer than all else that is done with it.
     """
     seed = crc32(tenant_id.bytes)
     return [
         stream_type,
         type_,
         occurred_at,
-        [opening.id for opening in openings],
-        [
-            _LANE_NAMES[crc32(bytes.fromhex(opening.id.replace("-", "")), seed) % LANES]
-            for opening in openings
-        ],
-        [opening.data for opening in openings],
-        [opening.metadata for opening in openings],
-        [opening.on for opening in openings],
+        " ".join([opening.id for opening in openings]),
+        " ".join(
+            [
+                _LANE_NAMES[crc32(bytes.fromhex(opening.id.replace("-", "")), seed) % LANES]
+                for opening in openings
+            ]
+        ),
+        joined_json([opening.data for opening in openings]),
+        joined_json([opening.metadata for opening in openings]),
+        " ".join([opening.on or "-" for opening in openings]),
     ]
+
+
+def joined_json(documents: Iterable[str]) -> str:
+    """Join compact JSON by U+001F, which does not stand in it: JSON has no control characters (RFC 8259, 7)."""
+    return "\x1f".join(documents)
 
 
 async def append(

@@ -40,7 +40,7 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"The body is not JSON: {error}. Send one JSON document in UTF-8.") from None
-    suspicious = b"\\u0000" in body or _nesting(body) > max_depth
+    suspicious = (b"\\" in body and b"\\u0000" in body) or _nesting(body) > max_depth
     if _LONG_DIGITS in body.translate(_ANY_DIGIT):
         # orjson turns an integer beyond 64 bits into a float without a word; the slow reader tells.
         value = json.loads(body, parse_int=_bounded_int)
@@ -56,13 +56,16 @@ def _nesting(body: bytes) -> int:
     Whatever this does is done to megabytes in one step of C: of the document only brackets, quotes and
     backslashes are kept, then the escapes go, then every other piece between quotes is the inside of a string.
     """
-    openers = body.count(b"[") + body.count(b"{")
+    kept = body.translate(None, _NOT_STRUCTURE)
+    openers = kept.count(b"[") + kept.count(b"{")
     if openers <= MAX_DEPTH:
         return openers
-    kept = body.translate(None, _NOT_STRUCTURE)
     if b"\\" in kept:
         kept = _ESCAPED.sub(b"", body).translate(None, _NOT_STRUCTURE)
-    brackets = b"".join(kept.split(b'"')[::2])
+    # Strings that held nothing of the kind are gone with their quotes; if another quote is left, none was such.
+    brackets = kept.replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = b"".join(kept.split(b'"')[::2])
     peeled = _peel(brackets)
     if peeled is not None:
         return peeled

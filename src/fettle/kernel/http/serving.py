@@ -75,8 +75,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head_bytes = 0
         self._unfinished_bytes = 0
+        self._head_fields = 0
         self._head_is_due = False
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -94,6 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Read on, unless a head goes on and on without an end."""
         super().data_received(data)
         if not self._head_is_due:
+            self._drop_trailers()
             return
         # Most heads come whole: a timer for each would cost more than to read them.
         if self._head_timer is None:
@@ -105,28 +106,26 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
         super().on_message_begin()
-        self._head_bytes = 0
         self._stop_waiting()
         self._head_is_due = True
 
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the request line."""
-        super().on_url(url)
-        self._count_head(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
-        super().on_header(name, value)
-        self._count_head(len(name) + len(value) + 4)
-        if len(self.headers) > _MOST_HEADERS:
-            raise ValueError("too many headers")
-
     def on_headers_complete(self) -> None:
-        """Start the request, unless its target has another form than a path."""
+        """Start the request, unless its head is too long or its target has another form than a path."""
         self._stop_waiting()
+        self._head_fields = len(self.headers)
+        # Added up here and not as they come: a head that goes on is ended by `data_received`.
+        if self._head_fields > _MOST_HEADERS:
+            raise ValueError("too many headers")
+        if len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers]) > HEADER_BYTES:
+            raise ValueError("the request head is too long")
         if not self.url.startswith(b"/"):
             raise ValueError("the request target is not a path")
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End the body."""
+        self._drop_trailers()
+        super().on_message_complete()
 
     def shutdown(self) -> None:
         """Let the answer be finished, unless it has no end: its reader comes back to another process."""
@@ -134,10 +133,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.cycle is not None and ENDLESS in self.cycle.scope:
             self.transport.close()
 
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEADER_BYTES:
-            raise ValueError("the request head is too long")
+    def _drop_trailers(self) -> None:
+        """Forget fields after the body (RFC 9110, section 6.5.1): uvicorn would take them for the head's own."""
+        if len(self.headers) > self._head_fields:
+            del self.headers[self._head_fields :]
 
     def _await_head(self) -> None:
         self._head_is_due = True
