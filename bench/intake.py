@@ -2,22 +2,27 @@
 
 Client, server and PostgreSQL share the machine's cores, for the floor and for Fettle alike. Each ratio is the
 median over rounds in which the floor and Fettle had a slice each, so that a busy machine costs both the same.
+
+The floors of a single exception and of an ordinary write are one process each, and so is Fettle there. The floor of
+batches keeps both cores busy over two connections; there Fettle has a process for each core (`FETTLE_API_PROCESSES`).
 """
 
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from statistics import median
 from typing import Any
 
 import asyncpg
 from bench.bare_ingest import TABLES
-from bench.environment import ROOT, Environment, answers, environment, free_port, main, process, row
+from bench.environment import ROOT, Environment, answers, environment, free_ports, main, process, row
 from bench.load import parent_of, request_of
 
 from fettle.kernel.ids import new_id
@@ -25,6 +30,8 @@ from fettle.kernel.ids import new_id
 CLIENTS = 64
 BATCH = 1_000
 BATCH_CLIENTS = 4
+PROCESSES = os.cpu_count() or 1
+"""Of the API, for batches."""
 
 
 def exception_body() -> bytes:
@@ -47,42 +54,45 @@ async def _run(*, rounds: int, seconds: float) -> dict[str, Any]:
     batch = b'{"items": [' + b",".join([single] * BATCH) + b"]}"
     async with environment() as here, _copiers(here) as copiers:
         postgres = parent_of(copiers[0].get_server_pid()) or 0
-        bare, plain, ours = free_port(), free_port(), free_port()
+        bare, plain, *ours = free_ports(2 + PROCESSES)
+
+        def serve(port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+            return process("fettle.central.run", "api", ready=lambda: answers(port), FETTLE_PORT=str(port))
+
+        def side(
+            servers: Mapping[int, int], path: str, body: bytes, clients: int = CLIENTS
+        ) -> dict[str, Any]:
+            token = here.api_key if servers.keys() <= set(ours) else None
+            return {
+                "ports": list(servers), "request": request_of(path, body, token).decode(), "clients": clients,
+                "pids": {"server": list(servers.values()), "postgres": [postgres]},
+            }  # fmt: skip
+
         with (
             process("bench.bare_ingest", str(bare), ready=lambda: answers(bare)) as bare_server,
             process(
                 "bench.bare_ingest", str(plain), "--fastapi", ready=lambda: answers(plain)
             ) as plain_server,
-            process(
-                "fettle.central.run", "api", ready=lambda: answers(ours), FETTLE_PORT=str(ours)
-            ) as server,
+            contextlib.ExitStack() as stack,
         ):
-
-            def side(
-                port: int, server: Any, path: str, body: bytes, clients: int = CLIENTS
-            ) -> dict[str, Any]:
-                token = here.api_key if port == ours else None
-                return {
-                    "ports": [port], "request": request_of(path, body, token).decode(), "clients": clients,
-                    "pids": {"server": [server.pid], "postgres": [postgres]},
-                }  # fmt: skip
-
-            hot = side(ours, server, "/api/v1/exceptions", single)
-            ordinary = side(ours, server, "/api/v1/hooks/alertmanager", _notification())
-            many = side(ours, server, "/api/v1/exceptions/batch", batch, BATCH_CLIENTS)
+            alone = {ours[0]: stack.enter_context(serve(ours[0])).pid}
+            hot = side(alone, "/api/v1/exceptions", single)
+            ordinary = side(alone, "/api/v1/hooks/alertmanager", _notification())
             rows = [
                 _row(
                     "single, hot route",
-                    _in_turn([side(bare, bare_server, "/", single), hot], rounds, seconds),
+                    _in_turn([side({bare: bare_server.pid}, "/", single), hot], rounds, seconds),
                     0.5,
                 ),
                 _row(
                     "ordinary write (FastAPI route)",
-                    _in_turn([side(plain, plain_server, "/", single), ordinary], rounds, seconds),
+                    _in_turn([side({plain: plain_server.pid}, "/", single), ordinary], rounds, seconds),
                     0.7,
                 ),
-                await _batch_row(copiers, single.decode(), many, rounds, seconds),
             ]
+            all_of_it = alone | {port: stack.enter_context(serve(port)).pid for port in ours[1:]}
+            many = side(all_of_it, "/api/v1/exceptions/batch", batch, BATCH_CLIENTS)
+            rows.append(await _batch_row(copiers, single.decode(), many, rounds, seconds))
     return {"benchmark": "intake", "clients": CLIENTS, "rounds": rounds, "rows": rows}
 
 
@@ -146,7 +156,8 @@ async def _batch_row(
         floors.append(await _copy(copiers, text, seconds))
         ours += [many for (many,) in await asyncio.to_thread(_in_turn, [side], 1, seconds)]
     rates = [BATCH * many["per_second"] for many in ours]
-    return _paired(f"batch of {BATCH:,}", floors, rates, "events/s", 0.4, **_told(ours, BATCH))
+    name = f"batch of {BATCH:,}, {PROCESSES} API processes"
+    return _paired(name, floors, rates, "events/s", 0.4, **_told(ours, BATCH))
 
 
 @contextlib.asynccontextmanager
