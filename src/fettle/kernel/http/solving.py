@@ -62,11 +62,12 @@ class _Step:
     reads_body: bool = False
     path: "list[_Parameter] | None" = None
     query: "list[_Parameter] | None" = None
+    header: "list[_Parameter] | None" = None
 
 
 @dataclass(slots=True)
 class _Parameter:
-    """One value of a path or a query; FastAPI finds out anew for each request what it is made of."""
+    """One value of a path, a query or the headers; FastAPI finds out anew for each request what it is made of."""
 
     name: str
     alias: str
@@ -200,7 +201,7 @@ def _read_parameters(
     if dependant.query_params:
         _take(dependant.query_params, step.query, request.query_params, given, errors)
     if dependant.header_params:
-        _take(dependant.header_params, None, request.headers, given, errors)
+        _take(dependant.header_params, step.header, request.headers, given, errors)
     if dependant.cookie_params:
         _take(dependant.cookie_params, None, request.cookies, given, errors)
 
@@ -255,6 +256,7 @@ def _step_of(dependant: Dependant) -> _Step:
         reads_body=bool(dependant.body_params),
         path=_simple(dependant.path_params),
         query=_simple(dependant.query_params),
+        header=_simple(dependant.header_params),
     )
 
 
