@@ -93,7 +93,6 @@ class _Load:
         """Return a tenant's latencies alone, and while another sends all that is taken."""
         alone = await self._neighbour(seconds)
         async with self._flooding(self._noisy, most_ahead=20 * _MOST_AHEAD):
-            await asyncio.sleep(3.0)
             beside = await self._neighbour(seconds)
         return alone, beside
 

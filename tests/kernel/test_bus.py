@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from fettle.kernel import bus, events
 from fettle.kernel.bus import ConsumerSpec, run_consumers, wait_until_idle
+from fettle.kernel.bus_turns import TURN_EVENTS
 from fettle.kernel.errors import Invalid
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
@@ -386,6 +387,36 @@ async def test_a_tenant_that_floods_the_store_keeps_nobody_waiting_and_stays_in_
         assert [number for one, number in handled if one == stream] == list(range(202))
     async with database.raw_system() as connection:
         assert await connection.fetchval("SELECT count(*) FROM consumer_detours") == 0
+
+
+async def test_between_an_event_and_its_handling_a_flood_has_one_turn_and_no_more(
+    platform, database, tenant, other_tenant
+):
+    noisy, quiet = [new_id() for _ in range(4)], new_id()
+    handled, waited = [0], []
+    seen = asyncio.Event()
+
+    async def handle(batch):
+        handled[0] += sum(item.stream_id in noisy for item in batch.events)
+        if any(item.stream_id == quiet for item in batch.events):
+            seen.set()
+
+    group = spec(handle)
+    for number in range(100):
+        await append(
+            database, tenant, *(event(stream, 10 * number + ten) for ten in range(10) for stream in noisy)
+        )
+    async with consuming(platform, group):
+        for number in range(10):
+            seen.clear()
+            before = handled[0]
+            await append(database, other_tenant, event(quiet, number))
+            await seen.wait()
+            waited.append(handled[0] - before)
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    assert handled == [4_000]
+    # The first comes upon whatever is just read; from then on it is known that others have work.
+    assert max(waited[1:]) <= 2 * TURN_EVENTS
 
 
 async def test_a_detour_is_gone_on_with_by_whoever_takes_the_lanes_over(platform, database, tenant):

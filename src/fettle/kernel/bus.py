@@ -25,6 +25,7 @@ from fettle.kernel.bus_cursors import Cursor, Detours, LaneCursor, crowding
 from fettle.kernel.bus_leases import LaneLeases, LeaseLostError, keep_leases
 from fettle.kernel.bus_parking import Parking
 from fettle.kernel.bus_tail import Tail
+from fettle.kernel.bus_turns import TURN_EVENTS, Turns
 from fettle.kernel.clock import utcnow
 from fettle.kernel.context import tenant_id as tenant_context
 from fettle.kernel.database import DriverConnection, bind_tenant, driver, is_contended, is_unreachable
@@ -114,7 +115,8 @@ async def run_consumers(platform: Platform, specs: Iterable[ConsumerSpec]) -> No
     wakeup = Wakeup()
     wanted = list(specs)
     tail = Tail(platform.database, (name for spec in wanted for name in spec.types))
-    consumers = [Consumer(platform, spec, wakeup.subscribe(), tail) for spec in wanted]
+    turns = Turns()
+    consumers = [Consumer(platform, spec, wakeup.subscribe(), tail, turns) for spec in wanted]
     async with asyncio.TaskGroup() as group:
         group.create_task(wakeup.run(platform), name="bus-wakeup")
         group.create_task(keep_leases(platform.database, [c.leases for c in consumers]), name="bus-leases")
@@ -131,7 +133,12 @@ class Consumer:
     """
 
     def __init__(
-        self, platform: Platform, spec: ConsumerSpec, wake: asyncio.Event, tail: Tail | None = None
+        self,
+        platform: Platform,
+        spec: ConsumerSpec,
+        wake: asyncio.Event,
+        tail: Tail | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._platform = platform
         self._spec = spec
@@ -143,6 +150,7 @@ class Consumer:
         self._detours = Detours(self.leases)
         self._parking = Parking(spec.group)
         self._tail = tail or Tail(platform.database, spec.types)
+        self._turns = turns or Turns()
         self._moved_at = 0.0
         self._unsaved = False
         self._contentions = 0
@@ -178,7 +186,9 @@ class Consumer:
         if await self.leases.keep():
             async with self._platform.database.raw_system() as connection:
                 await self._parking.load(connection, self.leases.lanes)
+                self._turns.ended(self._detours.open)
                 await self._detours.load(connection)
+                self._turns.begun(self._detours.open)
             if incomplete := self._detours.incomplete():
                 await self._begin_detours(incomplete)
         if not self.leases.positions:
@@ -187,7 +197,12 @@ class Consumer:
         apart = list(self._detours.open)  # what begins now waits until the lanes have gone on without it
         more = await self._step_lanes()
         for tenant_id in apart:
-            more = await self._step_detour(tenant_id) or more
+            if not self._turns.take(self._wake):
+                break
+            try:
+                more = await self._step_detour(tenant_id) or more
+            finally:
+                self._turns.give_back()
         return retried or more
 
     async def _step_lanes(self) -> bool:
@@ -198,10 +213,13 @@ class Consumer:
         is_full = len(batch) == self._spec.batch_size
         reached = batch[-1].position if is_full else safe
         mine = [e for e in batch if e.position > positions.get(e.lane, reached)]
-        if crowds := crowding(mine, self._spec.batch_size):
+        tenants = {event.tenant_id for event in mine}
+        if crowds := crowding(mine, self._spec.batch_size, others=self._turns.others_than(tenants)):
             await self._begin_detours(crowds)
             mine = [e for e in mine if e.tenant_id not in crowds]
+            tenants -= set(crowds)
         if mine:
+            self._turns.note(tenants)
             await self._handle(mine, reached, self._lanes)
             return True
         await self._move_idle(reached)
@@ -210,16 +228,19 @@ class Consumer:
     async def _begin_detours(self, tenants: list[UUID]) -> None:
         async with self._platform.database.unbound() as session:
             await self._detours.begin(session, self._lanes, tenants)
+        self._turns.begun(tenant_id for tenant_id in tenants if tenant_id not in self._detours.open)
         self._detours.begun(tenants)
 
     async def _step_detour(self, tenant_id: UUID) -> bool:
         detour = self._detours.open[tenant_id]
-        batch, reached = await detour.read(
-            self._platform.database, self._tail, self._spec.types, self._spec.batch_size
-        )
+        size = self._spec.batch_size
+        if self._turns.are_needed:
+            size = min(size, TURN_EVENTS)
+        batch, reached = await detour.read(self._platform.database, self._tail, self._spec.types, size)
         handled = await self._handle(batch, reached, detour)
         if handled and detour.is_over(detour.positions):
             self._detours.end(tenant_id)
+            self._turns.ended([tenant_id])
         return bool(batch)
 
     async def _read(self, low: int, safe: int) -> list[Event]:

@@ -19,6 +19,9 @@ from fettle.kernel.bus_tail import Tail
 from fettle.kernel.database import Database, DriverConnection, bind_tenant, driver
 from fettle.kernel.events import Event
 
+_CROWD = 32
+"""Events at once from which on it matters that one tenant's are handled before others'."""
+
 _MOVE = """
 UPDATE consumer_lanes AS c SET position = t.position, lease_until = clock_timestamp() + $6::interval
 FROM unnest($1::smallint[], $2::bigint[], $5::bigint[]) AS t(lane, position, believed)
@@ -191,9 +194,15 @@ class Detours:
         del self.open[tenant_id]
 
 
-def crowding(batch: Sequence[Event], size: int) -> list[UUID]:
-    """Return the tenants that fill more than half of a full batch."""
-    if len(batch) < size:
-        return []
+def crowding(batch: Sequence[Event], size: int, *, others: bool = False) -> list[UUID]:
+    """Return the tenants that fill more than half of a full batch, or of a smaller one where that keeps others waiting.
+
+    Args:
+        batch: What was read.
+        size: Of a full batch.
+        others: Whether others had work lately, though nothing of theirs is in the batch.
+    """
     counts = Counter(event.tenant_id for event in batch)
-    return [tenant_id for tenant_id, count in counts.items() if count > size // 2]
+    if len(batch) < (min(size, _CROWD) if others or len(counts) > 1 else size):
+        return []
+    return [tenant_id for tenant_id, count in counts.items() if count > len(batch) // 2]

@@ -1,0 +1,71 @@
+"""What the others of a process rely on while one tenant floods it: short turns, one at a time, with rests between."""
+
+import asyncio
+
+from fettle.kernel.bus_cursors import crowding
+from fettle.kernel.bus_turns import Turns
+from fettle.kernel.events import Event
+from fettle.kernel.ids import new_id
+
+NOISY, QUIET = new_id(), new_id()
+
+
+def events_of(*tenants):
+    return [Event._make([None, tenant_id, *[None] * 9]) for tenant_id in tenants]
+
+
+async def test_where_nobody_else_has_work_there_are_no_turns():
+    turns, wake = Turns(), asyncio.Event()
+    turns.begun([NOISY])
+    turns.note([NOISY])
+    assert not turns.are_needed
+    assert turns.take(wake)
+    assert turns.take(wake)
+
+
+async def test_one_goes_on_at_a_time_and_the_others_have_time_in_between_and_wait_for_no_poll():
+    turns, first, second, third = Turns(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+    turns.begun([NOISY])
+    turns.note([NOISY, QUIET])
+    assert turns.are_needed
+    assert turns.take(first)
+    assert not turns.take(second)
+    assert not turns.take(third)
+    await asyncio.sleep(0.02)
+    turns.give_back()
+    assert not turns.take(second)
+    woken = []
+    waiting = [asyncio.create_task(_then(wake, woken, name)) for name, wake in (("3", third), ("2", second))]
+    await asyncio.gather(*waiting)
+    assert woken == ["2", "3"]
+    assert turns.take(second)
+    assert not turns.take(first)
+
+
+async def _then(wake, woken, name):
+    async with asyncio.timeout(60):
+        await wake.wait()
+    woken.append(name)
+
+
+async def test_a_tenant_that_is_read_among_the_others_again_is_one_of_them():
+    turns = Turns()
+    turns.begun([NOISY])
+    turns.begun([NOISY])
+    turns.ended([NOISY])
+    turns.note([NOISY])
+    assert not turns.are_needed
+    turns.begun([QUIET])
+    turns.ended([NOISY])
+    assert turns.are_needed
+    assert not turns.others_than([NOISY])
+
+
+def test_whose_events_are_read_apart():
+    assert crowding(events_of(*[NOISY] * 299), 300) == []
+    assert crowding(events_of(*[NOISY] * 300), 300) == [NOISY]
+    assert crowding(events_of(*[NOISY] * 40, QUIET), 300) == [NOISY]
+    assert crowding(events_of(*[NOISY] * 40), 300) == []
+    assert crowding(events_of(*[NOISY] * 40), 300, others=True) == [NOISY]
+    assert crowding(events_of(*[NOISY] * 20, QUIET), 300) == []
+    assert crowding(events_of(*[NOISY] * 20, *[QUIET] * 20), 300) == []
