@@ -129,7 +129,7 @@ async def test_a_rule_over_time_forgets_one_key_when_its_name_is_said_twice(api)
     checks = [{"field": "host", "operator": "eq", "value": host}]
     async with api.platform.database.tenant(api.alder.id) as session:
         rule = document(ONCE, id=rule_id, conditions=checks)
-        await service.create(session, api.alder.id, rule, actor="user:test")
+        await service.RULES.create(session, api.alder.id, service.checked(rule), actor="user:test")
     await pipeline.report({"host": host})
     [key] = (await found(api, "temporal", "keys", rule_id, "-q", host))["items"]
     assert key["key"] == {"host": host}

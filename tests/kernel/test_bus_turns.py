@@ -2,6 +2,7 @@
 
 import asyncio
 
+from fettle.kernel import bus_turns
 from fettle.kernel.bus_cursors import crowding
 from fettle.kernel.bus_turns import Turns
 from fettle.kernel.events import Event
@@ -40,6 +41,17 @@ async def test_one_goes_on_at_a_time_and_the_others_have_time_in_between_and_wai
     assert woken == ["2", "3"]
     assert turns.take(second)
     assert not turns.take(first)
+
+
+async def test_a_turn_that_does_not_end_keeps_nobody_else_from_theirs(monkeypatch):
+    monkeypatch.setattr(bus_turns, "_LONGEST_SECONDS", 0.01)
+    turns = Turns()
+    turns.begun([NOISY])
+    turns.note([QUIET])
+    assert turns.take(asyncio.Event())
+    assert not turns.take(asyncio.Event())
+    await asyncio.sleep(0.02)
+    assert turns.take(asyncio.Event())
 
 
 async def _then(wake, woken, name):

@@ -199,6 +199,7 @@ class Consumer:
         for tenant_id in apart:
             if not self._turns.take(self._wake):
                 break
+            self._detours.put_last(tenant_id)
             try:
                 more = await self._step_detour(tenant_id) or more
             finally:

@@ -189,6 +189,10 @@ class Detours:
             positions = self._leases.positions | self._found.pop(tenant_id, {})
             self.open[tenant_id] = Detour(self._leases, tenant_id, positions)
 
+    def put_last(self, tenant_id: UUID) -> None:
+        """Let the other detours be gone on with before this one."""
+        self.open[tenant_id] = self.open.pop(tenant_id)
+
     def end(self, tenant_id: UUID) -> None:
         """Note that a detour is over."""
         del self.open[tenant_id]

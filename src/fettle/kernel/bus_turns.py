@@ -2,7 +2,7 @@
 
 Its events are read apart from the others' (`bus_cursors`), so they wait for nothing of it. What they would still
 share is the processor and the database: therefore one consumer at a time goes on with such a tenant, a little at a
-time, and after that as long a time belongs to the others alone. Where nobody else has work there are no turns.
+time, and after that three times as long belongs to the others alone. Where nobody else has work there are no turns.
 """
 
 import asyncio
@@ -14,6 +14,9 @@ from uuid import UUID
 _OTHERS_SECONDS: Final = 2.0
 _RESTS: Final = 3.0
 """How long the others have the process, in lengths of the turn before."""
+
+_LONGEST_SECONDS: Final = 5.0
+"""A turn that takes longer, of a handler that hangs, keeps nobody else from theirs."""
 
 _REMEMBERED: Final = 256
 
@@ -68,7 +71,8 @@ class Turns:
         if not self.are_needed:
             return True
         now = asyncio.get_running_loop().time()
-        if self._began_at is not None or now < self._rests_until:
+        is_another_s = self._began_at is not None and now - self._began_at < _LONGEST_SECONDS
+        if is_another_s or now < self._rests_until:
             self._waiting.setdefault(wake)
             return False
         self._waiting.pop(wake, None)
@@ -81,7 +85,7 @@ class Turns:
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
-        self._rests_until = now + _RESTS * (now - self._began_at)
+        self._rests_until = now + _RESTS * min(now - self._began_at, _LONGEST_SECONDS)
         self._began_at = None
         loop.call_at(self._rests_until, self._wake_all)
 
