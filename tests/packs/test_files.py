@@ -43,14 +43,14 @@ HOSTILE_NAMES = [
 ]
 
 
-def zipped(members: dict[str, bytes], *, attributes: int = 0) -> bytes:
+def zipped(members: dict[str, bytes], *, attributes: int = 0, kind: int = zipfile.ZIP_DEFLATED) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w") as archive:
         for name, data in members.items():
             info = zipfile.ZipInfo("x")
             info.filename = info.orig_filename = name
             info.external_attr = attributes
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = kind
             archive.writestr(info, data)
     return out.getvalue()
 
@@ -164,6 +164,11 @@ def test_a_zip_cannot_lie_about_its_sizes():
     data[central + 24 : central + 28] = claimed
     data[22:26] = claimed
     assert refused(bytes(data))
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_other_compressions_are_refused_before_they_are_unpacked(kind: int):
+    assert "not stored or deflated" in refused(zipped(small_pack(), kind=kind))
 
 
 def test_too_many_files_are_refused():

@@ -11,11 +11,11 @@ import re
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final, Protocol
 
+from fettle.kernel.archives import DAMAGED, UNSUPPORTED, open_plain
 from fettle.packs.problems import PackInvalid, refuse
 
 MAX_ARCHIVE_BYTES: Final = 4_000_000
@@ -70,19 +70,11 @@ def read_archive(data: bytes) -> PackFiles:
                 _read_tar(stream, budget)
         else:
             _read_tar(io.BytesIO(data), budget)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        EOFError,
-        OSError,
-        ValueError,
-        IndexError,
-    ) as error:
+    except (*DAMAGED, tarfile.TarError, OSError, IndexError) as error:
         raise refuse(
             "", f"The archive cannot be read: {error}.", "Pack it again as zip, tar or tar.gz."
         ) from None
-    except (NotImplementedError, RuntimeError) as error:  # zipfile's words for a compression or a password
+    except UNSUPPORTED as error:
         raise refuse(
             "", f"The archive cannot be read: {error}.", "Use plain deflate and no password."
         ) from None
@@ -176,7 +168,7 @@ def _read_zip(data: bytes, budget: _Budget) -> None:
             if name.endswith("/"):
                 _check_folder(name)
                 continue
-            with archive.open(member) as stream:
+            with open_plain(archive, member) as stream:
                 budget.take(name, stream)
 
 

@@ -7,7 +7,6 @@ is ever written to disk.
 import io
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from fettle.central.parts.inventory import Kind, Part
 from fettle.central.parts.versions import ORDERS, UnclearVersionError, first_fix, is_in_range, is_listed
+from fettle.kernel.archives import DAMAGED, UNSUPPORTED, open_plain
 
 MAX_ENTRIES: Final = 1_000_000
 MAX_ADVISORY_BYTES: Final = 8_000_000
@@ -27,8 +27,6 @@ MAX_DIRECTORY_BYTES: Final = 100_000_000
 _ECOSYSTEMS: Final[Mapping[str, Kind]] = {"PyPI": "pypi", "npm": "npm"}
 _LONGEST_TEXT: Final = 200
 _SHOWN_UNREAD: Final = 5
-_PLAIN: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
 class AdvisoriesError(Exception):
@@ -240,11 +238,9 @@ def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
             for member in archive.infolist():
                 if not member.filename.endswith(".json"):
                     continue
-                if member.compress_type not in _PLAIN:
-                    raise AdvisoriesError(f"{path}: {plain(member.filename)} is not stored or deflated.")
-                with archive.open(member) as stream:
+                with open_plain(archive, member) as stream:
                     yield member.filename, budget.take(member.filename, stream)
-    except _DAMAGED as error:
+    except (*DAMAGED, *UNSUPPORTED) as error:
         raise AdvisoriesError(f"{path} cannot be read as a zip archive: {plain(str(error))}.") from None
 
 
