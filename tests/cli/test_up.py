@@ -176,7 +176,7 @@ async def test_a_key_that_does_not_hold_is_said_so(fettle):
 
 
 async def test_a_start_tells_of_the_fixes_that_the_embedded_database_misses(fettle):
-    missing = (await fettle.json("parts"))["missing_fixes"]
+    missing = (await fettle.json("components"))["missing_fixes"]
     told = [
         one["text"] for one in fettle.told if one["event"] == "note" and "misses the fixes" in one["text"]
     ]

@@ -40,7 +40,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "keys": ("fettle.cli.keys:app", "Rotate the master key that seals secrets at rest."),
     "config": ("fettle.cli.config:app", "Show every setting and where it comes from."),
     "doctor": ("fettle.cli.doctor:app", "Say what is wrong with this installation and how to mend it."),
-    "parts": ("fettle.cli.parts:app", "List what this installation is made of, and its known faults."),
+    "components": (
+        "fettle.cli.components:app",
+        "List what this installation is made of, and its known faults.",
+    ),
     "bench": ("fettle.cli.bench:app", "Measure this machine and say which part is the limit."),
     "version": ("fettle.cli.version:app", "Print the version."),
 }

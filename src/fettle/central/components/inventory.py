@@ -1,4 +1,4 @@
-"""Which parts this installation is made of: what is installed here, and what the console was built from."""
+"""Which components this installation is made of: what is installed here, and what the console was built from."""
 
 import base64
 import binascii
@@ -35,11 +35,11 @@ _PATIENCE_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One part, in one version.
+class Component:
+    """One component, in one version.
 
     Attributes:
-        kind: Where such parts come from, as package URLs name it.
+        kind: Where such components come from, as package URLs name it.
         name: Its name there.
         version: Its version.
         licence: What it says of its licence; empty where it says nothing.
@@ -68,19 +68,17 @@ class Part:
         return _EXPRESSION.fullmatch(self.licence) is not None
 
 
-def installed_parts(root: Path = ROOT) -> list[Part]:
-    """Return every part, each once, by kind and name.
+def installed_components(root: Path = ROOT) -> list[Component]:
+    """Return every component, each once, by kind and name.
 
     Args:
         root: Where ``requirements.lock`` and the console's lock are.
     """
     found = {*_python_packages(root), *_console_packages(root), *_programs()}
-    return sorted(
-        found, key=lambda part: (part.kind != "generic", part.kind == "npm", part.name, part.version)
-    )
+    return sorted(found, key=lambda one: (one.kind != "generic", one.kind == "npm", one.name, one.version))
 
 
-def _python_packages(root: Path) -> Iterator[Part]:
+def _python_packages(root: Path) -> Iterator[Component]:
     locked = _python_lock(root / "requirements.lock")
     run = _needed_to_run()
     for one in distributions():
@@ -88,7 +86,7 @@ def _python_packages(root: Path) -> Iterator[Part]:
         if name == OURSELVES:
             continue
         wanted = locked.get(name, "-") if locked else one.version
-        yield Part(
+        yield Component(
             "pypi",
             name,
             one.version,
@@ -141,14 +139,14 @@ def _licence(one: Distribution) -> str:
     return ", ".join(listed)
 
 
-def _console_packages(root: Path) -> Iterator[Part]:
+def _console_packages(root: Path) -> Iterator[Component]:
     path = root / "console" / "package-lock.json"
     if not path.is_file():
         return
     for place, one in json.loads(path.read_text(encoding="utf-8"))["packages"].items():
         name = place.rpartition("node_modules/")[2]
         if name and not one.get("link"):
-            yield Part(
+            yield Component(
                 "npm",
                 name,
                 one["version"],
@@ -167,12 +165,12 @@ def _hexadecimal(integrity: str) -> str:
         return ""
 
 
-def _programs() -> Iterator[Part]:
+def _programs() -> Iterator[Component]:
     """Return what is no package itself, but comes within one or under all of them."""
-    yield Part("generic", "python", ".".join(map(str, sys.version_info[:3])), "PSF-2.0")
+    yield Component("generic", "python", ".".join(map(str, sys.version_info[:3])), "PSF-2.0")
     openssl = _SEEN_VERSION.search(ssl.OPENSSL_VERSION)
     if openssl is not None:
-        yield Part(
+        yield Component(
             "generic",
             "openssl",
             openssl.group(),
@@ -193,7 +191,7 @@ def _programs() -> Iterator[Part]:
         ("redis", "BSD-3-Clause", _version_of(redis)),
     ):
         if version:
-            yield Part("generic", name, version, licence)
+            yield Component("generic", name, version, licence)
 
 
 def _version_of(program: Path) -> str:

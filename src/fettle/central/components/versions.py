@@ -59,7 +59,7 @@ def is_in_range(version: str, events: Sequence[Event], order: Callable[[str], An
     """Say whether a version is affected, as the OSV schema evaluates a range.
 
     Args:
-        version: Of the part.
+        version: Of the component.
         events: In any order.
         order: One of `ORDERS`.
 

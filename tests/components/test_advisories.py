@@ -1,4 +1,4 @@
-"""Advisories of others: which parts they are about, and files that are hostile."""
+"""Advisories of others: which components they are about, and files that are hostile."""
 
 import json
 import zipfile
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from fettle.central.parts import advisories
-from fettle.central.parts.advisories import AdvisoriesError, judge
-from fettle.central.parts.inventory import Part
+from fettle.central.components import advisories
+from fettle.central.components.advisories import AdvisoriesError, judge
+from fettle.central.components.inventory import Component
 
-PARTS = [
-    Part("pypi", "some-package", "1.4.0"),
-    Part("npm", "@scope/thing", "2.0.0"),
-    Part("npm", "thing", "2.0.0"),
+COMPONENTS = [
+    Component("pypi", "some-package", "1.4.0"),
+    Component("npm", "@scope/thing", "2.0.0"),
+    Component("npm", "thing", "2.0.0"),
 ]
 
 
@@ -36,14 +36,16 @@ def written(folder, *documents):
 
 
 def found(path):
-    return [(fault.part.name, fault.advisory, fault.mended_in) for fault in judge(PARTS, [path]).faults]
+    return [
+        (fault.component.name, fault.advisory, fault.mended_in) for fault in judge(COMPONENTS, [path]).faults
+    ]
 
 
-def test_a_part_in_a_range_is_found_by_its_normal_name_with_what_mends_it(tmp_path):
+def test_a_component_in_a_range_is_found_by_its_normal_name_with_what_mends_it(tmp_path):
     path = written(
         tmp_path, advisory(aliases=["CVE-2026-1"], summary="It falls over."), advisory(2, name="other")
     )
-    judged = judge(PARTS, [path])
+    judged = judge(COMPONENTS, [path])
     assert found(path) == [("some-package", "TEST-1", "1.5.0")]
     assert (judged.faults[0].aliases, judged.faults[0].summary) == (("CVE-2026-1",), "It falls over.")
     assert judged.read == {"PyPI": 2, "npm": 0}
@@ -60,7 +62,7 @@ def test_names_of_npm_are_taken_as_they_are(tmp_path):
 
 
 def test_what_was_withdrawn_is_counted_and_nothing_else(tmp_path):
-    judged = judge(PARTS, [written(tmp_path, advisory(withdrawn="2026-02-01T00:00:00Z"))])
+    judged = judge(COMPONENTS, [written(tmp_path, advisory(withdrawn="2026-02-01T00:00:00Z"))])
     assert (judged.faults, judged.withdrawn) == ([], 1)
 
 
@@ -80,7 +82,7 @@ def test_what_cannot_be_told_is_said_and_a_sure_one_wins(tmp_path):
     unclear = advisory(1, events=[{"introduced": "the beginning"}])
     sure = advisory(2, events=[{"introduced": "what?"}])
     sure["affected"].append(advisory()["affected"][0])
-    judged = judge(PARTS, [written(tmp_path, unclear, sure)])
+    judged = judge(COMPONENTS, [written(tmp_path, unclear, sure)])
     assert [(fault.advisory, fault.is_unclear) for fault in judged.faults] == [
         ("TEST-1", True),
         ("TEST-2", False),
@@ -109,13 +111,13 @@ def test_what_is_no_advisory_is_counted_and_the_others_are_judged(tmp_path):
         '{"id": "x", "affected": 3}',
         "\ud800".encode("utf-8", "replace").decode(),
     ]
-    judged = judge(PARTS, [written(tmp_path, *odd, advisory(9))])
+    judged = judge(COMPONENTS, [written(tmp_path, *odd, advisory(9))])
     assert (judged.unread, len(judged.unread_shown), len(judged.faults)) == (6, 5, 1)
 
 
 def test_no_text_of_an_advisory_is_a_command_for_the_terminal(tmp_path):
     path = written(tmp_path, advisory(summary="\x1b[2Jgone\r\n" + "x" * 9_000, aliases=["\x1b]0;title\x07"]))
-    fault = judge(PARTS, [path]).faults[0]
+    fault = judge(COMPONENTS, [path]).faults[0]
     assert fault.summary.startswith("[2Jgone")
     assert len(fault.summary) <= 200
     assert all(text.isprintable() for text in (fault.summary, *fault.aliases))
@@ -129,13 +131,13 @@ def test_an_archive_that_unpacks_without_end_stops_at_the_bound(tmp_path, monkey
     )
     assert path.stat().st_size < 20_000
     with pytest.raises(AdvisoriesError, match="larger than 100000 bytes"):
-        judge(PARTS, [path])
+        judge(COMPONENTS, [path])
 
 
 def test_an_archive_of_too_many_entries_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(advisories, "MAX_ENTRIES", 10)
     with pytest.raises(AdvisoriesError, match="more than 10 advisories"):
-        judge(PARTS, [written(tmp_path, *[advisory(number) for number in range(11)])])
+        judge(COMPONENTS, [written(tmp_path, *[advisory(number) for number in range(11)])])
 
 
 def test_a_directory_of_an_archive_that_is_larger_than_bounds_is_not_read(tmp_path, monkeypatch):
@@ -145,7 +147,7 @@ def test_a_directory_of_an_archive_that_is_larger_than_bounds_is_not_read(tmp_pa
         for number in range(2_000):
             archive.writestr(f"{number}-{'x' * 60}.txt", b"")
     with pytest.raises(AdvisoriesError, match="its directory is larger than"):
-        judge(PARTS, [path])
+        judge(COMPONENTS, [path])
 
 
 def test_sizes_that_lie_change_nothing(tmp_path, monkeypatch):
@@ -154,7 +156,7 @@ def test_sizes_that_lie_change_nothing(tmp_path, monkeypatch):
     size = (5_000_000).to_bytes(4, "little")
     path.write_bytes(path.read_bytes().replace(size, (10).to_bytes(4, "little")))
     with pytest.raises(AdvisoriesError):
-        judge(PARTS, [path])
+        judge(COMPONENTS, [path])
 
 
 def test_names_that_lead_elsewhere_write_nothing(tmp_path):
@@ -173,7 +175,7 @@ def test_other_compressions_are_refused(tmp_path, kind):
     with zipfile.ZipFile(path, "w", kind) as archive:
         archive.writestr("TEST-1.json", json.dumps(advisory()))
     with pytest.raises(AdvisoriesError, match="is not stored or deflated"):
-        judge(PARTS, [path])
+        judge(COMPONENTS, [path])
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x05\x06" + b"\xff" * 18, b"nothing of the kind" * 100])
@@ -181,15 +183,15 @@ def test_what_is_no_archive_is_said_in_one_line(tmp_path, content):
     path = tmp_path / "all.zip"
     path.write_bytes(content)
     with pytest.raises(AdvisoriesError, match="cannot be read as a zip archive") as refused:
-        judge(PARTS, [path])
+        judge(COMPONENTS, [path])
     assert "\n" not in str(refused.value)
 
 
 def test_an_archive_about_other_things_is_no_clean_bill(tmp_path):
     with pytest.raises(AdvisoriesError, match="no advisory about PyPI or npm"):
-        judge(PARTS, [written(tmp_path, advisory(1, "Go", "example.org/thing"))])
+        judge(COMPONENTS, [written(tmp_path, advisory(1, "Go", "example.org/thing"))])
 
 
 def test_a_file_that_is_not_there_is_an_error_of_the_file(tmp_path):
     with pytest.raises(FileNotFoundError):
-        judge(PARTS, [Path(tmp_path, "none.zip")])
+        judge(COMPONENTS, [Path(tmp_path, "none.zip")])

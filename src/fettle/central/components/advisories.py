@@ -1,4 +1,4 @@
-"""Reads advisories in OSV's form from files, folders and archives, and says which parts they are about.
+"""Reads advisories in OSV's form from files, folders and archives, and says which components they are about.
 
 A file comes from outside: an archive is read entry by entry, under bounds of really unpacked bytes, and nothing of it
 is ever written to disk.
@@ -15,8 +15,8 @@ from typing import Any, Final
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
-from fettle.central.parts.inventory import Kind, Part
-from fettle.central.parts.versions import ORDERS, UnclearVersionError, first_fix, is_in_range, is_listed
+from fettle.central.components.inventory import Component, Kind
+from fettle.central.components.versions import ORDERS, UnclearVersionError, first_fix, is_in_range, is_listed
 from fettle.kernel.archives import DAMAGED, UNSUPPORTED, open_plain
 
 MAX_ENTRIES: Final = 1_000_000
@@ -60,19 +60,19 @@ class _Advisory(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A part that an advisory is about.
+    """A component that an advisory is about.
 
     Attributes:
-        part: The part.
+        component: The component.
         advisory: The advisory's id.
         aliases: Its other ids, such as that of the CVE.
         severity: As the advisory's source calls it; empty where it does not.
         summary: What is wrong.
         mended_in: The first version in which it is not; empty where none is known.
-        is_unclear: Whether the part is affected cannot be told: a version is written as nobody else does.
+        is_unclear: Whether the component is affected cannot be told: a version is written as nobody else does.
     """
 
-    part: Part
+    component: Component
     advisory: str
     aliases: tuple[str, ...]
     severity: str
@@ -86,8 +86,8 @@ class Judged:
     """What came of some files of advisories.
 
     Attributes:
-        faults: What the parts have.
-        read: How many advisories there were for each ecosystem that we have parts of.
+        faults: What the components have.
+        read: How many advisories there were for each ecosystem that we have components of.
         withdrawn: How many of all were taken back.
         unread: How many could not be read.
         unread_shown: The first of them, with the reason.
@@ -100,20 +100,20 @@ class Judged:
     unread_shown: list[str] = field(default_factory=list)
 
 
-def judge(parts: Iterable[Part], paths: Iterable[Path]) -> Judged:
-    """Say which parts have known faults.
+def judge(components: Iterable[Component], paths: Iterable[Path]) -> Judged:
+    """Say which components have known faults.
 
     Args:
-        parts: Of this installation.
+        components: Of this installation.
         paths: An advisory (``.json``), a folder of them, or an archive as osv.dev exports it (``all.zip``).
 
     Raises:
         AdvisoriesError: A file is not there, is damaged or out of bounds, or there is no advisory in any.
         OSError: A file cannot be read.
     """
-    by_name: dict[tuple[str, str], list[Part]] = {}
-    for part in parts:
-        by_name.setdefault((part.kind, _normal(part.kind, part.name)), []).append(part)
+    by_name: dict[tuple[str, str], list[Component]] = {}
+    for component in components:
+        by_name.setdefault((component.kind, _normal(component.kind, component.name)), []).append(component)
     judged = Judged()
     for path in paths:
         for name, content in _entries(path):
@@ -136,7 +136,7 @@ def plain(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text[:_LONGEST_TEXT]).strip()
 
 
-def _judge(advisory: _Advisory, by_name: Mapping[tuple[str, str], list[Part]], judged: Judged) -> None:
+def _judge(advisory: _Advisory, by_name: Mapping[tuple[str, str], list[Component]], judged: Judged) -> None:
     listed = [
         (ecosystem, one)
         for one in advisory.affected or []
@@ -150,33 +150,33 @@ def _judge(advisory: _Advisory, by_name: Mapping[tuple[str, str], list[Part]], j
     for ecosystem, one in listed:
         kind = _ECOSYSTEMS[ecosystem]
         name = _normal(kind, one.package.name if one.package is not None else "")
-        for part in by_name.get((kind, name), ()):
-            fault = _fault(part, advisory, one, ecosystem)
+        for component in by_name.get((kind, name), ()):
+            fault = _fault(component, advisory, one, ecosystem)
             if fault is not None:
                 judged.faults.append(fault)
 
 
-def _fault(part: Part, advisory: _Advisory, affected: _Affected, ecosystem: str) -> Fault | None:
+def _fault(component: Component, advisory: _Advisory, affected: _Affected, ecosystem: str) -> Fault | None:
     order = ORDERS[ecosystem]
     ranges = [one.events for one in affected.ranges or [] if one.type != "GIT"]
     is_hit, is_unclear, mended_in = False, False, ""
     try:
-        is_hit = is_listed(part.version, affected.versions or [], order)
+        is_hit = is_listed(component.version, affected.versions or [], order)
     except UnclearVersionError:
         is_unclear = True
     for events in ranges:
         try:
-            if is_in_range(part.version, events, order):
-                is_hit, mended_in = True, mended_in or first_fix(part.version, events, order)
+            if is_in_range(component.version, events, order):
+                is_hit, mended_in = True, mended_in or first_fix(component.version, events, order)
         except UnclearVersionError:
             is_unclear = True
     if not (is_hit or is_unclear):
         return None
     if is_hit and not mended_in:
-        mended_in = _fix_of(part.version, ranges, order)
+        mended_in = _fix_of(component.version, ranges, order)
     severity = (advisory.database_specific or {}).get("severity", "")
     return Fault(
-        part,
+        component,
         plain(advisory.id),
         tuple(plain(alias) for alias in advisory.aliases or ()),
         plain(severity) if isinstance(severity, str) else "",
@@ -197,12 +197,13 @@ def _fix_of(version: str, ranges: Iterable[list[dict[str, str]]], order: Any) ->
 
 
 def _each_once(faults: Iterable[Fault]) -> list[Fault]:
-    """Return each fault of a part once, what is sure before what is unclear."""
+    """Return each fault of a component once, what is sure before what is unclear."""
     kept: dict[tuple[str, str], Fault] = {}
     for fault in sorted(faults, key=lambda one: one.is_unclear):
-        kept.setdefault((fault.part.url, fault.advisory), fault)
+        kept.setdefault((fault.component.url, fault.advisory), fault)
     return sorted(
-        kept.values(), key=lambda one: (one.part.kind, one.part.name, one.part.version, one.advisory)
+        kept.values(),
+        key=lambda one: (one.component.kind, one.component.name, one.component.version, one.advisory),
     )
 
 

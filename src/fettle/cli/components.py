@@ -1,4 +1,4 @@
-"""``fettle parts``: what of others this installation is made of, and which of it has known faults; no network."""
+"""``fettle components``: what of others this installation is made of, and which of it has known faults; no network."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from fettle.central.parts.advisories import AdvisoriesError, Fault, Judged, judge
-from fettle.central.parts.cyclonedx import cyclonedx
-from fettle.central.parts.inventory import Part, installed_parts
+from fettle.central.components.advisories import AdvisoriesError, Fault, Judged, judge
+from fettle.central.components.cyclonedx import cyclonedx
+from fettle.central.components.inventory import Component, installed_components
 from fettle.central.postgres_fixes import missing_fixes
 from fettle.cli.exits import CommandError, Exit
 from fettle.cli.output import AsJson, print_json, show, table
@@ -26,15 +26,15 @@ _FILES = (
 
 
 @app.command()
-def parts(
+def components(
     advisories: Annotated[list[Path] | None, typer.Option(help=_FILES)] = None,
     as_cyclonedx: Annotated[
         bool, typer.Option("--cyclonedx", help="Print a CycloneDX 1.6 document (JSON).")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the parts of this installation; with advisories, say which have known faults (exit status 1)."""
-    found = installed_parts()
+    """List the components of this installation; with advisories, say which have known faults (exit status 1)."""
+    found = installed_components()
     judged = _judged(found, advisories or [])
     own = _own_fault(found)
     if as_cyclonedx:
@@ -42,7 +42,7 @@ def parts(
     else:
         show(
             {
-                "items": [{**asdict(part), "url": part.url} for part in found],
+                "items": [{**asdict(one), "url": one.url} for one in found],
                 "missing_fixes": own,
                 "advisories": _document(judged) if judged is not None else None,
             },
@@ -53,7 +53,7 @@ def parts(
         raise typer.Exit(Exit.FOUND_WRONG)
 
 
-def _judged(found: list[Part], paths: list[Path]) -> Judged | None:
+def _judged(found: list[Component], paths: list[Path]) -> Judged | None:
     if not paths:
         return None
     try:
@@ -62,9 +62,9 @@ def _judged(found: list[Part], paths: list[Path]) -> Judged | None:
         raise CommandError(str(error), Exit.FILE) from None
 
 
-def _own_fault(found: list[Part]) -> str | None:
+def _own_fault(found: list[Component]) -> str | None:
     """Return what we know ourselves of the embedded database, about which OSV has no advisories."""
-    version = next((part.version for part in found if part.name == "postgresql"), None)
+    version = next((one.version for one in found if one.name == "postgresql"), None)
     if version is None:
         return None
     first, _, second = version.partition(".")
@@ -73,7 +73,7 @@ def _own_fault(found: list[Part]) -> str | None:
 
 def _document(judged: Judged) -> dict[str, Any]:
     return {
-        "faults": [{**asdict(fault), "part": fault.part.url} for fault in judged.faults],
+        "faults": [{**asdict(fault), "component": fault.component.url} for fault in judged.faults],
         "read": judged.read,
         "withdrawn": judged.withdrawn,
         "unread": judged.unread,
@@ -81,15 +81,15 @@ def _document(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _told(found: list[Part], judged: Judged | None, own: str | None) -> "Iterator[str | Table]":
+def _told(found: list[Component], judged: Judged | None, own: str | None) -> "Iterator[str | Table]":
     if judged is None:
         rows = (
-            (part.kind, part.name, part.version, part.licence, "run" if part.is_run else "build", part.locked)
-            for part in found
+            (one.kind, one.name, one.version, one.licence, "run" if one.is_run else "build", one.locked)
+            for one in found
         )
         yield table(("kind", "name", "version", "licence", "for", "lock"), rows)
     elif judged.faults:
-        columns = ("state", "part", "version", "advisory", "severity", "mended in", "what")
+        columns = ("state", "component", "version", "advisory", "severity", "mended in", "what")
         yield table(columns, (_row(fault) for fault in judged.faults))
     if own is not None:
         yield f"The embedded {own}"
@@ -99,15 +99,15 @@ def _told(found: list[Part], judged: Judged | None, own: str | None) -> "Iterato
 
 def _row(fault: Fault) -> tuple[str, ...]:
     ids = ", ".join((fault.advisory, *fault.aliases))
-    state = "unclear" if fault.is_unclear else "affected"
-    return (state, fault.part.name, fault.part.version, ids, fault.severity, fault.mended_in, fault.summary)
+    state, one = "unclear" if fault.is_unclear else "affected", fault.component
+    return (state, one.name, one.version, ids, fault.severity, fault.mended_in, fault.summary)
 
 
 def _sum(judged: Judged) -> str:
     read = ", ".join(f"{count} about {name}" for name, count in judged.read.items())
     lines = [f"Advisories: {read}; {judged.withdrawn} of them withdrawn."]
     lines += [
-        f"None was about {name}, so nothing is said of its parts."
+        f"None was about {name}, so nothing is said of its components."
         for name, count in judged.read.items()
         if not count
     ]

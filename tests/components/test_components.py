@@ -1,4 +1,4 @@
-"""`fettle parts`: all that this installation is made of, for people, for programs, and as CycloneDX."""
+"""`fettle components`: all that this installation is made of, for people, for programs, and as CycloneDX."""
 
 import importlib.metadata
 import json
@@ -11,9 +11,9 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from fettle.central.parts.advisories import Fault
-from fettle.central.parts.cyclonedx import cyclonedx
-from fettle.central.parts.inventory import Part, installed_parts
+from fettle.central.components.advisories import Fault
+from fettle.central.components.cyclonedx import cyclonedx
+from fettle.central.components.inventory import Component, installed_components
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = files("cyclonedx.schema") / "_res"
@@ -25,8 +25,8 @@ def schema(name):
 
 
 @pytest.fixture(scope="module")
-def parts():
-    return installed_parts()
+def components():
+    return installed_components()
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +37,15 @@ def published():
 
 
 def fettle(*arguments):
-    command = [sys.executable, "-m", "fettle.cli.main", "parts", *arguments]
+    command = [sys.executable, "-m", "fettle.cli.main", "components", *arguments]
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("FETTLE_", "COLUMNS"))}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent, env=plain
     )
 
 
-def test_every_package_that_is_installed_or_locked_is_listed(parts):
-    listed = {(part.kind, part.name, part.version) for part in parts}
+def test_every_package_that_is_installed_or_locked_is_listed(components):
+    listed = {(one.kind, one.name, one.version) for one in components}
     assert ("pypi", "fastapi", importlib.metadata.version("fastapi")) in listed
     locked = json.loads((ROOT / "console/package-lock.json").read_text())["packages"]
     npm = {(name.rpartition("node_modules/")[2], one["version"]) for name, one in locked.items() if name}
@@ -56,14 +56,14 @@ def test_every_package_that_is_installed_or_locked_is_listed(parts):
     assert ("fettle" in {name for _, name, _ in listed}) is False
 
 
-def test_what_runs_is_told_from_what_only_builds_and_tries(parts):
-    run = {part.name: part.is_run for part in parts}
+def test_what_runs_is_told_from_what_only_builds_and_tries(components):
+    run = {one.name: one.is_run for one in components}
     assert all(run[name] for name in ("fastapi", "uvicorn", "httptools", "starlette", "react", "postgresql"))
     assert not any(run[name] for name in ("pytest", "mypy", "hypothesis", "vite"))
 
 
-def test_nearly_every_part_says_its_licence(parts):
-    assert len([part for part in parts if not part.licence]) < len(parts) / 20
+def test_nearly_every_component_says_its_licence(components):
+    assert len([one for one in components if not one.licence]) < len(components) / 20
 
 
 def test_what_the_lock_asks_for_otherwise_is_told(tmp_path):
@@ -71,26 +71,26 @@ def test_what_the_lock_asks_for_otherwise_is_told(tmp_path):
     (tmp_path / "requirements.lock").write_text(
         f"fastapi==0.0.1 \\\n    --hash=sha256:0\nhttpx[x]=={version}\n"
     )
-    found = {part.name: part.locked for part in installed_parts(tmp_path) if part.kind == "pypi"}
+    found = {one.name: one.locked for one in installed_components(tmp_path) if one.kind == "pypi"}
     assert (found["fastapi"], found["pydantic"]) == ("0.0.1", "-")
 
 
-def test_the_document_keeps_to_the_schema_that_is_published(parts, published):
+def test_the_document_keeps_to_the_schema_that_is_published(components, published):
     faults = [
-        Fault(parts[7], "TEST-1", ("CVE-2026-1",), "HIGH", "It falls over.", "9.9"),
-        Fault(parts[8], "TEST-2", (), "", "", "", is_unclear=True),
+        Fault(components[7], "TEST-1", ("CVE-2026-1",), "HIGH", "It falls over.", "9.9"),
+        Fault(components[8], "TEST-2", (), "", "", "", is_unclear=True),
     ]
-    for document in (cyclonedx(parts), cyclonedx(parts, faults)):
+    for document in (cyclonedx(components), cyclonedx(components, faults)):
         assert [error.message for error in published.iter_errors(document)] == []
-        refs = [component["bom-ref"] for component in document["components"]]
-        assert len(set(refs)) == len(refs) == len(parts)
+        refs = [one["bom-ref"] for one in document["components"]]
+        assert len(set(refs)) == len(refs) == len(components)
     assert {one["affects"][0]["ref"] for one in document["vulnerabilities"]} <= set(refs)
     assert not published.is_valid({**document, "specVersion": "2.0", "components": [{"name": "x"}]})
 
 
 def test_a_package_url_names_scopes_and_odd_versions():
-    assert Part("npm", "@scope/name", "1.0.0").url == "pkg:npm/%40scope/name@1.0.0"
-    assert Part("pypi", "name", "1.0+local").url == "pkg:pypi/name@1.0%2Blocal"
+    assert Component("npm", "@scope/name", "1.0.0").url == "pkg:npm/%40scope/name@1.0.0"
+    assert Component("pypi", "name", "1.0+local").url == "pkg:pypi/name@1.0%2Blocal"
 
 
 def test_the_command_prints_a_table_json_and_cyclonedx():
@@ -100,7 +100,7 @@ def test_the_command_prints_a_table_json_and_cyclonedx():
     assert json.loads(fettle("--cyclonedx").stdout)["specVersion"] == "1.6"
 
 
-def test_known_faults_end_the_command_with_a_status_of_their_own(tmp_path, parts):
+def test_known_faults_end_the_command_with_a_status_of_their_own(tmp_path, components):
     path = tmp_path / "one.json"
     affected = {"package": {"ecosystem": "PyPI", "name": "FastAPI"}, "ranges": [
         {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "9999"}]}]}  # fmt: skip
@@ -111,8 +111,8 @@ def test_known_faults_end_the_command_with_a_status_of_their_own(tmp_path, parts
     assert "[bold]It falls over." in shown.stdout
     assert "None was about npm" in shown.stdout
     told = json.loads(fettle("--advisories", str(path), "--json").stdout)["advisories"]["faults"]
-    version = next(part.version for part in parts if part.name == "fastapi")
-    assert [(fault["part"], fault["mended_in"]) for fault in told] == [
+    version = next(one.version for one in components if one.name == "fastapi")
+    assert [(fault["component"], fault["mended_in"]) for fault in told] == [
         (f"pkg:pypi/fastapi@{version}", "9999")
     ]
     affected["ranges"][0]["events"][1] = {"fixed": version}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from fettle.central.parts.versions import (
+from fettle.central.components.versions import (
     UnclearVersionError,
     first_fix,
     is_in_range,

@@ -1,1 +1,0 @@
-"""The parts of others that this installation is made of, and which of them have known faults."""
