@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from fettle.healing.muting import correlations, releasing
 from fettle.identity import audit_retention, data_erasure
 from fettle.identity.audit import Who
 from fettle.incidents import tasks
 from fettle.kernel.clock import utcnow
+from fettle.kernel.errors import Conflict
 from fettle.kernel.ids import new_id
 from fettle.kernel.per_tenant import contain_failure
 
@@ -95,3 +97,13 @@ async def test_a_database_that_is_away_is_away_for_everybody(tenant):
 
     with pytest.raises(ConnectionRefusedError):
         await contain_failure(tenant, "test", lost())
+
+
+async def test_a_decision_of_somebody_at_this_moment_is_no_failure(tenant):
+    async def decided():
+        raise Conflict("Somebody closed it.")
+
+    with structlog.testing.capture_logs() as logged:
+        assert await contain_failure(tenant, "test", decided(), overtaken=Conflict) == 0
+        assert await contain_failure(tenant, "test", decided()) == 0
+    assert [one["log_level"] for one in logged] == ["info", "error"]

@@ -1,7 +1,7 @@
 """Proves that nothing hangs: looks through all that is open, tells of what is overdue, and when it moves again."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,10 +19,11 @@ from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import SETTLED, State
 from fettle.kernel import events
 from fettle.kernel.clock import rfc3339, utcnow
-from fettle.kernel.database import driver, is_unreachable
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict
 from fettle.kernel.events import NewEvent
 from fettle.kernel.ids import new_id
+from fettle.kernel.per_tenant import contain_failure
 from fettle.kernel.platform import Platform
 from fettle.packs.service import active_packs
 
@@ -100,28 +101,12 @@ async def audit(
     looked, is_whole = await _walk(platform, now, found, incidents, tenants)
     overdue = 0
     for tenant_id, seen in found.items():
-        overdue += await _apart(tenant_id, _tell(platform, tenant_id, seen, now))
+        overdue += await contain_failure(
+            tenant_id, "auditing.audit", _tell(platform, tenant_id, seen, now), overtaken=Conflict
+        )
     if overdue or moved:
         log.warning("auditor.found", overdue=overdue, moved=moved)
     return Round(looked, overdue, moved, is_whole)
-
-
-async def _apart(tenant_id: UUID, doing: Awaitable[int]) -> int:
-    """Return what came of looking at one tenant; what goes wrong there keeps the auditor from no other.
-
-    Raises:
-        OSError, asyncpg.PostgresError: The database is away, for every tenant.
-    """
-    try:
-        return await doing
-    except Conflict:
-        # Somebody decided on the incident at this moment; the next round sees what came of it.
-        log.info("auditor.overtaken", tenant_id=str(tenant_id))
-    except Exception as error:
-        if is_unreachable(error):
-            raise
-        log.exception("auditor.tenant_failed", tenant_id=str(tenant_id))
-    return 0
 
 
 async def _look_at_all(platform: Platform, now: datetime) -> defaultdict[UUID, list[Seen]]:
@@ -293,7 +278,9 @@ async def _look_again(platform: Platform, now: datetime) -> int:
         by_tenant[UUID(int=row["tenant_id"].int)].append(row)
     moved = 0
     for tenant_id, hanging in by_tenant.items():
-        moved += await _apart(tenant_id, _look_again_at(platform, tenant_id, hanging, now))
+        moved += await contain_failure(
+            tenant_id, "auditing.audit", _look_again_at(platform, tenant_id, hanging, now), overtaken=Conflict
+        )
     return moved
 
 
