@@ -131,9 +131,9 @@ class WorkerLoop:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
-        except BaseException:
+        finally:
+            # A time limit or the process's end may have come first; one that is done is not touched.
             future.cancel()
-            raise
 
     def close(self) -> None:
         """Close the connections and end the loop."""

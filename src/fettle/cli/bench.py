@@ -126,7 +126,7 @@ def measure(root: Path, name: str, *, short: bool, patience_seconds: float) -> d
         except subprocess.TimeoutExpired:
             _end(running)
             return _failed(name, f"given up after {patience_seconds:.0f} s", time.monotonic() - began)
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: the terminal does not reach a group of its own
             _end(running)
             raise
     seconds = time.monotonic() - began

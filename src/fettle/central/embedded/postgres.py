@@ -163,7 +163,7 @@ def _start_postgres(home: Path, lock: FileLock, options: Mapping[str, str]) -> P
     server = PostgresServer(process, lock, home, sockets, tuple(opened))
     try:
         _bootstrap(programs, server)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too: nobody else knows of the server yet
         server.stop()
         raise
     return server

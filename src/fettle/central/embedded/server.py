@@ -64,6 +64,6 @@ def starting(home: Path, name: str, called: str) -> Iterator[FileLock]:
     ).acquire()
     try:
         yield lock
-    except BaseException:
+    except BaseException:  # Ctrl-C, too: a lock that stays held is of a server that runs
         lock.release()
         raise
