@@ -118,7 +118,8 @@ def test_a_first_start_that_is_killed_while_the_data_is_made_is_followed_by_one_
         home, spawn = Path(folder), postgres.spawn
 
         def killed(argv, **how):
-            process = spawn(argv, **how)
+            # The server that fills what the first has begun holds still, so that there is a half to be seen.
+            process = spawn([*argv, "--set=post_auth_delay=2000"], **how)
             while process.poll() is None and not list(home.glob("postgres*/global/pg_control")):
                 time.sleep(0.005)
             os.killpg(process.pid, signal.SIGKILL)
