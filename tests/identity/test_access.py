@@ -345,31 +345,35 @@ async def until(happened):
             await asyncio.sleep(0.001)
 
 
-async def test_another_process_forgets_a_revoked_key_when_told(client, platform, admin, redis_url):
-    """Two authenticators with connections of their own stand for two processes."""
+@pytest.fixture
+async def key(client, admin):
+    return await make_key(client, admin)
+
+
+@pytest.fixture
+async def other(platform, redis_url, key):
+    """An authenticator with connections of its own, as in another process, where the key was used and news is heard."""
     elsewhere = Platform(platform.settings, platform.database, Redis.from_url(redis_url))
     other = authenticator(elsewhere)
-    key = await make_key(client, admin)
     try:
         await other.access(key["secret"], None)
         await until(lambda: other._hearing)
-        await other.access(key["secret"], None)
-        assert other._remembered
-        await client.delete(f"/api/v1/api-keys/{key['id']}", headers=admin)
-        await until(lambda: not other._remembered)
-        with pytest.raises(Unauthenticated):
-            await other.access(key["secret"], None)
+        yield other
     finally:
         await other.close()
         await elsewhere.redis.aclose()
 
 
-async def test_a_busy_caller_is_looked_up_once_and_not_for_each_of_its_requests(
-    client, platform, admin, redis_url, monkeypatch
-):
-    elsewhere = Platform(platform.settings, platform.database, Redis.from_url(redis_url))
-    other = authenticator(elsewhere)
-    key = await make_key(client, admin)
+async def test_another_process_forgets_a_revoked_key_when_told(client, admin, key, other):
+    await other.access(key["secret"], None)
+    assert other._remembered
+    await client.delete(f"/api/v1/api-keys/{key['id']}", headers=admin)
+    await until(lambda: not other._remembered)
+    with pytest.raises(Unauthenticated):
+        await other.access(key["secret"], None)
+
+
+async def test_a_busy_caller_is_looked_up_once_and_not_for_each_of_its_requests(key, other, monkeypatch):
     asked = []
     look_up = other._look_up
 
@@ -378,35 +382,23 @@ async def test_a_busy_caller_is_looked_up_once_and_not_for_each_of_its_requests(
         return await look_up(token)
 
     monkeypatch.setattr(other, "_look_up", counted)
-    try:
-        await other.access(key["secret"], None)
-        await until(lambda: other._hearing)
-        asked.clear()
-        found = await asyncio.gather(*(other.access(key["secret"], None) for _ in range(50)))
-        assert len(asked) == 1
-        assert len({access.api_key_id for access in found}) == 1
-        # One that is cancelled, and a token of nobody, leave the others to ask for themselves.
-        other._remembered.clear()
-        first, *rest = [asyncio.create_task(other.access(key["secret"], None)) for _ in range(5)]
-        await asyncio.sleep(0)
-        first.cancel()
-        assert len({access.api_key_id for access in await asyncio.gather(*rest)}) == 1
-        wrong = await asyncio.gather(
-            *(other.access(key["secret"] + "x", None) for _ in range(5)), return_exceptions=True
-        )
-        assert [type(each) for each in wrong] == [Unauthenticated] * 5
-    finally:
-        await other.close()
-        await elsewhere.redis.aclose()
+    found = await asyncio.gather(*(other.access(key["secret"], None) for _ in range(50)))
+    assert len(asked) == 1
+    assert len({access.api_key_id for access in found}) == 1
+    # One that is cancelled, and a token of nobody, leave the others to ask for themselves.
+    other._remembered.clear()
+    first, *rest = [asyncio.create_task(other.access(key["secret"], None)) for _ in range(5)]
+    await asyncio.sleep(0)
+    first.cancel()
+    assert len({access.api_key_id for access in await asyncio.gather(*rest)}) == 1
+    wrong = await asyncio.gather(
+        *(other.access(key["secret"] + "x", None) for _ in range(5)), return_exceptions=True
+    )
+    assert [type(each) for each in wrong] == [Unauthenticated] * 5
 
 
-async def test_a_revocation_during_a_look_up_is_not_answered_from_it(
-    client, platform, admin, redis_url, monkeypatch
-):
+async def test_a_revocation_during_a_look_up_is_not_answered_from_it(client, admin, key, other, monkeypatch):
     """Who comes after the revocation asks anew, whatever was asked before it and is still under way."""
-    elsewhere = Platform(platform.settings, platform.database, Redis.from_url(redis_url))
-    other = authenticator(elsewhere)
-    key = await make_key(client, admin)
     look_up, go_on = other._look_up, asyncio.Event()
 
     async def slow(token):
@@ -414,26 +406,20 @@ async def test_a_revocation_during_a_look_up_is_not_answered_from_it(
         await go_on.wait()
         return caller
 
-    try:
+    other._remembered.clear()
+    monkeypatch.setattr(other, "_look_up", slow)
+    before = asyncio.create_task(other.access(key["secret"], None))
+    await until(lambda: other._questions)
+    heard = other._revocations_seen
+    await client.delete(f"/api/v1/api-keys/{key['id']}", headers=admin)
+    await until(lambda: other._revocations_seen > heard)
+    monkeypatch.setattr(other, "_look_up", look_up)
+    with pytest.raises(Unauthenticated):
         await other.access(key["secret"], None)
-        await until(lambda: other._hearing)
-        other._remembered.clear()
-        monkeypatch.setattr(other, "_look_up", slow)
-        before = asyncio.create_task(other.access(key["secret"], None))
-        await until(lambda: other._questions)
-        heard = other._revocations_seen
-        await client.delete(f"/api/v1/api-keys/{key['id']}", headers=admin)
-        await until(lambda: other._revocations_seen > heard)
-        monkeypatch.setattr(other, "_look_up", look_up)
-        with pytest.raises(Unauthenticated):
-            await other.access(key["secret"], None)
-        go_on.set()
-        await before
-        with pytest.raises(Unauthenticated):
-            await other.access(key["secret"], None)
-    finally:
-        await other.close()
-        await elsewhere.redis.aclose()
+    go_on.set()
+    await before
+    with pytest.raises(Unauthenticated):
+        await other.access(key["secret"], None)
 
 
 async def test_without_redis_nothing_is_remembered(client, platform, admin):

@@ -57,21 +57,21 @@ async def test_who_is_due_to_be_looked_at_is(platform, tenant, other_tenant, bro
     assert done == [other_tenant]
 
 
-async def test_what_belongs_together_is_looked_for(platform, tenant, other_tenant, broken):
+@pytest.mark.parametrize(
+    ("work", "module", "name", "ago"),
+    [
+        (correlations.correlate_recent, correlations, "rules_of", timedelta(0)),
+        (tasks.close_quiet, tasks, "_close", timedelta(days=400)),
+    ],
+)
+async def test_what_was_resolved_is_gone_through(
+    platform, tenant, other_tenant, broken, work, module, name, ago
+):
     async with platform.database.raw_system() as connection:
         for tenant_id in (tenant, other_tenant):
-            await resolved(connection, tenant_id, timedelta(0))
-    done = broken(correlations, "rules_of")
-    await correlations.correlate_recent(platform)
-    assert done == [other_tenant]
-
-
-async def test_what_is_quiet_is_closed(platform, tenant, other_tenant, broken):
-    async with platform.database.raw_system() as connection:
-        for tenant_id in (tenant, other_tenant):
-            await resolved(connection, tenant_id, timedelta(days=400))
-    done = broken(tasks, "_close")
-    await tasks.close_quiet(platform)
+            await resolved(connection, tenant_id, ago)
+    done = broken(module, name)
+    await work(platform)
     assert done == [other_tenant]
 
 
