@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from tests.mail_box import link_in, token_in
 
-from fettle.identity import mailing
+from fettle.identity import invitations, mailing
 from fettle.identity.invitations import MAILS_AN_HOUR
 from fettle.identity.permissions import permissions_of
 
@@ -188,6 +188,16 @@ async def test_sending_again_makes_the_link_before_worthless(client, platform, b
     assert (await look(client, second)).status_code == 200
     statuses = [(await client.post(path, headers=admin)).status_code for _ in range(MAILS_AN_HOUR)]
     assert statuses[-1] == 429
+
+
+async def test_many_invitations_at_once_do_not_outrun_what_a_day_allows(client, admin, monkeypatch):
+    monkeypatch.setattr(invitations, "A_DAY_AT_MOST", 2)
+    await invite(client, admin)
+    bodies = [{"email": somebody(), "role": "viewer"} for _ in range(12)]
+    answers = await asyncio.gather(
+        *(client.post("/api/v1/invitations", headers=admin, json=body) for body in bodies)
+    )
+    assert sorted(answer.status_code for answer in answers) == [201] + [429] * 11
 
 
 async def test_an_invitation_that_is_revoked_expired_or_whose_address_is_disabled_is_not_good(

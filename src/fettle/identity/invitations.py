@@ -18,7 +18,9 @@ from fettle.identity.models_people import Invitation, LinkToken, OutgoingMail, P
 from fettle.identity.partners import check_at, check_role
 from fettle.identity.passwords import normal_email
 from fettle.identity.roles import check_may_give, check_within, lock_role
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict, NotFound, RateLimited
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
@@ -205,6 +207,10 @@ async def invite(
         RateLimited: Too many were invited today.
     """
     async with platform.database.system() as session:
+        # One at a time, so that none is invited beyond what a day allows.
+        await hold_lock(
+            await driver(session), "invitations", str(host.place.tenant_id or host.place.partner_id)
+        )
         await host.check_may_give(session, role)
         await host.check_is_new(session, normal_email(email))
         return await _invite(platform, session, host.place, who, email=email, name=name, role=role)
