@@ -8,6 +8,8 @@ from bench.environment import environment, main, quantiles, row, timed
 
 from fettle.kernel.bus import Consumer, ConsumerSpec, TenantBatch
 from fettle.kernel.bus_leases import keep_leases
+from fettle.kernel.bus_tail import Tail
+from fettle.kernel.bus_turns import Turns
 from fettle.kernel.events import NewEvent, append_new_streams
 from fettle.kernel.ids import new_id
 
@@ -72,13 +74,15 @@ async def _dispatch(platform: Any, tenant_id: Any, count: int) -> list[dict[str,
         handled += len(batch.events)
 
     spec = ConsumerSpec("bench.dispatch", frozenset({"thing.happened"}), handle, batch_size=1000)
-    consumer = Consumer(platform, spec, asyncio.Event())
+    tail = Tail(database)
+    consumer = Consumer(platform, spec, tail, Turns())
     leasing = asyncio.create_task(keep_leases(database, [consumer.leases]))
     while not consumer.leases.positions:  # before the first beat it does not know its share of the lanes
         await asyncio.sleep(0.01)
         await consumer.leases.keep()
     began = time.perf_counter()
     while handled < count:
+        await tail.look()
         await consumer.step()
     ours = handled / (time.perf_counter() - began)
     leasing.cancel()

@@ -10,6 +10,7 @@ from pathlib import Path
 import uvloop
 
 from fettle.central import run
+from fettle.central.garbage import collect_seldom
 from fettle.central.opening import opened_platform
 from fettle.central.worker import run_features
 from fettle.kernel.logging import configure_logging
@@ -38,6 +39,7 @@ def _main(part: str, variables: dict[str, str], log: Path, world: Path) -> None:
     if part == "api":
         run.main("api")
         return
+    collect_seldom()
     uvloop.run(_work(world))
 
 

@@ -10,11 +10,12 @@ import asyncpg
 from sqlalchemy import text
 
 from fettle.identity.tenants import ensure_tenant
-from fettle.kernel import bus, events
+from fettle.kernel import bus, bus_cursors, events
 from fettle.kernel.bus import ConsumerSpec, run_consumers, wait_until_idle
+from fettle.kernel.bus_tail import Tail
 from fettle.kernel.bus_turns import TURN_EVENTS
 from fettle.kernel.errors import Invalid
-from fettle.kernel.events import NewEvent
+from fettle.kernel.events import LANES, NewEvent
 from fettle.kernel.ids import new_id
 
 PATIENCE = timedelta(seconds=60)
@@ -446,3 +447,63 @@ async def test_a_detour_is_gone_on_with_by_whoever_takes_the_lanes_over(platform
     async with consuming(platform, group), consuming(platform, group):
         assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
     assert await effects_of(database, tenant, made) == 300
+
+
+async def test_lanes_that_were_left_behind_a_detour_do_not_read_what_it_read_once_more(
+    platform, database, tenant, other_tenant, monkeypatch
+):
+    monkeypatch.setattr(bus_cursors, "_CALM_SECONDS", 0.0)
+    # Of three others none has more than half of a batch, so that the lanes go on to where the detour was by and by.
+    others = [other_tenant, *[await ensure_tenant(platform, new_id().hex, "Other") for _ in range(2)]]
+    ours, theirs = new_id(), [new_id() for _ in others]
+    handled = Counter()
+
+    async def handle(batch):
+        handled.update((item.stream_id, item.data["number"]) for item in batch.events)
+
+    group = spec(handle, batch_size=20)
+    async with database.raw_system() as connection:
+        began_at = await connection.fetchval("SELECT coalesce(max(position), 0) FROM events")
+        for number in range(20):
+            for other, stream in zip(others, theirs, strict=True):
+                await append(database, other, event(stream, number))
+        await append(database, tenant, event(ours, 0))
+        reached = await connection.fetchval("SELECT max(position) FROM events")
+        # A process saves how far its lanes are idle only now and then; it died between that and a detour's step.
+        for table, columns, position in (
+            ("consumer_lanes", "consumer_group, lane, position", began_at),
+            ("consumer_detours", "consumer_group, lane, position, tenant_id", reached),
+        ):
+            values = "$1, lane, $2" + (", $3" if "tenant_id" in columns else "")
+            await connection.execute(
+                f"INSERT INTO {table} ({columns}) SELECT {values} FROM generate_series(0, {LANES - 1}) AS lane",
+                group.group, position, *([tenant] if "tenant_id" in columns else []),
+            )  # fmt: skip
+    await append(database, tenant, event(ours, 1))
+    async with consuming(platform, group):
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+    assert handled[ours, 0] == 0
+    assert handled[ours, 1] == 1
+    assert all(handled[stream, number] == 1 for stream in theirs for number in range(20))
+
+
+async def test_only_who_takes_what_is_new_is_woken_at_once_and_everybody_when_nothing_is(database, tenant):
+    tail = Tail(database)
+    concerned, others = tail.subscribe({"thing.happened"}), tail.subscribe({"thing.vanished"})
+    looking = asyncio.create_task(tail.run())
+    try:
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            await others.wait()  # the first look found nothing, or is over
+            concerned.clear()
+            others.clear()
+            before = tail.position
+            await append(database, tenant, event(new_id(), 0))
+            await concerned.wait()
+            assert tail.position > before
+            found = tail.read({"thing.happened"}, range(LANES), before, 10)
+            assert [item.tenant_id for item in found] == [tenant]
+            await others.wait()
+    finally:
+        looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking

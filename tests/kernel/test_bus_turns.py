@@ -81,3 +81,6 @@ def test_whose_events_are_read_apart():
     assert crowding(events_of(*[NOISY] * 40), 300, others=True) == [NOISY]
     assert crowding(events_of(*[NOISY] * 20, QUIET), 300) == []
     assert crowding(events_of(*[NOISY] * 20, *[QUIET] * 20), 300) == []
+    assert crowding(events_of(NOISY, QUIET), 300, flooding=[NOISY]) == [NOISY]
+    assert crowding(events_of(NOISY), 300, others=True, flooding=[NOISY]) == [NOISY]
+    assert crowding(events_of(NOISY), 300, flooding=[NOISY]) == []

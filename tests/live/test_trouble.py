@@ -12,11 +12,12 @@ from tests.live.watching import code_of_end, opened, report, streaming, ws_url
 from fettle.central import stream_hub as live
 from fettle.central.embedded import start_redis
 from fettle.central.stream_messages import LiveMessage, platform_status
-from fettle.central.stream_publisher import WATCHED, Publisher, publish_live, settled_position
+from fettle.central.stream_publisher import WATCHED, Publisher, publish_live
 from fettle.central.streams import Watch
 from fettle.identity.access import authenticate_token
 from fettle.kernel import events
 from fettle.kernel.events import NewEvent
+from fettle.kernel.horizon import settled_position
 from fettle.kernel.ids import new_id
 
 pytestmark = pytest.mark.usefixtures("api_at_work")

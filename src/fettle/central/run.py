@@ -1,7 +1,6 @@
 """The entry of each process that `fettle up` starts: ``python -m fettle.central.run <part>``."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -11,6 +10,7 @@ from typing import Final
 
 import uvloop
 
+from fettle.central.garbage import collect_seldom, keep_what_is_loaded
 from fettle.central.opening import opened_platform
 from fettle.kernel.logging import configure_logging
 from fettle.kernel.settings import Settings, SettingsError, load_settings
@@ -25,9 +25,7 @@ _BAD_SETTING: Final = 8
 
 def main(part: str) -> int:
     """Run one part until it is told to end, and return its exit status."""
-    # Packs and routes are many objects that stay; looking through all of them for garbage after every few
-    # thousand allocations stops a process for a tenth of a second at a time.
-    gc.set_threshold(50_000, 50, 100)
+    collect_seldom()
     try:
         settings = load_settings()
         configure_logging(settings)
@@ -59,6 +57,7 @@ async def serve(settings: Settings) -> None:
         config = server_config(
             create_app(platform), settings, timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS
         )
+        keep_what_is_loaded()
         for name in (signal.SIGTERM, signal.SIGINT):
             # uvicorn ends at them and then sends them to us again, when the connections are still to close.
             signal.signal(name, lambda *_: None)

@@ -19,11 +19,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from fettle.central.stream_messages import EVENT_TYPES, LiveMessage, Publication, messages_of, platform_status
-from fettle.central.stream_publisher import WATCHED, channel, settled_position
+from fettle.central.stream_publisher import WATCHED, channel
 from fettle.kernel import events as store
 from fettle.kernel.database import DriverConnection
 from fettle.kernel.errors import RateLimited, Unavailable
-from fettle.kernel.horizon import Horizon
+from fettle.kernel.horizon import Horizon, settled_position
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 

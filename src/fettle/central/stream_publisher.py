@@ -20,7 +20,7 @@ from fettle.central.stream_messages import EVENT_TYPES, Publication, messages_of
 from fettle.kernel import events as store
 from fettle.kernel.database import DriverConnection
 from fettle.kernel.events import Event
-from fettle.kernel.horizon import Horizon
+from fettle.kernel.horizon import Horizon, settled_position
 from fettle.kernel.platform import Platform
 from fettle.kernel.redis import tenant_key
 
@@ -53,12 +53,6 @@ WATCHED: Final = "fettle:live:watched"
 def channel(tenant_id: UUID | str) -> str:
     """Return the Redis channel of a tenant's live messages."""
     return tenant_key(tenant_id, "live")
-
-
-async def settled_position(connection: DriverConnection) -> int:
-    """Return a position up to which every event is settled: the furthest that any consumer has read."""
-    position = await connection.fetchval("SELECT coalesce(max(position), 0) FROM consumer_lanes")
-    return int(position)
 
 
 async def publish_live(platform: Platform) -> None:

@@ -7,6 +7,7 @@ import structlog
 
 from fettle.central import features
 from fettle.central.celery import make_celery
+from fettle.central.garbage import keep_what_is_loaded
 from fettle.central.opening import opened_platform
 from fettle.kernel.bus import run_consumers
 from fettle.kernel.platform import Platform
@@ -37,6 +38,7 @@ async def run_features(platform: Platform) -> None:
     """Run every feature's consumers and services until cancelled; one that fails ends all."""
     features.equip(platform)
     platform.parts["celery"] = make_celery(platform.settings)
+    keep_what_is_loaded()
     async with asyncio.TaskGroup() as group:
         group.create_task(run_consumers(platform, features.consumers()))
         for service in features.services():

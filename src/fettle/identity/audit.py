@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fettle.kernel import events
 from fettle.kernel.clock import utcnow
 from fettle.kernel.context import request_id
-from fettle.kernel.database import APPENDED, DriverConnection, driver
+from fettle.kernel.database import DriverConnection, driver, wake_after_commit
 from fettle.kernel.events import NewEvent
 from fettle.kernel.group_commit import GroupCommitter
 from fettle.kernel.ids import new_id
@@ -86,7 +86,7 @@ async def record(
     await _add(connection, tenant_id, [Entry(who, action, target, before, after)])
     session.info[RECORDED] = True
     if tenant_id is not None:
-        session.info[APPENDED] = True
+        wake_after_commit(session)
 
 
 async def record_read(platform: Platform, tenant_id: UUID, entry: Entry) -> None:

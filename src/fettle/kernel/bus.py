@@ -7,9 +7,9 @@ behind it, and everything else goes on. Position and parked events together are 
 
 import asyncio
 import contextlib
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from uuid import UUID
@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events as store
 from fettle.kernel import metrics
-from fettle.kernel.bus_cursors import Cursor, Detours, LaneCursor, crowding
+from fettle.kernel.bus_cursors import Cursor, Detour, Detours, LaneCursor, crowding
 from fettle.kernel.bus_leases import LaneLeases, LeaseLostError, keep_leases
 from fettle.kernel.bus_parking import Parking
 from fettle.kernel.bus_tail import Tail
@@ -32,7 +32,6 @@ from fettle.kernel.database import DriverConnection, bind_tenant, driver, is_con
 from fettle.kernel.errors import Conflict, Problem
 from fettle.kernel.events import Event, NewEvent
 from fettle.kernel.ids import new_id
-from fettle.kernel.leasing import keep_listening
 from fettle.kernel.platform import Platform
 
 _POLL_SECONDS = 0.25
@@ -86,39 +85,12 @@ class ConsumerSpec:
     batch_size: int = 300
 
 
-@dataclass(slots=True)
-class Wakeup:
-    """Wakes every consumer of a process when events were appended anywhere."""
-
-    _waiters: list[asyncio.Event] = field(default_factory=list)
-    _signal: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def subscribe(self) -> asyncio.Event:
-        """Return an event that is set at each notification."""
-        waiter = asyncio.Event()
-        self._waiters.append(waiter)
-        return waiter
-
-    async def run(self, platform: Platform) -> None:
-        """Listen until cancelled; while the connection is away, consumers poll."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(keep_listening(platform.database, self._signal), name="bus-listening")
-            while True:
-                await self._signal.wait()
-                self._signal.clear()
-                for waiter in self._waiters:
-                    waiter.set()
-
-
 async def run_consumers(platform: Platform, specs: Iterable[ConsumerSpec]) -> None:
     """Run consumer groups until cancelled; on cancellation the lanes are given back at once."""
-    wakeup = Wakeup()
-    wanted = list(specs)
-    tail = Tail(platform.database, (name for spec in wanted for name in spec.types))
-    turns = Turns()
-    consumers = [Consumer(platform, spec, wakeup.subscribe(), tail, turns) for spec in wanted]
+    tail, turns = Tail(platform.database), Turns()
+    consumers = [Consumer(platform, spec, tail, turns) for spec in specs]
     async with asyncio.TaskGroup() as group:
-        group.create_task(wakeup.run(platform), name="bus-wakeup")
+        group.create_task(tail.run(), name="bus-tail")
         group.create_task(keep_leases(platform.database, [c.leases for c in consumers]), name="bus-leases")
         for consumer in consumers:
             group.create_task(consumer.run(), name=f"bus-{consumer.group}")
@@ -136,24 +108,25 @@ class Consumer:
         self,
         platform: Platform,
         spec: ConsumerSpec,
-        wake: asyncio.Event,
-        tail: Tail | None = None,
-        turns: Turns | None = None,
+        tail: Tail,
+        turns: Turns,
     ) -> None:
         self._platform = platform
         self._spec = spec
         self.group = spec.group
-        self._wake = wake
+        self._wake = tail.subscribe(spec.types)
         self._owner = new_id()
         self.leases = LaneLeases(platform.database, spec.group, self._owner, platform.settings.lease_seconds)
         self._lanes = LaneCursor(self.leases)
         self._detours = Detours(self.leases)
         self._parking = Parking(spec.group)
-        self._tail = tail or Tail(platform.database, spec.types)
-        self._turns = turns or Turns()
+        self._tail = tail
+        self._turns = turns
         self._moved_at = 0.0
         self._unsaved = False
-        self._contentions = 0
+        self._contentions: Counter[Cursor] = Counter()
+        self._moving = asyncio.Lock()
+        self._beside: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Consume until cancelled; a broken connection is waited out."""
@@ -169,6 +142,7 @@ class Consumer:
                     LeaseLostError,
                 ) as error:
                     log.warning("bus.interrupted", group=self._spec.group, error=type(error).__name__)
+                    await self._drop_beside()
                     self.leases.forget()
                     await asyncio.sleep(0.2)
                     continue
@@ -178,44 +152,43 @@ class Consumer:
                             await self._wake.wait()
                 self._wake.clear()
         finally:
+            await self._drop_beside()
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError):
                 await asyncio.shield(self.leases.release())
 
     async def step(self) -> bool:
         """Handle what is due once; returns whether there may be more at once."""
-        if await self.leases.keep():
-            async with self._platform.database.raw_system() as connection:
-                await self._parking.load(connection, self.leases.lanes)
-                self._turns.ended(self._detours.open)
-                await self._detours.load(connection)
-                self._turns.begun(self._detours.open)
-            if incomplete := self._detours.incomplete():
-                await self._begin_detours(incomplete)
+        if self.leases.are_due:
+            await self._join_beside()
+            if await self.leases.keep():
+                await self._take_stock()
         if not self.leases.positions:
             return False
         retried = await self._retry_parked()
         apart = list(self._detours.open)  # what begins now waits until the lanes have gone on without it
         more = await self._step_lanes()
-        for tenant_id in apart:
-            if not self._turns.take(self._wake):
-                break
-            self._detours.put_last(tenant_id)
-            try:
-                more = await self._step_detour(tenant_id) or more
-            finally:
-                self._turns.give_back()
-        return retried or more
+        return await self._go_on_apart(apart) or more or retried
+
+    async def _take_stock(self) -> None:
+        """Read what others left in the lanes that are held now."""
+        async with self._platform.database.raw_system() as connection:
+            await self._parking.load(connection, self.leases.lanes)
+            self._turns.ended(self._detours.open)
+            await self._detours.load(connection)
+            self._turns.begun(self._detours.open)
+        if incomplete := self._detours.incomplete():
+            await self._begin_detours(incomplete)
 
     async def _step_lanes(self) -> bool:
         positions = self.leases.positions
-        low = min(positions.values())
-        safe = await self._tail.advance(max(positions.values()))
+        low, safe = min(positions.values()), self._tail.position
         batch = await self._read(low, safe) if safe > low else []
         is_full = len(batch) == self._spec.batch_size
         reached = batch[-1].position if is_full else safe
         mine = [e for e in batch if e.position > positions.get(e.lane, reached)]
         tenants = {event.tenant_id for event in mine}
-        if crowds := crowding(mine, self._spec.batch_size, others=self._turns.others_than(tenants)):
+        others, flooding = self._turns.others_than(tenants), self._turns.flooding
+        if crowds := crowding(mine, self._spec.batch_size, others=others, flooding=flooding):
             await self._begin_detours(crowds)
             mine = [e for e in mine if e.tenant_id not in crowds]
             tenants -= set(crowds)
@@ -227,22 +200,76 @@ class Consumer:
         return is_full
 
     async def _begin_detours(self, tenants: list[UUID]) -> None:
-        async with self._platform.database.unbound() as session:
-            await self._detours.begin(session, self._lanes, tenants)
+        async with self._transaction(self._lanes, dict(self.leases.positions)) as session:
+            await self._detours.begin(session, tenants)
         self._turns.begun(tenant_id for tenant_id in tenants if tenant_id not in self._detours.open)
         self._detours.begun(tenants)
 
-    async def _step_detour(self, tenant_id: UUID) -> bool:
-        detour = self._detours.open[tenant_id]
+    async def _go_on_apart(self, tenants: Sequence[UUID]) -> bool:
+        """Go on with a tenant's detour beside the lanes, which do not wait for it; end those that are over.
+
+        Returns:
+            Whether a detour has ended, so that there may be more in the lanes.
+        """
+        if self._beside is not None and self._beside.done():
+            await self._join_beside()
+        has_ended = False
+        for tenant_id in tenants:
+            if self._beside is not None or not self._turns.take(self._wake):
+                break
+            detour = self._detours.open[tenant_id]
+            self._detours.put_last(tenant_id)
+            if detour.is_short and (detour.is_calm or not self._turns.are_needed):
+                try:
+                    has_ended = await self._end_detour(detour) or has_ended
+                finally:
+                    self._turns.give_back()
+            else:
+                self._beside = asyncio.create_task(self._turn(detour), name=f"bus-{self.group}-beside")
+        return has_ended
+
+    async def _turn(self, detour: Detour) -> None:
+        try:
+            has_more = await self._step_detour(detour)
+        finally:
+            self._turns.give_back()
+        if has_more:
+            self._wake.set()
+
+    async def _step_detour(self, detour: Detour) -> bool:
         size = self._spec.batch_size
         if self._turns.are_needed:
             size = min(size, TURN_EVENTS)
         batch, reached = await detour.read(self._platform.database, self._tail, self._spec.types, size)
-        handled = await self._handle(batch, reached, detour)
-        if handled and detour.is_over(detour.positions):
-            self._detours.end(tenant_id)
-            self._turns.ended([tenant_id])
+        if batch:
+            await self._handle(batch, reached, detour)
+        else:
+            detour.moved({lane: max(reached, at) for lane, at in detour.positions.items()})
         return bool(batch)
+
+    async def _end_detour(self, detour: Detour) -> bool:
+        """Catch up with the lanes while these stand still, then give them the tenant back; returns whether it did."""
+        await self._step_detour(detour)
+        if not detour.has_caught_up:
+            return False
+        async with self._transaction(self._lanes, dict(self.leases.positions)) as session:
+            await detour.forget(session)
+        self._detours.end(detour.tenant_id)
+        self._turns.ended([detour.tenant_id])
+        return True
+
+    async def _join_beside(self) -> None:
+        """Wait for the detour that goes on beside the lanes; raises what stopped it."""
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            await beside
+
+    async def _drop_beside(self) -> None:
+        """Undo what goes on beside the lanes: whoever holds them next does it."""
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
 
     async def _read(self, low: int, safe: int) -> list[Event]:
         size, apart = self._spec.batch_size, self._detours.open
@@ -272,15 +299,14 @@ class Consumer:
         behind = [e for e in batch if e.stream_id in self._parking.blocked]
         targets = {lane: max(reached, at) for lane, at in cursor.positions.items()}
         try:
-            async with self._platform.database.unbound() as session:
+            async with self._transaction(cursor, targets) as session:
                 await self._dispatch(session, free)
                 await self._parking.park_behind(session, behind)
-                await cursor.save(session, targets)
         except Exception as error:
             if isinstance(error, LeaseLostError) or is_unreachable(error):
                 raise
-            if _stood_in_the_way(error) and self._contentions < _MOST_CONTENTIONS:
-                self._contentions += 1
+            if _stood_in_the_way(error) and self._contentions[cursor] < _MOST_CONTENTIONS:
+                self._contentions[cursor] += 1
                 return False
             if not batch:
                 raise
@@ -291,10 +317,23 @@ class Consumer:
             middle = len(batch) // 2
             first = await self._handle(batch[:middle], batch[middle - 1].position, cursor)
             return first and await self._handle(batch[middle:], reached, cursor)
-        self._contentions = 0
-        cursor.moved(targets)
+        self._contentions.pop(cursor, None)
         self._count(free, "handled")
         return True
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self, cursor: Cursor, targets: dict[int, int]) -> AsyncIterator[AsyncSession]:
+        """Run one transaction at whose end a cursor moves.
+
+        What moves the lanes and what moves a detour beside them lock the same rows, so one waits for the other here
+        instead of across each other in the database.
+        """
+        async with contextlib.AsyncExitStack() as until_committed:
+            async with self._platform.database.unbound() as session:
+                yield session
+                await until_committed.enter_async_context(self._moving)
+                await cursor.save(session, targets)
+            cursor.moved(targets)
 
     async def _park(self, event: Event, error: Exception, cursor: Cursor, targets: dict[int, int]) -> None:
         """Set an event aside whose handler failed, with those of its stream that follow."""
@@ -305,10 +344,8 @@ class Consumer:
             event_id=str(event.id),
             error=_brief(error),
         )
-        async with self._platform.database.unbound() as session:
+        async with self._transaction(cursor, targets) as session:
             await self._parking.park_failed(session, event, _brief(error))
-            await cursor.save(session, targets)
-        cursor.moved(targets)
         self._count([event], "parked")
 
     async def _dispatch(self, session: AsyncSession, batch: list[Event]) -> None:
@@ -339,13 +376,14 @@ class Consumer:
         if not self._unsaved or now - self._moved_at < _IDLE_MOVE_SECONDS:
             return
         self._moved_at = now
-        async with self._platform.database.unbound() as session:
-            await self._lanes.save(session, dict(self.leases.positions))
+        async with self._transaction(self._lanes, dict(self.leases.positions)):
+            pass
         self._unsaved = False
 
     async def _retry_parked(self) -> bool:
         if not self._parking.due(utcnow()):
             return False
+        await self._join_beside()  # it may be about to set something aside behind what is tried here
         async with self._platform.database.raw_system() as connection:
             due = await self._parking.read_due(connection, self.leases.lanes)
         for _, stream in groupby(due, key=lambda parked: parked.event.stream_id):
@@ -359,18 +397,16 @@ class Consumer:
     async def _retry(self, parked_id: UUID, event: Event, attempts: int) -> bool:
         fence = {event.lane: self.leases.positions[event.lane]}
         try:
-            async with self._platform.database.unbound() as session:
+            async with self._transaction(self._lanes, fence) as session:
                 await self._dispatch(session, [event])
                 await bind_tenant(session, event.tenant_id)
                 await self._parking.release(session, parked_id)
-                await self._lanes.save(session, fence)
             self._count([event], "handled")
         except Exception as error:
             if isinstance(error, LeaseLostError) or is_unreachable(error):
                 raise
-            async with self._platform.database.unbound() as session:
+            async with self._transaction(self._lanes, fence) as session:
                 dead = await self._parking.fail_again(session, event, parked_id, attempts + 1, _brief(error))
-                await self._lanes.save(session, fence)
             if dead:
                 self._count([event], "dead")
                 log.warning(

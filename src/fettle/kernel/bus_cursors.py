@@ -1,10 +1,11 @@
 """How far a consumer has read: its lanes, and the detours of tenants whose many events would keep others waiting.
 
 A lane is read in the order of the store. A tenant that fills whole batches is taken out of its lanes: they go on
-without its events, which are read in turns, in their own order, from where they were left. Once they have caught up
-with the lanes the detour ends. A stream's events are always on one side of that, so their order holds.
+without its events, which are read beside them, in their own order, from where they were left. Once they have caught
+up with the lanes the detour ends. A stream's events are always on one side of that, so their order holds.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -21,6 +22,9 @@ from fettle.kernel.events import Event
 
 _CROWD = 32
 """Events at once from which on it matters that one tenant's are handled before others'."""
+
+_CALM_SECONDS = 1.0
+"""How long a tenant sends nothing until it is believed that it floods no more."""
 
 _MOVE = """
 UPDATE consumer_lanes AS c SET position = t.position, lease_until = clock_timestamp() + $6::interval
@@ -100,17 +104,30 @@ class LaneCursor:
 
 
 class Detour:
-    """One tenant's events in the lanes that a process holds, read apart from the others'."""
+    """One tenant's events in the lanes that a process holds, read apart from the others'.
+
+    Attributes:
+        tenant_id: The tenant.
+        positions: How far its events are read in each lane.
+        is_short: Whether the last look found fewer events than it might have.
+    """
 
     def __init__(self, leases: LaneLeases, tenant_id: UUID, positions: dict[int, int]) -> None:
         self._leases = leases
-        self._lanes = LaneCursor(leases)
         self.tenant_id = tenant_id
         self.positions = positions
+        self.is_short = False
+        self._found_at = asyncio.get_running_loop().time()
 
-    def is_over(self, targets: Mapping[int, int]) -> bool:
-        """Say whether the lanes themselves are no further than this."""
-        return all(targets[lane] >= at for lane, at in self._leases.positions.items())
+    @property
+    def is_calm(self) -> bool:
+        """Whether the tenant has sent nothing for a while."""
+        return asyncio.get_running_loop().time() - self._found_at >= _CALM_SECONDS
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether the lanes are exactly as far; lanes of a process that died may be behind, and must not read twice."""
+        return all(self.positions[lane] == at for lane, at in self._leases.positions.items())
 
     async def read(
         self, database: Database, tail: Tail, types: Collection[str], limit: int
@@ -125,11 +142,14 @@ class Detour:
                     _READ, self.tenant_id, low, upper, list(types), list(self.positions), limit
                 )
             batch = [store.from_row(row) for row in rows]
-        reached = batch[-1].position if len(batch) == limit else upper
+        self.is_short = len(batch) < limit
+        if batch:
+            self._found_at = asyncio.get_running_loop().time()
+        reached = upper if self.is_short else batch[-1].position
         return [event for event in batch if event.position > self.positions[event.lane]], reached
 
     async def save(self, session: AsyncSession, targets: Mapping[int, int]) -> None:
-        """Store how far the tenant's events are read; at the end of the detour, forget it."""
+        """Store how far the tenant's events are read."""
         await bind_tenant(session, self.tenant_id)
         connection = await driver(session)
         group, lanes = self._leases.group, list(targets)
@@ -139,16 +159,18 @@ class Detour:
         )  # fmt: skip
         if int(moved.rsplit(" ", 1)[1]) != len(lanes):
             raise LeaseLostError(group)
-        if self.is_over(targets):
-            # From here on the tenant is read in the lanes again, so they must be stored as far as they were read.
-            await self._lanes.save(session, dict(self._lanes.positions))
-            await connection.execute(_END, group, self.tenant_id, lanes)
-        elif len(await connection.fetch(_HELD, group, self._leases.owner, lanes)) != len(lanes):
+        if len(await connection.fetch(_HELD, group, self._leases.owner, lanes)) != len(lanes):
             raise LeaseLostError(group)
 
     def moved(self, targets: Mapping[int, int]) -> None:
         """Note what was committed."""
         self.positions.update(targets)
+
+    async def forget(self, session: AsyncSession) -> None:
+        """Let the tenant be read in the lanes again, which are saved in the same transaction as far as they are."""
+        await bind_tenant(session, self.tenant_id)
+        connection = await driver(session)
+        await connection.execute(_END, self._leases.group, self.tenant_id, list(self.positions))
 
 
 class Detours:
@@ -174,14 +196,13 @@ class Detours:
         lanes = set(self._leases.positions)
         return [tenant_id for tenant_id, positions in self._found.items() if set(positions) != lanes]
 
-    async def begin(self, session: AsyncSession, lanes: LaneCursor, tenants: Sequence[UUID]) -> None:
-        """Take tenants out of the lanes from where these are now; `begun` once it is committed."""
+    async def begin(self, session: AsyncSession, tenants: Sequence[UUID]) -> None:
+        """Take tenants out of the lanes, which are saved in the same transaction; `begun` once it is committed."""
         connection = await driver(session)
+        at = self._leases.positions
         for tenant_id in tenants:
             await bind_tenant(session, tenant_id)
-            at = lanes.positions
             await connection.execute(_OPEN, self._leases.group, tenant_id, list(at), list(at.values()))
-        await lanes.save(session, dict(lanes.positions))
 
     def begun(self, tenants: Iterable[UUID]) -> None:
         """Note detours that were committed."""
@@ -198,15 +219,18 @@ class Detours:
         del self.open[tenant_id]
 
 
-def crowding(batch: Sequence[Event], size: int, *, others: bool = False) -> list[UUID]:
+def crowding(
+    batch: Sequence[Event], size: int, *, others: bool = False, flooding: Collection[UUID] = ()
+) -> list[UUID]:
     """Return the tenants that fill more than half of a full batch, or of a smaller one where that keeps others waiting.
 
     Args:
         batch: What was read.
         size: Of a full batch.
         others: Whether others had work lately, though nothing of theirs is in the batch.
+        flooding: Tenants that keep others waiting elsewhere, so that few events of theirs are too many here.
     """
     counts = Counter(event.tenant_id for event in batch)
-    if len(batch) < (min(size, _CROWD) if others or len(counts) > 1 else size):
-        return []
-    return [tenant_id for tenant_id, count in counts.items() if count > len(batch) // 2]
+    others = others or len(counts) > 1
+    most = len(batch) // 2 if len(batch) >= (min(size, _CROWD) if others else size) else len(batch)
+    return [found for found, count in counts.items() if count > most or (others and found in flooding)]

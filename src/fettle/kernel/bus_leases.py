@@ -96,22 +96,32 @@ class LaneLeases:
         self.positions = {}
         self._known = False
 
-    async def keep(self) -> bool:
-        """Take free lanes up to a fair share, and give back beyond it; returns whether the lanes changed."""
+    @property
+    def are_due(self) -> bool:
+        """Whether it is time to look for free lanes, or to give some back."""
         if self.others is None:
             return False
-        share = -(-LANES // (self.others + 1))
-        now = asyncio.get_running_loop().time()
+        if not self._known:
+            return True
         # Short of its share, a process looks often, so that a dead one's lanes pass on within their lease and 1 s.
-        if self._known and (len(self.positions) == share or now - self._looked_at < self._look_seconds):
+        looked_seconds_ago = asyncio.get_running_loop().time() - self._looked_at
+        return len(self.positions) != self._share and looked_seconds_ago >= self._look_seconds
+
+    async def keep(self) -> bool:
+        """Take free lanes up to a fair share, and give back beyond it; returns whether the lanes changed."""
+        if not self.are_due:
             return False
-        self._looked_at = now
+        self._looked_at = asyncio.get_running_loop().time()
         before = set(self.positions)
         async with self._database.raw_system() as connection:
             if not self._known:
                 await self._recall(connection)
-            await self._rebalance(connection, share)
+            await self._rebalance(connection, self._share)
         return set(self.positions) != before
+
+    @property
+    def _share(self) -> int:
+        return -(-LANES // ((self.others or 0) + 1))
 
     @property
     def _look_seconds(self) -> float:

@@ -1,86 +1,116 @@
-"""The end of the event store, read once for all consumers of a process instead of once for each."""
+"""The end of the event store, read once for all consumers of a process, of which it wakes those concerned."""
 
 import asyncio
+import contextlib
 from bisect import bisect_right
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
+import structlog
+
 from fettle.kernel import events as store
-from fettle.kernel.database import Database
+from fettle.kernel.database import DATABASE_TROUBLE, Database
 from fettle.kernel.events import Event
-from fettle.kernel.horizon import Horizon
+from fettle.kernel.horizon import Horizon, settled_position
+from fettle.kernel.leasing import keep_listening
 
 _KEPT = 6_000
+_POLL_SECONDS = 0.25
+_REST_SECONDS = 0.02
+"""How long nothing must be new until those are woken that are not concerned, to note how far they need not look."""
 
 _READ = (
     f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 AND type = ANY($3) "  # noqa: S608 - a constant
     "ORDER BY position LIMIT $4"
 )
 
+log = structlog.get_logger("fettle.bus")
+
 
 class Tail:
     """How far the store can be read, and the newest events up to there.
 
-    Each notification wakes every consumer of a process. Asking the database the same for each would cost more
-    than the work itself, so they share one look. Events are shared too: nobody may change their data.
+    Each notification wakes every process. Were it to wake every consumer there too, their asking what is new would
+    cost more than the work itself; so the tail alone asks, and wakes those that take what it found. Events are
+    shared too: nobody may change their data.
 
     Args:
         database: Where the store is.
-        types: The event types that any of the consumers takes.
+
+    Attributes:
+        position: Up to where everything is settled, and can be read here as far as it is remembered.
     """
 
-    def __init__(self, database: Database, types: Iterable[str]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._types = sorted(set(types))
+        self.position = 0
+        self._types: list[str] = []
+        self._readers: list[tuple[frozenset[str], asyncio.Event]] = []
         self._horizon = Horizon()
-        self._looks = 0
-        self._looking = asyncio.Lock()
         self._begin = 0
         self._recent: list[Event] = []
 
-    async def advance(self, known: int) -> int:
-        """Look at the store once more, or wait for a look that began after this call.
+    def subscribe(self, types: Iterable[str]) -> asyncio.Event:
+        """Return an event that is set when events of these types can be read, and now and then."""
+        wanted, wake = frozenset(types), asyncio.Event()
+        self._readers.append((wanted, wake))
+        self._types = sorted({*self._types, *wanted})
+        self._forget()
+        return wake
 
-        Args:
-            known: A position up to which everything is settled.
+    async def run(self) -> None:
+        """Look whenever something was appended, and now and then, until cancelled."""
+        signal = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keep_listening(self._database, signal), name="bus-listening")
+            pause = 0.0
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await signal.wait()
+                is_at_rest = not signal.is_set()
+                signal.clear()
+                try:
+                    found = await self.look()
+                except DATABASE_TROUBLE as error:
+                    log.warning("bus.tail_interrupted", error=type(error).__name__)
+                    pause = _POLL_SECONDS
+                    continue
+                is_at_rest = is_at_rest and not found
+                for wanted, wake in self._readers:
+                    if is_at_rest or not wanted.isdisjoint(found):
+                        wake.set()
+                pause = _POLL_SECONDS if is_at_rest and not self._horizon.is_held_up else _REST_SECONDS
 
-        Returns:
-            Up to where everything is settled now.
-        """
-        seen = self._looks
-        async with self._looking:
-            if known > self._horizon.position:
-                self._horizon.position = self._begin = known
-                self._recent.clear()
-            elif self._looks > seen:
-                return self._horizon.position
-            self._looks += 1
-            await self._look()
-            return self._horizon.position
-
-    async def _look(self) -> None:
-        before = self._horizon.position
+    async def look(self) -> Collection[str]:
+        """Look at the store once more; returns the types that are new, of those that anybody reads."""
         try:
             async with self._database.raw_system() as connection:
+                if not self.position:
+                    self._horizon.position = await settled_position(connection)
+                    self._forget()
                 safe = await self._horizon.advance(connection)
-                if safe == before:
-                    return
-                rows = await connection.fetch(_READ, before, safe, self._types, _KEPT + 1)
+                if safe == self.position:
+                    return ()
+                rows = await connection.fetch(_READ, self.position, safe, self._types, _KEPT + 1)
         except BaseException:
             # What lies between is not remembered; whoever needs it reads it for itself.
             self._forget()
             raise
         if len(rows) > _KEPT:
             self._forget()
-            return
-        self._recent += [store.from_row(row) for row in rows]
+            return self._types
+        found = [store.from_row(row) for row in rows]
+        self._recent += found
+        self.position = safe
         if len(self._recent) > 2 * _KEPT:
             self._begin = self._recent[-_KEPT - 1].position
             del self._recent[:-_KEPT]
+        return {event.type for event in found}
 
     def _forget(self) -> None:
         self._recent.clear()
-        self._begin = self._horizon.position
+        self._begin = self.position = self._horizon.position
 
     def read(
         self,

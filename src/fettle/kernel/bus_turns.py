@@ -35,6 +35,11 @@ class Turns:
         self._rests_until = float("-inf")
 
     @property
+    def flooding(self) -> Collection[UUID]:
+        """The tenants that any consumer reads apart."""
+        return self._apart
+
+    @property
     def are_needed(self) -> bool:
         """Whether others had work lately than those that are read apart."""
         return self.others_than(())

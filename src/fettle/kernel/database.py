@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,8 +23,8 @@ from fettle.kernel.tenancy import TENANT_SETTING
 EVENTS_CHANNEL = "fettle_events"
 """The NOTIFY channel that wakes readers of the event store."""
 
-APPENDED = "fettle_appended"
-"""Key in `AsyncSession.info`: events were appended, so readers are woken after the commit."""
+_WAKES = "fettle_wakes"
+"""Key in `AsyncSession.info`: the NOTIFY channels to tell after the commit."""
 
 DriverConnection = asyncpg.Connection | PoolConnectionProxy
 """A bare driver connection, lent by the pool or below a session."""
@@ -193,15 +193,15 @@ class Database:
         async with self._system_pool.acquire() as connection, _ended_by_server(connection):
             yield connection
 
-    def poke(self) -> None:
-        """Wake the readers of the event store; call it after a commit that appended on a bare connection."""
-        self._notifier.poke()
+    def poke(self, channel: str = EVENTS_CHANNEL) -> None:
+        """Wake who listens to a channel; call it after a commit on a bare connection that gave them something to do."""
+        self._notifier.poke({channel})
 
-    async def listen(self, wake: asyncio.Event) -> asyncpg.Connection:
+    async def listen(self, wake: asyncio.Event, channel: str = EVENTS_CHANNEL) -> asyncpg.Connection:
         """Set `wake` at each notification; the caller closes the connection that is returned."""
         connection = await asyncpg.connect(self._system_url)
         await _set_json_codec(connection)
-        await connection.add_listener(EVENTS_CHANNEL, lambda *_: wake.set())
+        await connection.add_listener(channel, lambda *_: wake.set())
         return connection
 
     @contextlib.asynccontextmanager
@@ -212,8 +212,13 @@ class Database:
         ):
             async with session.begin():
                 yield session
-            if session.info.get(APPENDED):
-                self._notifier.poke()
+            if channels := session.info.get(_WAKES):
+                self._notifier.poke(channels)
+
+
+def wake_after_commit(session: AsyncSession, channel: str = EVENTS_CHANNEL) -> None:
+    """Have who listens to a channel woken once the transaction is committed."""
+    session.info.setdefault(_WAKES, set()).add(channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,19 +274,19 @@ def is_contended(error: BaseException) -> bool:
 
 
 class Notifier:
-    """Sends one NOTIFY for however many commits came since the last, outside of their transactions.
+    """Sends one NOTIFY a channel for however many commits came since the last, outside of their transactions.
 
     A NOTIFY inside each writing transaction serialises their commits on one lock.
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._due = asyncio.Event()
+        self._due: set[str] = set()
         self._sending = Background()
 
-    def poke(self) -> None:
+    def poke(self, channels: Iterable[str]) -> None:
         """Ask for a notification soon."""
-        self._due.set()
+        self._due.update(channels)
         self._sending.begin(self._send)
 
     async def close(self) -> None:
@@ -289,11 +294,12 @@ class Notifier:
         await self._sending.end()
 
     async def _send(self) -> None:
-        while self._due.is_set():
+        while self._due:
+            statements = "; ".join(f"NOTIFY {channel}" for channel in sorted(self._due))
             self._due.clear()
             with contextlib.suppress(*_LOST):
                 async with self._pool.acquire() as connection:
-                    await connection.execute(f"NOTIFY {EVENTS_CHANNEL}")
+                    await connection.execute(statements)
             # Under load commits come faster than readers can make use of being told.
             await asyncio.sleep(_NOTIFY_PAUSE_SECONDS)
 

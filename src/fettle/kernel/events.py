@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel.clock import rfc3339, utcnow
-from fettle.kernel.database import APPENDED, DriverConnection, driver
+from fettle.kernel.database import DriverConnection, driver, wake_after_commit
 from fettle.kernel.errors import Conflict
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps_str
@@ -256,7 +256,7 @@ async def append(
         raise ValueError("an expected version is that of one stream; append each stream by itself")
     connection = await driver(session)
     versions = await append_raw(connection, tenant_id, events, expected_version=expected_version)
-    session.info[APPENDED] = True
+    wake_after_commit(session)
     return versions
 
 

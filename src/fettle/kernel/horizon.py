@@ -42,6 +42,11 @@ class Horizon:
     _hole: int = 0
     _hole_seen_at: int = 0
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether it stands before a hole that may yet be filled."""
+        return self._hole == self.position + 1
+
     async def advance(self, connection: DriverConnection) -> int:
         """Look how far the store can be read now.
 
@@ -75,3 +80,9 @@ class Horizon:
                     return True
             self.position = position
         return True
+
+
+async def settled_position(connection: DriverConnection) -> int:
+    """Return a position up to which every event is settled: the furthest that any consumer has read."""
+    position = await connection.fetchval("SELECT coalesce(max(position), 0) FROM consumer_lanes")
+    return int(position)

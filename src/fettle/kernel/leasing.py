@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from fettle.kernel.context import tenant_id as tenant_context
-from fettle.kernel.database import DATABASE_TROUBLE, Database
+from fettle.kernel.database import DATABASE_TROUBLE, EVENTS_CHANNEL, Database
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 
@@ -177,11 +177,11 @@ class LeasedWork(ABC, Generic[Work]):
             await self._release(held)
 
 
-async def keep_listening(database: Database, wake: asyncio.Event) -> None:
+async def keep_listening(database: Database, wake: asyncio.Event, channel: str = EVENTS_CHANNEL) -> None:
     """Set `wake` at each notification until cancelled; while the connection is away, readers poll."""
     while True:
         try:
-            connection = await database.listen(wake)
+            connection = await database.listen(wake, channel)
         except DATABASE_TROUBLE:
             await asyncio.sleep(_RECONNECT_SECONDS)
             continue

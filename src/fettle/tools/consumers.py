@@ -8,7 +8,7 @@ import orjson
 
 from fettle.kernel.bus import ConsumerSpec, TenantBatch
 from fettle.kernel.clock import utcnow
-from fettle.kernel.database import APPENDED, driver
+from fettle.kernel.database import driver, wake_after_commit
 from fettle.kernel.events import Event, NewEvent
 from fettle.kernel.ids import new_id
 from fettle.kernel.jsonio import dumps_str
@@ -19,6 +19,7 @@ from fettle.tools.playbook_reader import load
 from fettle.tools.playbooks import PlaybookError
 from fettle.tools.recording import ACTOR
 from fettle.tools.runner import RunExecutor
+from fettle.tools.runs import CHANNEL
 
 _DEFINE = """
 INSERT INTO playbook_definitions (tenant_id, hash, definition)
@@ -70,8 +71,7 @@ async def start(batch: TenantBatch) -> None:
     await connection.execute(_DEFINE, batch.tenant_id, list(definitions), list(definitions.values()))
     await connection.execute(_START, batch.tenant_id, *map(list, zip(*rows, strict=True)))
     await batch.append([_refusal(row) for row in rows if row[9] == "finished"])
-    # Executors are woken as the readers of events are.
-    batch.session.info[APPENDED] = True
+    wake_after_commit(batch.session, CHANNEL)
 
 
 def _row(event: Event, definitions: dict[str, str]) -> tuple[Any, ...]:
@@ -149,6 +149,8 @@ async def take_decisions(batch: TenantBatch) -> None:
         [event.data.get("reason") for event in decided.values()],
     )
     keys = [(UUID(int=row["run_id"].int), row["path"]) for row in settled]
+    if keys:
+        wake_after_commit(batch.session, CHANNEL)
     await batch.append([_decision(*key, decided[key]) for key in keys])
 
 

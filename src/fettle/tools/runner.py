@@ -73,7 +73,7 @@ class RunExecutor(LeasedWork[Run]):
         await runs.release(self._database, [(run.id, run.fence) for run in held])
 
     async def _watch(self) -> None:
-        await keep_listening(self._database, self._wake)
+        await keep_listening(self._database, self._wake, runs.CHANNEL)
 
     async def _do(self, run: Run) -> None:
         try:

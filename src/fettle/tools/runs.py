@@ -17,6 +17,9 @@ from fettle.kernel.events import NewEvent
 from fettle.kernel.jsonio import dumps_str
 from fettle.tools.ledger import CANCEL, Record, State
 
+CHANNEL = "fettle_runs"
+"""The NOTIFY channel that wakes executors: a run may be due."""
+
 _LEASE = """
 WITH RECURSIVE open_tenants AS (
   (SELECT tenant_id FROM playbook_runs WHERE state <> 'finished' ORDER BY tenant_id LIMIT 1)
@@ -205,7 +208,7 @@ async def release(database: Database, held: Sequence[tuple[UUID, int]]) -> None:
     """Give runs back, so that another process takes them at once."""
     async with database.raw_system() as connection:
         await connection.execute(_RELEASE, [run for run, _ in held], [fence for _, fence in held])
-    database.poke()
+    database.poke(CHANNEL)
 
 
 async def write(database: Database, writes: list[Write]) -> list[BaseException | None]:

@@ -6,11 +6,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events
-from fettle.kernel.database import driver
+from fettle.kernel.database import driver, wake_after_commit
 from fettle.kernel.errors import Conflict, NotFound
 from fettle.kernel.events import NewEvent
 from fettle.kernel.jsonio import dumps_str
 from fettle.tools.ledger import CANCEL
+from fettle.tools.runs import CHANNEL
 
 # A run that waits is due at once. One that nobody executed yet gets a fence, so that its ledger is read.
 _MARK: Final = """
@@ -49,6 +50,7 @@ async def stop_run(
     if row["cancelled_at"] is not None:
         raise Conflict("The run was stopped already. It ends after the step that is under way.")
     await connection.execute(_MARK, tenant_id, run_id)
+    wake_after_commit(session, CHANNEL)
     said = {"by": actor, "reason": reason}
     await connection.execute(_LINE, tenant_id, run_id, CANCEL, dumps_str(said))
     asked = NewEvent(

@@ -19,9 +19,10 @@ from fettle.healing.brakes.standing import BREAKER_OPEN, breaker_brake, circuit_
 from fettle.kernel import events
 from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import rfc3339, utcnow
-from fettle.kernel.database import driver
+from fettle.kernel.database import driver, wake_after_commit
 from fettle.kernel.events import NewEvent
 from fettle.kernel.platform import Platform
+from fettle.tools.runs import CHANNEL
 
 ACTOR: Final = "system:brakes"
 _TURNS: Final = "healing.brakes.turns"
@@ -290,6 +291,7 @@ async def note_ended(session: AsyncSession, tenant_id: UUID, ended: Sequence[tup
     led = [row["playbook_id"] for row in rows if row["canary"]]
     if led:
         await connection.execute(_WAKE, tenant_id, led)
+        wake_after_commit(session, CHANNEL)
     await connection.execute(
         "DELETE FROM held_runs WHERE tenant_id = $1 AND run_id = ANY($2)",
         tenant_id, [run_id for run_id, _ in ended],

@@ -8,10 +8,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fettle.kernel.database import APPENDED, Database, driver
+from fettle.kernel.database import Database, driver, wake_after_commit
 from fettle.kernel.jsonio import dumps_str
 
 # An incident that came back is asked for anew: whoever still plans for what it was loses the lease by that.
+CHANNEL: Final = "fettle_plan_requests"
+"""The NOTIFY channel that wakes who plans."""
+
 _ASK: Final = """
 INSERT INTO plan_requests AS r (tenant_id, incident_id, id, incident, after)
 SELECT $1, n.incident_id, n.id, n.incident::jsonb, n.after::jsonb
@@ -99,7 +102,7 @@ async def ask(
         [dumps_str(dict(incident)) for _, _, incident, _ in wanted],
         [None if after is None else dumps_str(dict(after)) for _, _, _, after in wanted],
     )
-    session.info[APPENDED] = True
+    wake_after_commit(session, CHANNEL)
 
 
 async def lease(database: Database, owner: UUID, limit: int, lease_seconds: float) -> list[PlanRequest]:
@@ -122,7 +125,7 @@ async def release(database: Database, owner: UUID, held: Sequence[PlanRequest]) 
     """Give requests back, so that another process takes them at once."""
     async with database.raw_system() as connection:
         await connection.execute(_RELEASE, owner, [one.id for one in held], [one.fence for one in held])
-    database.poke()
+    database.poke(CHANNEL)
 
 
 async def finish(session: AsyncSession, request: PlanRequest) -> bool:

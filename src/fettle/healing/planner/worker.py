@@ -86,7 +86,7 @@ class PlannerWorker(LeasedWork[PlanRequest]):
         await requests.release(self._database, self._owner, held)
 
     async def _watch(self) -> None:
-        await keep_listening(self._database, self._wake)
+        await keep_listening(self._database, self._wake, requests.CHANNEL)
 
     def _end(self, one: PlanRequest) -> None:
         super()._end(one)
