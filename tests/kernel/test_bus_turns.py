@@ -43,6 +43,28 @@ async def test_one_goes_on_at_a_time_and_the_others_have_time_in_between_and_wai
     assert not turns.take(first)
 
 
+async def test_a_turn_waits_for_a_pause_of_the_others_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(bus_turns, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(bus_turns, "_LONG_REST", 20.0)
+    turns, wake, now = Turns(), asyncio.Event(), asyncio.get_running_loop().time
+    turns.begun([NOISY])
+    turns.note([QUIET])
+    assert turns.take(wake)
+    await asyncio.sleep(0.01)
+    turns.give_back()
+    turns.note([QUIET])
+    paused_at = now()
+    async with asyncio.timeout(60):
+        while not turns.take(wake):
+            wake.clear()
+            await wake.wait()
+        assert now() - paused_at >= 0.05
+        turns.give_back()
+        while not turns.take(wake):
+            turns.note([QUIET])
+            await asyncio.sleep(0.005)
+
+
 async def test_a_turn_that_does_not_end_keeps_nobody_else_from_theirs(monkeypatch):
     monkeypatch.setattr(bus_turns, "_LONGEST_SECONDS", 0.01)
     turns = Turns()

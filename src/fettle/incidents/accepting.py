@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from fettle.incidents.pacing import Pacing
 from fettle.incidents.schemas import ExceptionIn
 from fettle.kernel import metrics
 from fettle.kernel.clock import utcnow
@@ -106,6 +107,7 @@ class Acceptor:
         self._large: GroupCommitter[Submission, Accepted] = GroupCommitter(
             self._flush, max_batch=1, lanes=_LARGE_AT_ONCE
         )
+        self._pacing = Pacing()
         self._redactors: dict[str, Redactor] = {}
 
     async def accept(
@@ -152,8 +154,11 @@ class Acceptor:
         if idempotency_key is not None:
             submission.key = hashlib.sha256(idempotency_key.encode()).hexdigest()
             submission.body_hash = hashlib.sha256(body).hexdigest()
-        committer = self._large if len(exceptions) >= _LARGE else self._small
-        return await committer.submit(submission)
+        self._pacing.note(tenant_id)
+        if len(exceptions) < _LARGE:
+            return await self._small.submit(submission)
+        async with self._pacing.turn(tenant_id):
+            return await self._large.submit(submission)
 
     async def _redactor(self, tenant_id: UUID) -> Redactor:
         packs = await active_packs(self._platform, tenant_id)

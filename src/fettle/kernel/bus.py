@@ -195,6 +195,7 @@ class Consumer:
         if mine:
             self._turns.note(tenants)
             await self._handle(mine, reached, self._lanes)
+            self._turns.note(tenants)
             return True
         await self._move_idle(reached)
         return is_full

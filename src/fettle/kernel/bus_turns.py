@@ -2,26 +2,32 @@
 
 Its events are read apart from the others' (`bus_cursors`), so they wait for nothing of it. What they would still
 share is the processor and the database: therefore one consumer at a time goes on with such a tenant, a little at a
-time, and after that three times as long belongs to the others alone. Where nobody else has work there are no turns.
+time, and best where the others pause. What heals one exception is a chain of short handlers, each of which wakes the
+next; whoever waits a moment lets it come to its end. Where nobody else has work there are no turns.
 """
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Final
 from uuid import UUID
 
-_OTHERS_SECONDS: Final = 2.0
-_RESTS: Final = 3.0
-"""How long the others have the process, in lengths of the turn before."""
+from fettle.kernel.recent_tenants import RecentTenants
+
+_SHORT_REST: Final = 3.0
+"""How long the others have the process at least, in lengths of the turn before."""
+
+_LONG_REST: Final = 12.0
+"""The same where they do not pause."""
+
+_PAUSE_SECONDS: Final = 0.04
+"""How long the others must have had nothing to do to be at a pause: longer than from one handler to the next."""
 
 _LONGEST_SECONDS: Final = 5.0
 """A turn that takes longer, of a handler that hangs, keeps nobody else from theirs."""
 
-_REMEMBERED: Final = 256
-
-TURN_EVENTS: Final = 64
-"""Most events of one turn: what comes meanwhile waits for no more than these."""
+TURN_EVENTS: Final = 8
+"""Most events of one turn: what comes meanwhile waits for no more than these, nor for all that they set going."""
 
 
 class Turns:
@@ -30,9 +36,13 @@ class Turns:
     def __init__(self) -> None:
         self._apart: Counter[UUID] = Counter()
         self._waiting: dict[asyncio.Event, None] = {}
-        self._seen: OrderedDict[UUID, float] = OrderedDict()
+        self._recent = RecentTenants()
+        self._others_at = float("-inf")
         self._began_at: float | None = None
-        self._rests_until = float("-inf")
+        self._ended_at = float("-inf")
+        self._took_seconds = 0.0
+        self._wakes_at = float("inf")
+        self._waking: asyncio.Handle | None = None
 
     @property
     def flooding(self) -> Collection[UUID]:
@@ -53,32 +63,22 @@ class Turns:
         self._apart -= Counter(list(tenants))
 
     def note(self, tenants: Iterable[UUID]) -> None:
-        """Note whose events were handled among the others'."""
-        now = asyncio.get_running_loop().time()
-        for tenant_id in tenants:
-            self._seen[tenant_id] = now
-            self._seen.move_to_end(tenant_id)
-        while len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
+        """Note whose events are handled among the others', at the beginning of that and at its end."""
+        self._recent.note(tenants)
+        self._others_at = asyncio.get_running_loop().time()
 
     def others_than(self, tenants: Collection[UUID]) -> bool:
         """Say whether somebody else than these, and than those that are read apart, had work lately."""
-        since = asyncio.get_running_loop().time() - _OTHERS_SECONDS
-        for tenant_id in reversed(self._seen):
-            if self._seen[tenant_id] < since:
-                return False
-            if tenant_id not in tenants and tenant_id not in self._apart:
-                return True
-        return False
+        return self._recent.others_than(tenants, self._apart)
 
     def take(self, wake: asyncio.Event) -> bool:
         """Begin a turn, or have `wake` set as soon as it is worth while to ask again."""
         if not self.are_needed:
             return True
         now = asyncio.get_running_loop().time()
-        is_another_s = self._began_at is not None and now - self._began_at < _LONGEST_SECONDS
-        if is_another_s or now < self._rests_until:
+        if now < (begins_at := self._next_at()):
             self._waiting.setdefault(wake)
+            self._wake_at(begins_at)
             return False
         self._waiting.pop(wake, None)
         self._began_at = now
@@ -88,13 +88,27 @@ class Turns:
         """End a turn; does nothing where there was none."""
         if self._began_at is None:
             return
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        self._rests_until = now + _RESTS * min(now - self._began_at, _LONGEST_SECONDS)
+        self._ended_at = asyncio.get_running_loop().time()
+        self._took_seconds = min(self._ended_at - self._began_at, _LONGEST_SECONDS)
         self._began_at = None
-        loop.call_at(self._rests_until, self._wake_all)
+        self._wake_at(self._next_at())
+
+    def _next_at(self) -> float:
+        if self._began_at is not None:
+            return self._began_at + _LONGEST_SECONDS
+        at_a_pause = max(self._ended_at + _SHORT_REST * self._took_seconds, self._others_at + _PAUSE_SECONDS)
+        return min(at_a_pause, self._ended_at + _LONG_REST * self._took_seconds)
+
+    def _wake_at(self, moment: float) -> None:
+        if self._wakes_at <= moment:
+            return
+        if self._waking is not None:
+            self._waking.cancel()
+        self._wakes_at = moment
+        self._waking = asyncio.get_running_loop().call_at(moment, self._wake_all)
 
     def _wake_all(self) -> None:
+        self._wakes_at, self._waking = float("inf"), None
         # Who has waited longest is the first to run, and so to ask.
         for wake in self._waiting:
             wake.set()

@@ -128,6 +128,14 @@ COLUMNS = ", ".join(Event._fields)
 
 _OF_EVENT = itemgetter(*Event._fields)
 
+# Incident by incident: of all at once the planner reads everything of the tenant from that position on.
+_CORRELATED = f"""
+SELECT e.* FROM unnest($2::uuid[]) AS c(id) CROSS JOIN LATERAL (
+  SELECT {COLUMNS} FROM events WHERE tenant_id = $1 AND correlation_id = c.id AND position > $3
+  ORDER BY position LIMIT $4) AS e
+ORDER BY position LIMIT $4
+"""  # noqa: S608 - a constant
+
 _APPEND = """
 WITH input AS (
   SELECT * FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::smallint[], $7::smallint[],
@@ -339,11 +347,7 @@ async def read_correlated(
 ) -> list[Event]:
     """Read all that belongs to some incidents, whatever its stream, in the order of the store."""
     connection = await driver(session)
-    rows = await connection.fetch(
-        f"SELECT {COLUMNS} FROM events WHERE tenant_id = $1 AND correlation_id = ANY($2) "  # noqa: S608 - a constant
-        "AND position > $3 ORDER BY position LIMIT $4",
-        tenant_id, list(correlation_ids), after_position, limit,
-    )  # fmt: skip
+    rows = await connection.fetch(_CORRELATED, tenant_id, list(correlation_ids), after_position, limit)
     return [from_row(row) for row in rows]
 
 
