@@ -74,8 +74,9 @@ async def _dispatch(platform: Any, tenant_id: Any, count: int) -> list[dict[str,
         handled += len(batch.events)
 
     spec = ConsumerSpec("bench.dispatch", frozenset({"thing.happened"}), handle, batch_size=1000)
-    tail = Tail(database)
-    consumer = Consumer(platform, spec, tail, Turns())
+    turns = Turns()
+    tail = Tail(database, turns.hear)
+    consumer = Consumer(platform, spec, tail, turns)
     leasing = asyncio.create_task(keep_leases(database, [consumer.leases]))
     while not consumer.leases.positions:  # before the first beat it does not know its share of the lanes
         await asyncio.sleep(0.01)

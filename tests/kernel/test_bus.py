@@ -488,7 +488,8 @@ async def test_lanes_that_were_left_behind_a_detour_do_not_read_what_it_read_onc
 
 
 async def test_only_who_takes_what_is_new_is_woken_at_once_and_everybody_when_nothing_is(database, tenant):
-    tail = Tail(database)
+    heard = []
+    tail = Tail(database, heard.extend)
     concerned, others = tail.subscribe({"thing.happened"}), tail.subscribe({"thing.vanished"})
     looking = asyncio.create_task(tail.run())
     try:
@@ -502,6 +503,7 @@ async def test_only_who_takes_what_is_new_is_woken_at_once_and_everybody_when_no
             assert tail.position > before
             found = tail.read({"thing.happened"}, range(LANES), before, 10)
             assert [item.tenant_id for item in found] == [tenant]
+            assert tenant in heard
             await others.wait()
     finally:
         looking.cancel()

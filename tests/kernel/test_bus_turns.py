@@ -65,6 +65,15 @@ async def test_a_turn_waits_for_a_pause_of_the_others_but_not_for_ever(monkeypat
             await asyncio.sleep(0.005)
 
 
+async def test_whose_events_another_process_handles_is_one_of_the_others_and_a_flood_is_not():
+    turns = Turns()
+    turns.begun([NOISY])
+    turns.hear([NOISY])
+    assert not turns.are_needed
+    turns.hear([NOISY, QUIET])
+    assert turns.are_needed
+
+
 async def test_a_turn_that_does_not_end_keeps_nobody_else_from_theirs(monkeypatch):
     monkeypatch.setattr(bus_turns, "_LONGEST_SECONDS", 0.01)
     turns = Turns()

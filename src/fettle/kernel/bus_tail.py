@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from uuid import UUID
 
 import structlog
@@ -36,13 +36,15 @@ class Tail:
 
     Args:
         database: Where the store is.
+        hear: Told whose events were found.
 
     Attributes:
         position: Up to where everything is settled, and can be read here as far as it is remembered.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hear: Callable[[Collection[UUID]], None]) -> None:
         self._database = database
+        self._hear = hear
         self.position = 0
         self._types: list[str] = []
         self._readers: list[tuple[frozenset[str], asyncio.Event]] = []
@@ -102,6 +104,7 @@ class Tail:
             return self._types
         found = [store.from_row(row) for row in rows]
         self._recent += found
+        self._hear({event.tenant_id for event in found})
         self.position = safe
         if len(self._recent) > 2 * _KEPT:
             self._begin = self._recent[-_KEPT - 1].position

@@ -17,8 +17,8 @@ from fettle.kernel.recent_tenants import RecentTenants
 _SHORT_REST: Final = 3.0
 """How long the others have the process at least, in lengths of the turn before."""
 
-_LONG_REST: Final = 12.0
-"""The same where they do not pause."""
+_LONG_REST: Final = 15.0
+"""The same where they do not pause: longer than it takes to heal one exception of theirs."""
 
 _PAUSE_SECONDS: Final = 0.04
 """How long the others must have had nothing to do to be at a pause: longer than from one handler to the next."""
@@ -66,6 +66,11 @@ class Turns:
         """Note whose events are handled among the others', at the beginning of that and at its end."""
         self._recent.note(tenants)
         self._others_at = asyncio.get_running_loop().time()
+
+    def hear(self, tenants: Iterable[UUID]) -> None:
+        """Note whose events came into the store, whoever handles them: they wait for the same database."""
+        if others := [tenant_id for tenant_id in tenants if tenant_id not in self._apart]:
+            self.note(others)
 
     def others_than(self, tenants: Collection[UUID]) -> bool:
         """Say whether somebody else than these, and than those that are read apart, had work lately."""
