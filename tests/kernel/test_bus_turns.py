@@ -2,6 +2,8 @@
 
 import asyncio
 
+import uvloop
+
 from fettle.kernel import bus_turns
 from fettle.kernel.bus_cursors import crowding
 from fettle.kernel.bus_turns import Turns
@@ -102,6 +104,21 @@ async def test_a_tenant_that_is_read_among_the_others_again_is_one_of_them():
     turns.ended([NOISY])
     assert turns.are_needed
     assert not turns.others_than([NOISY])
+
+
+def test_turns_that_take_no_time_follow_each_other_on_the_loop_that_workers_run_on():
+    async def take_many():
+        turns, wake = Turns(), asyncio.Event()
+        turns.begun([NOISY])
+        turns.note([QUIET])
+        async with asyncio.timeout(60):
+            for _ in range(100):
+                while not turns.take(wake):
+                    wake.clear()
+                    await wake.wait()
+                turns.give_back()
+
+    uvloop.run(take_many())
 
 
 def test_whose_events_are_read_apart():

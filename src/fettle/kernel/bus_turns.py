@@ -20,6 +20,9 @@ _SHORT_REST: Final = 3.0
 _LONG_REST: Final = 15.0
 """The same where they do not pause: longer than it takes to heal one exception of theirs."""
 
+_LONGEST_REST_SECONDS: Final = 2.0
+"""Where the database is slow, a flood still goes on so often."""
+
 _PAUSE_SECONDS: Final = 0.04
 """How long the others must have had nothing to do to be at a pause: longer than from one handler to the next."""
 
@@ -101,8 +104,11 @@ class Turns:
     def _next_at(self) -> float:
         if self._began_at is not None:
             return self._began_at + _LONGEST_SECONDS
-        at_a_pause = max(self._ended_at + _SHORT_REST * self._took_seconds, self._others_at + _PAUSE_SECONDS)
-        return min(at_a_pause, self._ended_at + _LONG_REST * self._took_seconds)
+        at_a_pause = max(self._rested_at(_SHORT_REST), self._others_at + _PAUSE_SECONDS)
+        return min(at_a_pause, self._rested_at(_LONG_REST))
+
+    def _rested_at(self, lengths: float) -> float:
+        return self._ended_at + min(lengths * self._took_seconds, _LONGEST_REST_SECONDS)
 
     def _wake_at(self, moment: float) -> None:
         if self._wakes_at <= moment:
