@@ -15,7 +15,8 @@ from fettle.healing.temporal import service
 from fettle.healing.temporal.consumers import CONSUMERS, INGESTED
 from fettle.incidents.accepting import acceptor
 from fettle.incidents.schemas import ExceptionIn
-from fettle.kernel.bus import ConsumerSpec, TenantBatch, run_consumers, wait_until_idle
+from fettle.kernel.bus import ConsumerSpec, TenantBatch, run_consumers
+from fettle.kernel.bus_groups import wait_until_idle
 
 AT_ONCE: Final = 1_000
 CHECK: Final = [{"field": "check_type", "operator": "eq", "value": "bench_seen"}]

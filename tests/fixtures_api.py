@@ -20,7 +20,8 @@ from fettle.identity.owner import OWNER_EMAIL, ensure_owner
 from fettle.identity.permissions import KEY_SCOPES, ROLES, permissions_of
 from fettle.identity.tenants import ensure_tenant
 from fettle.identity.tokens import new_api_key
-from fettle.kernel.bus import run_consumers, wait_until_idle
+from fettle.kernel.bus import run_consumers
+from fettle.kernel.bus_groups import wait_until_idle
 from fettle.kernel.http.serving import server_config
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform

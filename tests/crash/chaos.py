@@ -13,7 +13,7 @@ from tests.crash.sending import Ledger, Sender
 from tests.crash.stack import WORKERS, Stack, stack
 
 from fettle.central import features
-from fettle.kernel.bus import wait_until_idle
+from fettle.kernel.bus_groups import wait_until_idle
 from fettle.kernel.platform import Platform
 
 _WEIGHTS = {"api": 20, WORKERS[0]: 25, WORKERS[1]: 25, "backend": 20, "postmaster": 10}

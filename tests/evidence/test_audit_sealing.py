@@ -17,7 +17,8 @@ from fettle.identity import audit, audit_search
 from fettle.identity.audit import Who
 from fettle.identity.audit_retention import forget_old_audit
 from fettle.identity.audit_search import AuditFilter
-from fettle.kernel.bus import run_consumers, wait_until_idle
+from fettle.kernel.bus import run_consumers
+from fettle.kernel.bus_groups import wait_until_idle
 from fettle.packs.policies import put_policy
 from fettle.packs.service import PackCache
 from fettle.packs.shipped import shipped_policy

@@ -21,7 +21,8 @@ from fettle.incidents.queries import IncidentFilter
 from fettle.incidents.schemas import ExceptionIn
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import State
-from fettle.kernel.bus import run_consumers, wait_until_idle
+from fettle.kernel.bus import run_consumers
+from fettle.kernel.bus_groups import wait_until_idle
 from fettle.kernel.clock import utcnow
 from fettle.kernel.events import Event
 from fettle.kernel.ids import new_id

@@ -15,7 +15,8 @@ from fettle.incidents.schemas import ExceptionIn
 from fettle.incidents.service import Transition, lock, transition
 from fettle.incidents.states import State
 from fettle.kernel import events
-from fettle.kernel.bus import run_consumers, wait_until_idle
+from fettle.kernel.bus import run_consumers
+from fettle.kernel.bus_groups import wait_until_idle
 from fettle.kernel.errors import Conflict, NotFound, TooLarge
 from fettle.kernel.ids import new_id
 

@@ -10,8 +10,9 @@ import asyncpg
 from sqlalchemy import text
 
 from fettle.identity.tenants import ensure_tenant
-from fettle.kernel import bus, bus_cursors, events
-from fettle.kernel.bus import ConsumerSpec, run_consumers, wait_until_idle
+from fettle.kernel import bus, bus_cursors, bus_groups, events
+from fettle.kernel.bus import ConsumerSpec, run_consumers
+from fettle.kernel.bus_groups import wait_until_idle
 from fettle.kernel.bus_tail import Tail
 from fettle.kernel.bus_turns import TURN_EVENTS
 from fettle.kernel.errors import Invalid
@@ -76,7 +77,7 @@ async def test_each_group_gets_each_event_once_and_streams_in_order(platform, da
 
 
 async def _parked(connection, group):
-    [found] = [lag for lag in await bus.lag(connection) if lag.group == group]
+    [found] = [lag for lag in await bus_groups.lag(connection) if lag.group == group]
     return found.dead, found.waiting
 
 
@@ -113,7 +114,7 @@ async def test_a_failing_event_blocks_its_stream_only_and_becomes_a_dead_letter_
         assert row["last_error"] == "Invalid: the number one cannot be handled"
         broken = False
         async with database.tenant(tenant) as session:
-            assert await bus.replay_dead(session, tenant, [row["id"]]) == 1
+            assert await bus_groups.replay_dead(session, tenant, [row["id"]]) == 1
         await until(lambda: handled[poisoned] == [0, 2, 1])
 
 

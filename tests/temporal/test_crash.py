@@ -8,7 +8,8 @@ from tests.beside import start_beside, was_killed
 from tests.temporal.rules import ABSENCE, COUNT
 
 from fettle.healing.temporal import consumers
-from fettle.kernel.bus import run_consumers, wait_until_idle
+from fettle.kernel.bus import run_consumers
+from fettle.kernel.bus_groups import wait_until_idle
 
 
 async def killed(temporal, *arguments):

@@ -26,7 +26,7 @@ from fettle.central.processes import StartError
 from fettle.central.reaching import check_own_database, check_own_redis
 from fettle.fleet.checks import run_check
 from fettle.healing.auditing import service as auditing
-from fettle.kernel import bus, migrations
+from fettle.kernel import bus_groups, migrations
 from fettle.kernel.clock import utcnow
 from fettle.kernel.http import tls
 from fettle.kernel.platform import Platform
@@ -318,7 +318,7 @@ async def _schema(settings: Settings) -> Finding:
 
 async def _work(platform: Platform) -> AsyncIterator[Finding]:
     async with platform.database.raw_system() as connection:
-        groups = await bus.lag(connection)
+        groups = await bus_groups.lag(connection)
         seen = await connection.fetchval(
             "SELECT extract(epoch FROM now() - max(seen_at))::float8 FROM consumer_members"
         )

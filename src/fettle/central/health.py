@@ -16,7 +16,7 @@ from fettle import __version__
 from fettle.healing.auditing import service as auditing
 from fettle.healing.temporal import queries as temporal
 from fettle.incidents.hooks.waiting import waiting_of
-from fettle.kernel import bus
+from fettle.kernel import bus_groups
 from fettle.kernel.clock import utcnow
 from fettle.kernel.platform import Platform
 
@@ -63,7 +63,7 @@ class HealthCheck:
         self._turn = asyncio.Lock()
         self._last: Health | None = None
         self._asked_at = float("-inf")
-        self._groups: list[bus.GroupLag] = []
+        self._groups: list[bus_groups.GroupLag] = []
         self._remembered = (0, 0)
 
     async def report(self) -> Health:
@@ -132,7 +132,7 @@ class HealthCheck:
 
     async def _ask_bus(self) -> tuple[Status, dict[str, Any]]:
         async with self._platform.database.raw_system() as connection:
-            self._groups = groups = await bus.lag(connection)
+            self._groups = groups = await bus_groups.lag(connection)
             self._remembered = await temporal.remembered(connection)
         behind = max((group.seconds for group in groups if group.events), default=0.0)
         dead = sum(group.dead for group in groups)

@@ -17,7 +17,7 @@ from fettle.identity.access import (
     bearer_token,
     require,
 )
-from fettle.kernel import bus
+from fettle.kernel import bus_groups
 from fettle.kernel.errors import FieldError, Invalid, NotFound
 from fettle.kernel.http.accepted import Accepted
 from fettle.kernel.http.pages import Paging
@@ -82,7 +82,7 @@ async def list_dead_letters(paging: Paging, access: Reading, session: TenantSess
 @router.post("/events/dead-letters/{letter_id}/replay", status_code=202)
 async def replay_dead_letter(letter_id: UUID, access: Replaying, session: TenantSession) -> Accepted:
     """Give a dead letter back to its consumer."""
-    if not await bus.replay_dead(session, access.tenant_id, [letter_id]):
+    if not await bus_groups.replay_dead(session, access.tenant_id, [letter_id]):
         raise NotFound(f"There is no dead letter {letter_id}.")
     return Accepted(id=letter_id, href="/api/v1/events/dead-letters")
 
@@ -91,7 +91,7 @@ async def replay_dead_letter(letter_id: UUID, access: Replaying, session: Tenant
 async def show_lag(platform: CurrentPlatform, access: Reading) -> Lag:
     """Show how far each consumer is behind; parked and dead events are those of the caller's tenant."""
     async with platform.database.raw_system() as connection:
-        found = await bus.lag(connection)
+        found = await bus_groups.lag(connection)
     async with platform.database.tenant(access.tenant_id) as session:
         own = await event_log.count_parked(session, access.tenant_id)
     groups = [

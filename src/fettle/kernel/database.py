@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from fettle.kernel.background import Background
+from fettle.kernel.connecting import Connector
 from fettle.kernel.jsonio import dumps_str
 from fettle.kernel.settings import Settings, SettingsError
 from fettle.kernel.tenancy import TENANT_SETTING
@@ -64,12 +65,14 @@ class Database:
         app_pool: asyncpg.Pool,
         system_pool: asyncpg.Pool,
         system_url: str,
+        connector: Connector,
     ) -> None:
         self._app = app
         self._system = system
         self._app_pool = app_pool
         self._system_pool = system_pool
         self._system_url = system_url
+        self._connector = connector
         self._notifier = Notifier(system_pool)
 
     @classmethod
@@ -89,13 +92,15 @@ class Database:
         app_url = settings.database_app_url.get_secret_value()
         system_url = settings.database_system_url.get_secret_value()
         size = settings.database_pool_size
-        app_pool = await _driver_pool(app_url, size)
+        connector = Connector()
+        app_pool = await _driver_pool(app_url, size, connector)
         try:
-            system_pool = await _driver_pool(system_url, size)
-        except BaseException:
+            system_pool = await _driver_pool(system_url, size, connector)
+        except BaseException:  # also where it is cancelled: nobody else knows of the first pool
             app_pool.terminate()
             raise
-        return cls(_engine(app_url, size), _engine(system_url, size), app_pool, system_pool, system_url)
+        engines = _engine(app_url, size, connector), _engine(system_url, size, connector)
+        return cls(*engines, app_pool, system_pool, system_url, connector)
 
     async def close(self) -> None:
         """Return every connection."""
@@ -199,7 +204,7 @@ class Database:
 
     async def listen(self, wake: asyncio.Event, channel: str = EVENTS_CHANNEL) -> asyncpg.Connection:
         """Set `wake` at each notification; the caller closes the connection that is returned."""
-        connection = await asyncpg.connect(self._system_url)
+        connection: asyncpg.Connection = await self._connector.connect(self._system_url)
         await _set_json_codec(connection)
         await connection.add_listener(channel, lambda *_: wake.set())
         return connection
@@ -358,12 +363,13 @@ async def driver_transaction(connection: DriverConnection, tenant_id: UUID) -> A
     await connection.execute("COMMIT")
 
 
-def _engine(url: str, size: int) -> AsyncEngine:
+def _engine(url: str, size: int, connector: Connector) -> AsyncEngine:
     engine = create_async_engine(
         url.replace("postgresql://", "postgresql+asyncpg://", 1),
         pool_size=size,
         max_overflow=size,
-        connect_args={"server_settings": _NO_JIT},
+        pool_use_lifo=True,
+        connect_args={"server_settings": _NO_JIT, "async_creator_fn": connector.connect},
         json_serializer=dumps_str,
         json_deserializer=orjson.loads,
     )
@@ -377,9 +383,10 @@ def _refuse_closed(connection: Any, _record: object, _lent: object) -> None:
         raise DisconnectionError
 
 
-async def _driver_pool(url: str, size: int) -> asyncpg.Pool:
+async def _driver_pool(url: str, size: int, connector: Connector) -> asyncpg.Pool:
     return await asyncpg.create_pool(
         url,
+        connect=connector.connect,
         min_size=1,
         max_size=size,
         server_settings=_NO_JIT,

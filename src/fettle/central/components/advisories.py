@@ -241,7 +241,7 @@ def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                     continue
                 with open_plain(archive, member) as stream:
                     yield member.filename, budget.take(member.filename, stream)
-    except (*DAMAGED, *UNSUPPORTED) as error:
+    except (*DAMAGED, UNSUPPORTED) as error:
         raise AdvisoriesError(f"{path} cannot be read as a zip archive: {plain(str(error))}.") from None
 
 

@@ -46,7 +46,8 @@ _TUNING: Final[Mapping[str, str]] = {
     "random_page_cost": "1.1",
     "wal_buffers": "16MB",
     "min_wal_size": "256MB",
-    "max_wal_size": "2GB",
+    # What a crash leaves to be done again takes seconds: a flood writes some 12 MB of it a second.
+    "max_wal_size": "512MB",
     "checkpoint_timeout": "15min",
     "checkpoint_completion_target": "0.9",
     "autovacuum_naptime": "15s",
