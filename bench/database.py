@@ -75,7 +75,7 @@ async def _dispatch(platform: Any, tenant_id: Any, count: int) -> list[dict[str,
 
     spec = ConsumerSpec("bench.dispatch", frozenset({"thing.happened"}), handle, batch_size=1000)
     turns = Turns()
-    tail = Tail(database, turns.hear)
+    tail = Tail(database, turns)
     consumer = Consumer(platform, spec, tail, turns)
     leasing = asyncio.create_task(keep_leases(database, [consumer.leases]))
     while not consumer.leases.positions:  # before the first beat it does not know its share of the lanes

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
@@ -34,6 +36,9 @@ LEASE_SECONDS = 1.0
 _START_SECONDS = 120
 HEALED_BY = {"crash_safe": "crash.safe", "crash_unsafe": "crash.unsafe"}
 WORKERS = ("worker-1", "worker-2")
+_MEMORY = Path("/dev/shm")
+"""A process that is killed leaves what it wrote there, and no step waits for a disk because of a tool that counts."""
+
 _DURABLE_ENOUGH = {
     "fsync": "off",
     "max_connections": "200",
@@ -54,6 +59,7 @@ class Stack:
     port: int
     postgres: PostgresServer
     redis: RedisServer
+    world: Path
     keys: dict[UUID, str] = field(default_factory=dict)
     children: dict[str, BaseProcess] = field(default_factory=dict)
     killed: dict[str, int] = field(default_factory=dict)
@@ -61,10 +67,6 @@ class Stack:
     _stayed_away: list[BaseException] = field(default_factory=list)
     _away: set[str] = field(default_factory=set)
     _over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def world(self) -> Path:
-        return self.home / "world"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -190,7 +192,8 @@ async def stack(home: Path, *, tenants: int = 2) -> AsyncIterator[Stack]:
     """Start everything, with tenants whose exceptions heal by tools that count."""
     postgres = start_postgres(home, options=_DURABLE_ENOUGH)
     redis = start_redis(home)
-    here = Stack(home, free_port(), postgres, redis)
+    world = _made_in_memory(home)
+    here = Stack(home, free_port(), postgres, redis, world)
     supervising: asyncio.Task[None] | None = None
     try:
         await migrations.upgrade(postgres.owner_url)
@@ -214,6 +217,11 @@ async def stack(home: Path, *, tenants: int = 2) -> AsyncIterator[Stack]:
             child.join()
         here.redis.stop()
         here.postgres.stop()
+        shutil.rmtree(world)
+
+
+def _made_in_memory(otherwise: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix="fettle-world-", dir=_MEMORY if _MEMORY.is_dir() else otherwise))
 
 
 async def _add_tenant(here: Stack, platform: Platform, name: str) -> None:

@@ -14,7 +14,7 @@ from fettle.kernel import bus, bus_cursors, bus_groups, events
 from fettle.kernel.bus import ConsumerSpec, run_consumers
 from fettle.kernel.bus_groups import wait_until_idle
 from fettle.kernel.bus_tail import Tail
-from fettle.kernel.bus_turns import TURN_EVENTS
+from fettle.kernel.bus_turns import TURN_EVENTS, Turns
 from fettle.kernel.errors import Invalid
 from fettle.kernel.events import LANES, NewEvent
 from fettle.kernel.ids import new_id
@@ -489,8 +489,8 @@ async def test_lanes_that_were_left_behind_a_detour_do_not_read_what_it_read_onc
 
 
 async def test_only_who_takes_what_is_new_is_woken_at_once_and_everybody_when_nothing_is(database, tenant):
-    heard = []
-    tail = Tail(database, heard.extend)
+    turns = Turns()
+    tail = Tail(database, turns)
     concerned, others = tail.subscribe({"thing.happened"}), tail.subscribe({"thing.vanished"})
     looking = asyncio.create_task(tail.run())
     try:
@@ -504,9 +504,38 @@ async def test_only_who_takes_what_is_new_is_woken_at_once_and_everybody_when_no
             assert tail.position > before
             found = tail.read({"thing.happened"}, range(LANES), before, 10)
             assert [item.tenant_id for item in found] == [tenant]
-            assert tenant in heard
+            assert turns.others_than([new_id()])
+            assert not turns.others_than([tenant])
             await others.wait()
     finally:
         looking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await looking
+
+
+async def test_what_a_flood_brings_is_not_taken_in_while_others_have_work_and_is_never_missed(
+    platform, database, tenant
+):
+    neighbour = await ensure_tenant(platform, "neighbour", "Neighbour")
+    turns = Turns()
+    tail = Tail(database, turns)
+    tail.subscribe({"thing.happened", "thing.vanished"})
+    await tail.look()
+    before = tail.position
+    turns.begun([tenant])
+    turns.hear([neighbour])
+    await append(database, tenant, event(new_id(), 0))
+    await append(database, neighbour, event(new_id(), 1))
+    assert await tail.look() == {"thing.happened"}
+    happened = ({"thing.happened"}, range(LANES), before, 10)
+    assert tail.read(*happened) is None, "who needs it reads it for itself"
+    assert tail.read(*happened, only=tenant) is None
+    assert [found.tenant_id for found in tail.read(*happened, without=[tenant])] == [neighbour]
+    assert [found.tenant_id for found in tail.read(*happened, only=neighbour)] == [neighbour]
+    assert tail.read({"thing.vanished"}, range(LANES), before, 10) == []
+    between = tail.position
+    turns.ended([tenant])
+    await append(database, tenant, event(new_id(), 2))
+    await tail.look()
+    assert [found.tenant_id for found in tail.read({"thing.happened"}, range(LANES), between, 10)] == [tenant]
+    assert tail.read(*happened) is None

@@ -169,6 +169,25 @@ async def lapse(rig):
         await connection.execute("UPDATE playbook_runs SET due_at = now() WHERE state = 'running'")
 
 
+async def test_a_run_that_the_database_interrupted_goes_on_as_soon_as_it_is_back_and_not_after_its_lease(
+    rig, monkeypatch
+):
+    rig.tool("t.safe")
+    [run_id] = await rig.approve(plan({"id": "s", "tool": "t.safe"}))
+    executor, write = rig.executor(), runs.write
+
+    async def away(*_):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(runs, "write", away)
+    assert await executor.run_once() == 1
+    assert (await rig.run(run_id))["state"] == "running", "it is still leased"
+    monkeypatch.setattr(runs, "write", write)
+    assert await executor.run_once() == 1
+    assert (await rig.run(run_id))["outcome"] == "completed"
+    assert len(rig.calls) == 1
+
+
 async def test_who_lost_the_lease_writes_nothing(rig):
     rig.tool("demo.fix")
     (run_id,) = await rig.approve(plan({"id": "fix", "tool": "demo.fix"}))

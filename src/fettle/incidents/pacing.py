@@ -10,7 +10,7 @@ from uuid import UUID
 from fettle.kernel.errors import RateLimited
 from fettle.kernel.recent_tenants import RecentTenants
 
-_RESTS: Final = 8.0
+_RESTS: Final = 16.0
 """How long a tenant rests after a batch, in lengths of it."""
 
 _LONGEST_SECONDS: Final = 1.0

@@ -87,7 +87,7 @@ class ConsumerSpec:
 async def run_consumers(platform: Platform, specs: Iterable[ConsumerSpec]) -> None:
     """Run consumer groups until cancelled; on cancellation the lanes are given back at once."""
     turns = Turns()
-    tail = Tail(platform.database, turns.hear)
+    tail = Tail(platform.database, turns)
     consumers = [Consumer(platform, spec, tail, turns) for spec in specs]
     async with asyncio.TaskGroup() as group:
         group.create_task(tail.run(), name="bus-tail")

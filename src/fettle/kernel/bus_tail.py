@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 import structlog
 
 from fettle.kernel import events as store
+from fettle.kernel.bus_turns import Turns
 from fettle.kernel.database import DATABASE_TROUBLE, Database
 from fettle.kernel.events import Event
 from fettle.kernel.horizon import Horizon, settled_position
@@ -21,8 +22,13 @@ _REST_SECONDS = 0.02
 
 _READ = (
     f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 AND type = ANY($3) "  # noqa: S608 - a constant
-    "ORDER BY position LIMIT $4"
+    "AND tenant_id <> ALL($5) ORDER BY position LIMIT $4"
 )
+
+_READ_TYPES = """
+SELECT tenant_id, type, max(position) AS position FROM events
+WHERE position > $1 AND position <= $2 AND type = ANY($3) AND tenant_id = ANY($4) GROUP BY tenant_id, type
+"""
 
 log = structlog.get_logger("fettle.bus")
 
@@ -32,25 +38,27 @@ class Tail:
 
     Each notification wakes every process. Were it to wake every consumer there too, their asking what is new would
     cost more than the work itself; so the tail alone asks, and wakes those that take what it found. Events are
-    shared too: nobody may change their data.
+    shared too: nobody may change their data. Of a tenant that floods the store while others have work, only the types
+    are looked at: its turn comes much later, and thousands of events a second are not taken in for nothing.
 
     Args:
         database: Where the store is.
-        hear: Told whose events were found.
+        turns: Told whose events were found, and knows who floods.
 
     Attributes:
         position: Up to where everything is settled, and can be read here as far as it is remembered.
     """
 
-    def __init__(self, database: Database, hear: Callable[[Collection[UUID]], None]) -> None:
+    def __init__(self, database: Database, turns: Turns) -> None:
         self._database = database
-        self._hear = hear
+        self._turns = turns
         self.position = 0
         self._types: list[str] = []
         self._readers: list[tuple[frozenset[str], asyncio.Event]] = []
         self._horizon = Horizon()
         self._begin = 0
         self._recent: list[Event] = []
+        self._passed_over: dict[tuple[UUID, str], int] = {}
 
     def subscribe(self, types: Iterable[str]) -> asyncio.Event:
         """Return an event that is set when events of these types can be read, and now and then."""
@@ -94,7 +102,10 @@ class Tail:
                 safe = await self._horizon.advance(connection)
                 if safe == self.position:
                     return ()
-                rows = await connection.fetch(_READ, self.position, safe, self._types, _KEPT + 1)
+                ahead = (self.position, safe, self._types)
+                flooding = list(self._turns.flooding) if self._turns.are_needed else []
+                rows = await connection.fetch(_READ, *ahead, _KEPT + 1, flooding)
+                passed_over = await connection.fetch(_READ_TYPES, *ahead, flooding) if flooding else []
         except BaseException:
             # What lies between is not remembered; whoever needs it reads it for itself.
             self._forget()
@@ -104,15 +115,18 @@ class Tail:
             return self._types
         found = [store.from_row(row) for row in rows]
         self._recent += found
-        self._hear({event.tenant_id for event in found})
+        self._passed_over.update({(row["tenant_id"], row["type"]): row["position"] for row in passed_over})
+        self._turns.hear({event.tenant_id for event in found})
         self.position = safe
         if len(self._recent) > 2 * _KEPT:
             self._begin = self._recent[-_KEPT - 1].position
             del self._recent[:-_KEPT]
-        return {event.type for event in found}
+            self._passed_over = {of: at for of, at in self._passed_over.items() if at > self._begin}
+        return {event.type for event in found} | {row["type"] for row in passed_over}
 
     def _forget(self) -> None:
         self._recent.clear()
+        self._passed_over.clear()
         self._begin = self.position = self._horizon.position
 
     def read(
@@ -126,7 +140,7 @@ class Tail:
         without: Collection[UUID] = (),
         up_to: int | None = None,
     ) -> list[Event] | None:
-        """Return the first events after a position, None where that is further back than is remembered.
+        """Return the first events after a position, None where not all of them are remembered.
 
         Args:
             types: The types that are wanted.
@@ -137,7 +151,10 @@ class Tail:
             without: Tenants whose events are left out.
             up_to: The last position that is wanted; None for all that there are.
         """
-        if low < self._begin:
+        if low < self._begin or any(
+            position > low and type_ in types and tenant_id not in without and only in {None, tenant_id}
+            for (tenant_id, type_), position in self._passed_over.items()
+        ):
             return None
         found: list[Event] = []
         end = len(self._recent) if up_to is None else bisect_right(self._recent, up_to, key=_position)

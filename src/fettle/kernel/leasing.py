@@ -16,7 +16,7 @@ from fettle.kernel.database import DATABASE_TROUBLE, EVENTS_CHANNEL, Database
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 
-_RECONNECT_SECONDS: Final = 1.0
+_RECONNECT_SECONDS: Final = 0.1
 _CANCEL_SECONDS: Final = 1.0
 
 
@@ -185,6 +185,7 @@ async def keep_listening(database: Database, wake: asyncio.Event, channel: str =
         except DATABASE_TROUBLE:
             await asyncio.sleep(_RECONNECT_SECONDS)
             continue
+        wake.set()  # what was told while nobody listened
         ended = asyncio.Event()
         connection.add_termination_listener(lambda _, ended=ended: ended.set())
         try:

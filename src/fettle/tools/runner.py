@@ -61,8 +61,12 @@ class RunExecutor(LeasedWork[Run]):
             lambda batch: runs.write(self._database, batch), max_batch=256, lanes=2
         )
         self._stopping = False
+        self._interrupted: list[Run] = []
 
     async def _lease(self, limit: int) -> list[Run]:
+        if interrupted := self._interrupted[:]:
+            await self._release(interrupted)
+            del self._interrupted[: len(interrupted)]
         leased = await runs.lease(self._database, self._owner, limit, self._lease_seconds)
         held_until = asyncio.get_running_loop().time() + self._lease_seconds
         for run in leased:
@@ -86,8 +90,10 @@ class RunExecutor(LeasedWork[Run]):
         except Problem as problem:
             await self._give_up(run, problem.detail)
         except DATABASE_TROUBLE as error:
-            # Nothing is known of the last write; whoever leases the run next reads what the ledger holds.
+            # Nothing is known of the last write; whoever leases the run next reads what the ledger holds. It is given
+            # back as soon as the database takes it: a lease that nobody works under would only keep it waiting.
             log.warning("runner.run_interrupted", run_id=str(run.id), error=type(error).__name__)
+            self._interrupted.append(run)
         except Exception as error:
             log.exception("runner.run_broke", run_id=str(run.id))
             await self._give_up(run, f"the executor broke: {type(error).__name__}")
