@@ -1,6 +1,5 @@
 """The real parts that tests share: PostgreSQL and Redis as processes, a migrated database, two tenants."""
 
-import gc
 import importlib.util
 import os
 import tempfile
@@ -18,6 +17,7 @@ from redis.asyncio import Redis
 from tests.examples import register_profiles
 from xdist.scheduler import LoadScopeScheduling
 
+from fettle.central import garbage
 from fettle.central.embedded import PostgresServer, RedisServer, start_postgres, start_redis
 from fettle.identity import passwords
 from fettle.kernel import migrations
@@ -26,8 +26,7 @@ from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 from fettle.kernel.settings import Settings, load_settings
 
-# As in `fettle.central.run`: what tests collect stays, and is not looked through every few thousand allocations.
-gc.set_threshold(50_000, 50, 100)
+garbage.collect_seldom()
 
 register_profiles()
 hypothesis_settings.load_profile("test")
@@ -74,9 +73,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage only in what the tests themselves leave."""
-    gc.collect()
-    gc.freeze()
+    """Look for garbage, as the platform's processes do, only in what comes now."""
+    garbage.keep_what_is_loaded()
 
 
 class BySubject(LoadScopeScheduling):

@@ -195,9 +195,13 @@ _LEAF = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8)
 )
-_JSON = st.recursive(_LEAF, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=4), inner))
+_JSON = st.recursive(
+    _LEAF,
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=4), inner, max_size=6),
+    max_leaves=24,
+)
 
 
-@given(st.dictionaries(st.text(max_size=4), _JSON))
+@given(st.dictionaries(st.text(max_size=4), _JSON, max_size=6))
 def test_the_short_way_to_a_plain_form_is_the_long_one(value):
     assert canonical(plain_form(value)) == canonical(_plain_form(value))

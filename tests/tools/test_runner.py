@@ -313,7 +313,7 @@ async def test_an_unknown_or_disabled_tool_fails_the_run(rig):
 
 
 async def test_many_runs_share_commits(rig):
-    ids = await rig.approve(*(plan({"id": "fix", "tool": "noop"}, verify=PASSES) for _ in range(200)))
+    ids = await rig.approve(*(plan({"id": "fix", "tool": "noop"}, verify=PASSES) for _ in range(80)))
     await rig.execute()
     assert await rig.scalar("SELECT count(*) FROM playbook_runs WHERE outcome = 'verified'") == len(ids)
     # Each event carries the transaction that wrote it; alone, every run would need three.
