@@ -7,6 +7,7 @@ Two workers, the API, PostgreSQL, the senders and this program share the machine
   a machine that is slower for a minute is so for both.
 - ``neighbour's p99``: one tenant reports five exceptions a second while another floods the platform; the floor is the
   same without the flood. From the exception's acceptance to the incident's resolution, from the flood's first moment.
+  In turns too: alone, beside a flood, and once all of that is healed, alone again.
 """
 
 import asyncio
@@ -44,15 +45,15 @@ WHERE x.tenant_id = $1 AND x.type = 'exception.ingested' AND x.occurred_at >= to
 
 def run(short: bool) -> dict[str, Any]:
     """Measure both; `short` takes about two minutes."""
-    return asyncio.run(_run(1, 20.0) if short else _run(4, 60.0))
+    return asyncio.run(_run(1, 20.0) if short else _run(4, 15.0))
 
 
 async def _run(rounds: int, neighbour_seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="fettle-bench-") as folder:
-        async with stack(Path(folder)) as here:
-            load = _Load(here)
+        async with stack(Path(folder)) as here, _looking(here) as looking:
+            load = _Load(here, looking)
             calm, killed = await load.under_kills(rounds)
-            alone, beside = await load.beside_a_flood(neighbour_seconds)
+            alone, beside = await load.beside_a_flood(rounds, neighbour_seconds)
     return {
         "benchmark": "resilience",
         "rows": [
@@ -68,11 +69,17 @@ async def _run(rounds: int, neighbour_seconds: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _looking(here: Stack) -> asyncpg.Pool:
+    """Return connections that are kept: making one for each look would be a load of its own."""
+    return asyncpg.create_pool(here.postgres.system_url, min_size=0, max_size=2)
+
+
 class _Load:
     """Two tenants' senders over the processes of a stack."""
 
-    def __init__(self, here: Stack) -> None:
+    def __init__(self, here: Stack, looking: asyncpg.Pool) -> None:
         self._here = here
+        self._looking = looking
         self._noisy, self._quiet = here.keys
         self._sent = 0
 
@@ -97,14 +104,18 @@ class _Load:
         await self._until_rest()
         return calm, killed
 
-    async def beside_a_flood(self, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
+    async def beside_a_flood(self, rounds: int, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
         """Return a tenant's latencies alone, and while another sends all that is taken."""
-        alone = await self._neighbour(seconds)
-        async with self._flooding(self._noisy, most_ahead=20 * _MOST_AHEAD):
-            beside = await self._neighbour(seconds)
-        return alone, beside
+        alone: list[float] = []
+        beside: list[float] = []
+        for _ in range(rounds):
+            alone += await self._neighbour(seconds)
+            async with self._flooding(self._noisy, most_ahead=20 * _MOST_AHEAD):
+                beside += await self._neighbour(seconds)
+            await self._until_rest()
+        return quantiles(alone), quantiles(beside)
 
-    async def _neighbour(self, seconds: float) -> dict[str, float]:
+    async def _neighbour(self, seconds: float) -> list[float]:
         began_at, until = time.time(), time.perf_counter() + seconds
         count = 0
         async with self._client(self._quiet) as client:
@@ -115,7 +126,7 @@ class _Load:
         while True:
             rows = await self._fetch(_LATENCIES, self._quiet, began_at)
             if len(rows) >= count:
-                return quantiles([found["healed"] for found in rows])
+                return [found["healed"] for found in rows]
             await asyncio.sleep(0.2)
 
     @contextlib.asynccontextmanager
@@ -189,11 +200,7 @@ class _Load:
             await asyncio.sleep(2.0)
 
     async def _fetch(self, query: str, *arguments: object) -> list[Any]:
-        connection = await asyncpg.connect(self._here.postgres.system_url)
-        try:
-            found: list[Any] = await connection.fetch(query, *arguments)
-        finally:
-            await connection.close()
+        found: list[Any] = await self._looking.fetch(query, *arguments)
         return found
 
 

@@ -1,12 +1,12 @@
 """The embedded servers: private, restricted roles, recovering from a kill, refusing a second instance."""
 
+import contextlib
 import os
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import asyncpg
@@ -121,7 +121,8 @@ def test_a_first_start_that_is_killed_while_the_data_is_made_is_followed_by_one_
             # The server that fills what the first has begun holds still, so that there is a half to be seen.
             process = spawn([*argv, "--set=post_auth_delay=2000"], **how)
             while process.poll() is None and not list(home.glob("postgres*/global/pg_control")):
-                time.sleep(0.005)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.005)
             os.killpg(process.pid, signal.SIGKILL)
             return process
 

@@ -41,7 +41,6 @@ _MEMORY = Path("/dev/shm")
 
 _DURABLE_ENOUGH = {
     "fsync": "off",
-    "wal_init_zero": "off",
     "max_connections": "200",
 }  # what is killed here are processes, not the machine
 

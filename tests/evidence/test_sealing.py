@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from fettle.evidence import consumers as evidence_consumers
 from fettle.evidence import keys, service
@@ -202,6 +203,7 @@ _JSON = st.recursive(
 )
 
 
+@examples(300)
 @given(st.dictionaries(st.text(max_size=4), _JSON, max_size=6))
 def test_the_short_way_to_a_plain_form_is_the_long_one(value):
     assert canonical(plain_form(value)) == canonical(_plain_form(value))

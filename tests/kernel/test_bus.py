@@ -349,6 +349,26 @@ async def test_a_slow_handler_keeps_its_lanes_from_a_process_that_looks_for_some
     assert handled == [0]
 
 
+async def test_lanes_that_passed_on_while_nothing_was_to_be_done_are_taken_again_once_they_are_free(
+    platform, database
+):
+    async def handle(_):
+        pass
+
+    group = spec(handle)
+    held = "SELECT count(*) FROM consumer_lanes WHERE consumer_group = $1 AND owner IS NOT NULL"
+    async with consuming(platform, group), database.raw_system() as connection, asyncio.timeout(60):
+        for _ in range(2):
+            while await connection.fetchval(held, group.group) < LANES:
+                await asyncio.sleep(0.02)
+            await connection.execute(
+                "UPDATE consumer_lanes SET owner = NULL WHERE consumer_group = $1 AND lane < 5", group.group
+            )
+        while await connection.fetchval(held, group.group) < LANES:
+            await asyncio.sleep(0.02)
+        assert await wait_until_idle(platform, [group.group], timeout=PATIENCE)
+
+
 async def lanes_shared(database, group):
     """Wait until a second process had several leases' time to take lanes that nobody held."""
     async with database.raw_system() as connection:
@@ -524,7 +544,7 @@ async def test_what_a_flood_brings_is_not_taken_in_while_others_have_work_and_is
     before = tail.position
     turns.begun([tenant])
     turns.hear([neighbour])
-    await append(database, tenant, event(new_id(), 0))
+    await append(database, tenant, *(event(new_id(), 0) for _ in range(100)))
     await append(database, neighbour, event(new_id(), 1))
     assert await tail.look() == {"thing.happened"}
     happened = ({"thing.happened"}, range(LANES), before, 10)

@@ -6,7 +6,7 @@ import uvloop
 
 from fettle.kernel import bus_turns
 from fettle.kernel.bus_cursors import crowding
-from fettle.kernel.bus_turns import Turns
+from fettle.kernel.bus_turns import LastingTurn, Turns
 from fettle.kernel.events import Event
 from fettle.kernel.ids import new_id
 
@@ -46,8 +46,8 @@ async def test_one_goes_on_at_a_time_and_the_others_have_time_in_between_and_wai
 
 
 async def test_a_turn_waits_for_a_pause_of_the_others_but_not_for_ever(monkeypatch):
-    monkeypatch.setattr(bus_turns, "_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(bus_turns, "_LONG_REST", 20.0)
+    monkeypatch.setattr(bus_turns, "_PAUSE_SECONDS", (0.05, 0.06))
+    monkeypatch.setattr(bus_turns, "_LONG_REST_SECONDS", 0.2)
     turns, wake, now = Turns(), asyncio.Event(), asyncio.get_running_loop().time
     turns.begun([NOISY])
     turns.note([QUIET])
@@ -85,6 +85,27 @@ async def test_a_turn_that_does_not_end_keeps_nobody_else_from_theirs(monkeypatc
     assert not turns.take(asyncio.Event())
     await asyncio.sleep(0.02)
     assert turns.take(asyncio.Event())
+
+
+async def test_a_turn_of_several_pieces_lasts_until_all_are_done_or_wait_for_somebody_else(monkeypatch):
+    monkeypatch.setattr(bus_turns, "_SHORT_REST", 0.0)
+    monkeypatch.setattr(bus_turns, "_PAUSE_SECONDS", (0.0, 0.0))
+    turns, wake = Turns(), asyncio.Event()
+    turns.begun([NOISY])
+    turns.note([QUIET])
+    first, second = new_id(), new_id()
+    assert turns.take(wake)
+    turn = LastingTurn(turns, [first, second])
+    turn.done(first)
+    assert not turns.take(wake)
+    turn.done(second)
+    assert turns.take(wake)
+    turn.done(second)
+    assert not turns.take(wake), "a turn that is over ends no other"
+    monkeypatch.setattr(bus_turns, "_LASTING_SECONDS", 0.0)
+    LastingTurn(turns, [first])
+    await asyncio.sleep(0.01)
+    assert turns.take(wake)
 
 
 async def _then(wake, woken, name):

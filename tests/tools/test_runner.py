@@ -2,13 +2,16 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 from tests.tools.rig import Rig, plan
 
 from fettle.kernel.bus import TenantBatch
+from fettle.kernel.bus_turns import TURN_EVENTS, lent_turns
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.events import COLUMNS, from_row
+from fettle.kernel.ids import new_id
 from fettle.tools import playbook_reader, recording, runs
 from fettle.tools.consumers import start
 from fettle.tools.ledger import Decision, Finish, Outcome
@@ -188,6 +191,25 @@ async def test_a_run_that_the_database_interrupted_goes_on_as_soon_as_it_is_back
     assert len(rig.calls) == 1
 
 
+async def test_a_run_whose_record_the_database_refuses_is_not_tried_again_before_its_lease_is_over(
+    rig, monkeypatch
+):
+    rig.tool("t.safe")
+    [run_id] = await rig.approve(plan({"id": "s", "tool": "t.safe"}))
+
+    async def refused(*_):
+        raise asyncpg.CheckViolationError
+
+    executor, write = rig.executor(), runs.write
+    monkeypatch.setattr(runs, "write", refused)
+    assert [await executor.run_once() for _ in range(3)] == [1, 0, 0]
+    assert (await rig.run(run_id))["state"] == "running"
+    monkeypatch.setattr(runs, "write", write)
+    await lapse(rig)
+    assert await executor.run_once() == 1
+    assert (await rig.run(run_id))["outcome"] == "completed"
+
+
 async def test_who_lost_the_lease_writes_nothing(rig):
     rig.tool("demo.fix")
     (run_id,) = await rig.approve(plan({"id": "fix", "tool": "demo.fix"}))
@@ -312,8 +334,24 @@ async def test_an_unknown_or_disabled_tool_fails_the_run(rig):
     assert "switched off" in reasons[1]
 
 
+async def test_of_a_tenant_that_floods_few_runs_are_begun_at_a_time_while_others_have_work(rig):
+    rig.tool("t.safe")
+    ids = await rig.approve(*(plan({"id": "s", "tool": "t.safe"}) for _ in range(3 * TURN_EVENTS)))
+    with lent_turns(rig.platform) as turns:
+        turns.begun([rig.tenant])
+        executor, begun = rig.executor(), []
+        async with asyncio.timeout(60):
+            while sum(begun) < len(ids):
+                turns.note([new_id()])
+                begun.append(await executor.run_once())
+                await asyncio.sleep(0.01)
+    assert max(begun) == TURN_EVENTS
+    assert 0 in begun
+    assert len(rig.calls) == len(ids)
+
+
 async def test_many_runs_share_commits(rig):
-    ids = await rig.approve(*(plan({"id": "fix", "tool": "noop"}, verify=PASSES) for _ in range(80)))
+    ids = await rig.approve(*(plan({"id": "fix", "tool": "noop"}, verify=PASSES) for _ in range(200)))
     await rig.execute()
     assert await rig.scalar("SELECT count(*) FROM playbook_runs WHERE outcome = 'verified'") == len(ids)
     # Each event carries the transaction that wrote it; alone, every run would need three.

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 import structlog
 from redis.exceptions import RedisError
 
 from fettle.central.stream_messages import EVENT_TYPES, LiveMessage, Publication, messages_of, platform_status
 from fettle.central.stream_publisher import WATCHED, channel
 from fettle.kernel import events as store
-from fettle.kernel.database import DriverConnection
+from fettle.kernel.database import DATABASE_TROUBLE, DriverConnection
 from fettle.kernel.errors import RateLimited, Unavailable
 from fettle.kernel.horizon import Horizon, settled_position
 from fettle.kernel.ids import new_id
@@ -47,7 +46,6 @@ _REDIS_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 1.0
 _SUBSCRIBED_SECONDS: Final = 2.0
 _PART: Final = "central.live"
-_STORE_AWAY: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _READ: Final = (
     f"SELECT {store.COLUMNS} FROM events WHERE tenant_id = $1 AND position > $2 AND position <= $3 "  # noqa: S608 - constants
@@ -287,7 +285,7 @@ class LiveHub:
         while True:
             try:
                 await self._follow_redis()
-            except (RedisError, *_STORE_AWAY) as error:
+            except (RedisError, *DATABASE_TROUBLE) as error:
                 log.warning("live.interrupted", error=type(error).__name__)
             except Exception:  # a stream that falls silent is worse than any error that it could have
                 log.exception("live.relay_failed")
@@ -388,7 +386,7 @@ class LiveHub:
                     await self._catch_up(feed, until)
                 else:
                     feed.offer([], until)
-        except _STORE_AWAY as error:
+        except DATABASE_TROUBLE as error:
             log.warning("live.store_unreachable", error=type(error).__name__)
 
     async def _with_news(self, feeds: list[Feed], until: int) -> set[UUID]:

@@ -11,14 +11,13 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
-import asyncpg
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from fettle.central.stream_messages import EVENT_TYPES, Publication, messages_of
 from fettle.kernel import events as store
-from fettle.kernel.database import DriverConnection
+from fettle.kernel.database import DATABASE_TROUBLE, DriverConnection
 from fettle.kernel.events import Event
 from fettle.kernel.horizon import Horizon, settled_position
 from fettle.kernel.platform import Platform
@@ -60,7 +59,7 @@ async def publish_live(platform: Platform) -> None:
     while platform.redis is not None:
         try:
             await _lead(platform, platform.redis)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError) as error:
+        except (*DATABASE_TROUBLE, RedisError) as error:
             log.warning("live.interrupted", error=type(error).__name__)
         except Exception:  # a publisher that ends in silence is worse than any error that it could have
             log.exception("live.publishing_failed")
@@ -86,7 +85,7 @@ async def _lead(platform: Platform, redis: Redis) -> None:
                     async with asyncio.timeout(_POLL_SECONDS):
                         await wake.wait()
     finally:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*DATABASE_TROUBLE):
             await connection.close(timeout=1.0)
 
 

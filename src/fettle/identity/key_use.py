@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-import asyncpg
-
 from fettle.identity.tokens import ApiKeyParts, TokenRefused, same_secret
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import DATABASE_TROUBLE
 from fettle.kernel.platform import Platform
 
 _NOTED_EVERY: Final = timedelta(minutes=1)
@@ -84,6 +83,6 @@ class KeyUse:
             due, self._due = self._due, set()
             now = utcnow()
             # That a key was used is told again a minute later; a request must not fail for it.
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*DATABASE_TROUBLE):
                 async with self._platform.database.raw_system() as connection:
                     await connection.execute(_NOTE, list(due), now, now - _NOTED_EVERY)

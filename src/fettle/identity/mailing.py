@@ -11,10 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 import structlog
 from sqlalchemy import func, insert, literal, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.identity import audit, letters, links
@@ -24,6 +22,7 @@ from fettle.identity.models import Tenant, User
 from fettle.identity.models_people import Invitation, OutgoingMail, Partner
 from fettle.kernel import mail
 from fettle.kernel.clock import utcnow
+from fettle.kernel.database import DATABASE_TROUBLE
 from fettle.kernel.ids import new_id
 from fettle.kernel.mail import MailRefused
 from fettle.kernel.platform import Platform
@@ -42,7 +41,6 @@ _LEASE_SECONDS: Final = 120
 _POLL_SECONDS: Final = 1.0
 _WAITS: Final = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14400))
 _SENDER: Final = Who("system:mail")
-_DATABASE_TROUBLE: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 
 # A row for nobody is taken and forgotten here: nothing else tells it from one for somebody.
 _TAKE: Final = """
@@ -111,7 +109,7 @@ async def deliver_mail(platform: Platform) -> None:
     while True:
         try:
             sent = await deliver_due(platform)
-        except _DATABASE_TROUBLE as error:
+        except DATABASE_TROUBLE as error:
             log.warning("mail.interrupted", error=type(error).__name__)
             sent = 0
         except Exception:  # a queue that stops in silence is worse than any error that it could have
@@ -135,7 +133,7 @@ async def deliver_due(platform: Platform) -> int:
 async def _deliver(platform: Platform, owner: UUID, taken: Taken) -> None:
     try:
         await _send(platform, owner, taken)
-    except _DATABASE_TROUBLE:
+    except DATABASE_TROUBLE:
         raise
     except Exception as error:  # one that cannot be written must not hold up the others
         log.exception("mail.broken", mail=str(taken.id), kind=taken.kind)

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from uuid import UUID
 
-import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fettle.kernel import events as store
@@ -24,17 +22,16 @@ from fettle.kernel.bus_cursors import Cursor, Detour, Detours, LaneCursor, crowd
 from fettle.kernel.bus_leases import LaneLeases, LeaseLostError, keep_leases
 from fettle.kernel.bus_parking import Parking
 from fettle.kernel.bus_tail import Tail
-from fettle.kernel.bus_turns import TURN_EVENTS, Turns
+from fettle.kernel.bus_turns import TURN_EVENTS, Turns, lent_turns
 from fettle.kernel.clock import utcnow
 from fettle.kernel.context import tenant_id as tenant_context
-from fettle.kernel.database import bind_tenant, is_contended, is_unreachable
+from fettle.kernel.database import DATABASE_TROUBLE, bind_tenant, is_contended, is_unreachable
 from fettle.kernel.errors import Conflict, Problem
 from fettle.kernel.events import Event, NewEvent
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 
 _POLL_SECONDS = 0.25
-_IDLE_MOVE_SECONDS = 1.0
 
 _HANDLER_SECONDS = 60.0
 _MOST_CONTENTIONS = 3
@@ -86,14 +83,16 @@ class ConsumerSpec:
 
 async def run_consumers(platform: Platform, specs: Iterable[ConsumerSpec]) -> None:
     """Run consumer groups until cancelled; on cancellation the lanes are given back at once."""
-    turns = Turns()
-    tail = Tail(platform.database, turns)
-    consumers = [Consumer(platform, spec, tail, turns) for spec in specs]
-    async with asyncio.TaskGroup() as group:
-        group.create_task(tail.run(), name="bus-tail")
-        group.create_task(keep_leases(platform.database, [c.leases for c in consumers]), name="bus-leases")
-        for consumer in consumers:
-            group.create_task(consumer.run(), name=f"bus-{consumer.group}")
+    with lent_turns(platform) as turns:
+        tail = Tail(platform.database, turns)
+        consumers = [Consumer(platform, spec, tail, turns) for spec in specs]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(tail.run(), name="bus-tail")
+            group.create_task(
+                keep_leases(platform.database, [c.leases for c in consumers]), name="bus-leases"
+            )
+            for consumer in consumers:
+                group.create_task(consumer.run(), name=f"bus-{consumer.group}")
 
 
 class Consumer:
@@ -122,8 +121,6 @@ class Consumer:
         self._parking = Parking(spec.group)
         self._tail = tail
         self._turns = turns
-        self._moved_at = 0.0
-        self._unsaved = False
         self._contentions: Counter[Cursor] = Counter()
         self._moving = asyncio.Lock()
         self._beside: asyncio.Task[None] | None = None
@@ -134,13 +131,7 @@ class Consumer:
             while True:
                 try:
                     busy = await self.step()
-                except (
-                    OSError,
-                    asyncpg.PostgresError,
-                    asyncpg.InterfaceError,
-                    DBAPIError,
-                    LeaseLostError,
-                ) as error:
+                except (*DATABASE_TROUBLE, LeaseLostError) as error:
                     log.warning("bus.interrupted", group=self._spec.group, error=type(error).__name__)
                     await self._drop_beside()
                     self.leases.forget()
@@ -153,7 +144,7 @@ class Consumer:
                 self._wake.clear()
         finally:
             await self._drop_beside()
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError):
+            with contextlib.suppress(*DATABASE_TROUBLE):
                 await asyncio.shield(self.leases.release())
 
     async def step(self) -> bool:
@@ -197,7 +188,7 @@ class Consumer:
             await self._handle(mine, reached, self._lanes)
             self._turns.note(tenants)
             return True
-        await self._move_idle(reached)
+        self.leases.skip_to(reached)
         return is_full
 
     async def _begin_detours(self, tenants: list[UUID]) -> None:
@@ -366,20 +357,6 @@ class Consumer:
                 raise
             finally:
                 tenant_context.reset(token)
-
-    async def _move_idle(self, reached: int) -> None:
-        """Note now and then that nothing up to here was for this group, so that it is not scanned again."""
-        for lane, position in self.leases.positions.items():
-            if reached > position:
-                self.leases.positions[lane] = reached
-                self._unsaved = True
-        now = asyncio.get_running_loop().time()
-        if not self._unsaved or now - self._moved_at < _IDLE_MOVE_SECONDS:
-            return
-        self._moved_at = now
-        async with self._transaction(self._lanes, dict(self.leases.positions)):
-            pass
-        self._unsaved = False
 
     async def _retry_parked(self) -> bool:
         if not self._parking.due(utcnow()):

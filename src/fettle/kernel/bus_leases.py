@@ -5,7 +5,7 @@ worst that a forgotten lease does is to make somebody look again. So nobody wait
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from fettle.kernel.database import Database, DriverConnection, is_contended, is_unreachable
@@ -14,6 +14,8 @@ from fettle.kernel.events import LANES
 _BEAT_SECONDS = 0.5
 _LOOK_SECONDS = 0.5
 _RENEWED_BELOW = 0.6
+_SKIPPED_SECONDS = 1.0
+"""How often lanes that are skipped along while others' events come are stored."""
 
 _WITHOUT_WAITING = "SELECT set_config('synchronous_commit', 'off', true) AS setting"
 
@@ -21,22 +23,28 @@ _WITHOUT_WAITING = "SELECT set_config('synchronous_commit', 'off', true) AS sett
 _BEAT = f"""
 WITH quiet AS ({_WITHOUT_WAITING}), mine AS (
   SELECT m.* FROM quiet CROSS JOIN unnest($1::text[], $2::uuid[]) AS m(consumer_group, owner)
+), skipped AS (
+  SELECT * FROM unnest($4::text[], $5::smallint[], $6::bigint[]) AS s(consumer_group, lane, position)
 ), seen AS (
   INSERT INTO consumer_members (consumer_group, owner, seen_at)
   SELECT consumer_group, owner, clock_timestamp() FROM mine
   ON CONFLICT (consumer_group, owner) DO UPDATE SET seen_at = excluded.seen_at
 ), renewed AS (
-  UPDATE consumer_lanes AS c SET lease_until = clock_timestamp() + make_interval(secs => $3)
-  FROM (SELECT l.consumer_group, l.lane FROM consumer_lanes AS l JOIN mine AS m
-          ON l.consumer_group = m.consumer_group AND l.owner = m.owner
+  UPDATE consumer_lanes AS c SET lease_until = clock_timestamp() + make_interval(secs => $3), position = due.position
+  FROM (SELECT l.consumer_group, l.lane, greatest(l.position, s.position) AS position
+        FROM consumer_lanes AS l JOIN mine AS m ON l.consumer_group = m.consumer_group AND l.owner = m.owner
+          LEFT JOIN skipped AS s ON s.consumer_group = l.consumer_group AND s.lane = l.lane
         WHERE l.lease_until < clock_timestamp() + make_interval(secs => $3 * {_RENEWED_BELOW})
+          OR s.position > l.position
         FOR UPDATE OF l SKIP LOCKED) AS due
   WHERE c.consumer_group = due.consumer_group AND c.lane = due.lane
 )
 SELECT m.consumer_group, (
   SELECT count(*) FROM consumer_members AS o WHERE o.consumer_group = m.consumer_group AND o.owner <> m.owner
     AND o.seen_at > clock_timestamp() - make_interval(secs => $3)
-) AS others FROM mine AS m
+) AS others, array(
+  SELECT l.lane FROM consumer_lanes AS l WHERE l.consumer_group = m.consumer_group AND l.owner = m.owner
+) AS lanes FROM mine AS m
 """  # noqa: S608 - constants
 
 _PREPARE = """
@@ -85,6 +93,9 @@ class LaneLeases:
         self.others: int | None = None
         self._known = False
         self._looked_at = float("-inf")
+        self._skipped = False
+        self._stored_at = float("-inf")
+        self._at_last_beat: dict[int, int] = {}
 
     @property
     def lanes(self) -> list[int]:
@@ -95,6 +106,39 @@ class LaneLeases:
         """Trust nothing that was remembered; the next `keep` reads it anew."""
         self.positions = {}
         self._known = False
+
+    def skip_to(self, position: int) -> None:
+        """Note that nothing up to here is for the group; the next beat stores it, so that nobody looks there again."""
+        for lane, at in self.positions.items():
+            if position > at:
+                self.positions[lane] = position
+                self._skipped = True
+
+    def skipped(self) -> dict[int, int]:
+        """Return the positions that a beat is to store: at once where nothing is new, else now and then."""
+        is_at_rest, self._at_last_beat = self.positions == self._at_last_beat, dict(self.positions)
+        stored_seconds_ago = asyncio.get_running_loop().time() - self._stored_at
+        if self._skipped and (is_at_rest or stored_seconds_ago >= _SKIPPED_SECONDS):
+            return self._at_last_beat
+        return {}
+
+    def beaten(
+        self, others: int, lanes: Collection[int], before: Collection[int], stored: Mapping[int, int]
+    ) -> None:
+        """Note what a beat found and did.
+
+        Args:
+            others: Other processes that live in the group.
+            lanes: The lanes that are held, as the table says.
+            before: The lanes that were believed to be held when the beat began.
+            stored: The positions that it stored.
+        """
+        self.others = others
+        if any(lane in self.positions and lane not in lanes for lane in before):
+            self._known = False
+        if stored:
+            self._stored_at = asyncio.get_running_loop().time()
+            self._skipped = self.positions != stored
 
     @property
     def are_due(self) -> bool:
@@ -159,13 +203,21 @@ async def keep_leases(database: Database, leases: Sequence[LaneLeases]) -> None:
     by_group = {held.group: held for held in leases}
     groups, owners = list(by_group), [held.owner for held in by_group.values()]
     while True:
+        before = {held.group: held.lanes for held in leases}
+        skipped = {held.group: held.skipped() for held in leases}
+        moves = [(group, lane, at) for group, positions in skipped.items() for lane, at in positions.items()]
         try:
             async with database.raw_system() as connection:
-                rows = await connection.fetch(_BEAT, groups, owners, seconds)
+                rows = await connection.fetch(_BEAT, groups, owners, seconds, *_columns(moves))
         except Exception as error:
             if not is_unreachable(error) and not is_contended(error):
                 raise
         else:
             for row in rows:
-                by_group[row["consumer_group"]].others = row["others"]
+                group = row["consumer_group"]
+                by_group[group].beaten(row["others"], row["lanes"], before[group], skipped[group])
         await asyncio.sleep(min(_BEAT_SECONDS, seconds / 4))
+
+
+def _columns(moves: Sequence[tuple[str, int, int]]) -> tuple[list[str], list[int], list[int]]:
+    return [group for group, _, _ in moves], [lane for _, lane, _ in moves], [at for _, _, at in moves]

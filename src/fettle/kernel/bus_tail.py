@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from fettle.kernel import events as store
 from fettle.kernel.bus_turns import Turns
-from fettle.kernel.database import DATABASE_TROUBLE, Database
+from fettle.kernel.database import DATABASE_TROUBLE, Database, DriverConnection
 from fettle.kernel.events import Event
 from fettle.kernel.horizon import Horizon, settled_position
 from fettle.kernel.leasing import keep_listening
@@ -19,6 +20,11 @@ _KEPT = 6_000
 _POLL_SECONDS = 0.25
 _REST_SECONDS = 0.02
 """How long nothing must be new until those are woken that are not concerned, to note how far they need not look."""
+
+_FEW = 100
+"""Events that are read in one statement with the look how far the store can be read; more are chosen from first."""
+
+_READ_FEW = f"SELECT {store.COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT {_FEW}"  # noqa: S608 - constants
 
 _READ = (
     f"SELECT {store.COLUMNS} FROM events WHERE position > $1 AND position <= $2 AND type = ANY($3) "  # noqa: S608 - a constant
@@ -59,6 +65,7 @@ class Tail:
         self._begin = 0
         self._recent: list[Event] = []
         self._passed_over: dict[tuple[UUID, str], int] = {}
+        self._are_few = True
 
     def subscribe(self, types: Iterable[str]) -> asyncio.Event:
         """Return an event that is set when events of these types can be read, and now and then."""
@@ -99,30 +106,42 @@ class Tail:
                 if not self.position:
                     self._horizon.position = await settled_position(connection)
                     self._forget()
+                if self._are_few and (few := await self._next_few(connection)) is not None:
+                    return self._remember(few, self._horizon.position)
                 safe = await self._horizon.advance(connection)
                 if safe == self.position:
                     return ()
-                ahead = (self.position, safe, self._types)
                 flooding = list(self._turns.flooding) if self._turns.are_needed else []
+                ahead = (self.position, safe, self._types)
                 rows = await connection.fetch(_READ, *ahead, _KEPT + 1, flooding)
                 passed_over = await connection.fetch(_READ_TYPES, *ahead, flooding) if flooding else []
         except BaseException:
             # What lies between is not remembered; whoever needs it reads it for itself.
             self._forget()
             raise
+        self._are_few = safe - self.position < _FEW
         if len(rows) > _KEPT:
             self._forget()
             return self._types
+        self._passed_over.update({(row["tenant_id"], row["type"]): row["position"] for row in passed_over})
+        return self._remember(rows, safe) | {row["type"] for row in passed_over}
+
+    async def _next_few(self, connection: DriverConnection) -> list[asyncpg.Record] | None:
+        """Read what comes next, all of it, in the statement that looks how far that is; None if it is not so simple."""
+        rows = await connection.fetch(_READ_FEW, self.position)
+        self._are_few = len(rows) < _FEW and self._horizon.reach([row["position"] for row in rows])
+        return [row for row in rows if row["type"] in self._types] if self._are_few else None
+
+    def _remember(self, rows: Sequence[asyncpg.Record], position: int) -> set[str]:
         found = [store.from_row(row) for row in rows]
         self._recent += found
-        self._passed_over.update({(row["tenant_id"], row["type"]): row["position"] for row in passed_over})
         self._turns.hear({event.tenant_id for event in found})
-        self.position = safe
+        self.position = position
         if len(self._recent) > 2 * _KEPT:
             self._begin = self._recent[-_KEPT - 1].position
             del self._recent[:-_KEPT]
             self._passed_over = {of: at for of, at in self._passed_over.items() if at > self._begin}
-        return {event.type for event in found} | {row["type"] for row in passed_over}
+        return {event.type for event in found}
 
     def _forget(self) -> None:
         self._recent.clear()

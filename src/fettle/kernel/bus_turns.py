@@ -1,36 +1,48 @@
 """Whose turn it is in a process: a tenant that floods the store has only so much of the process while others have work.
 
 Its events are read apart from the others' (`bus_cursors`), so they wait for nothing of it. What they would still
-share is the processor and the database: therefore one consumer at a time goes on with such a tenant, a little at a
-time, and best where the others pause. What heals one exception is a chain of short handlers, each of which wakes the
-next; whoever waits a moment lets it come to its end. Where nobody else has work there are no turns.
+share is the processor and the database: therefore one consumer at a time goes on with such a tenant, or the executor
+of runs, a little at a time, and best where the others pause. What heals one exception is a chain of short handlers,
+each of which wakes the next; whoever waits a moment lets it come to its end. Where nobody else has work there are no
+turns.
 """
 
 import asyncio
+import contextlib
+import random
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 from uuid import UUID
 
+from fettle.kernel.platform import Platform
 from fettle.kernel.recent_tenants import RecentTenants
 
 _SHORT_REST: Final = 3.0
 """How long the others have the process at least, in lengths of the turn before."""
 
-_LONG_REST: Final = 15.0
-"""The same where they do not pause: longer than it takes to heal one exception of theirs."""
+_LONG_REST_SECONDS: Final = 0.3
+"""The same where they do not pause: several times what it takes to heal one exception of theirs."""
 
 _LONGEST_REST_SECONDS: Final = 2.0
 """Where the database is slow, a flood still goes on so often."""
 
-_PAUSE_SECONDS: Final = 0.04
-"""How long the others must have had nothing to do to be at a pause: longer than from one handler to the next."""
+_PAUSE_SECONDS: Final = (0.04, 0.08)
+"""How long the others must have had nothing to do to be at a pause: longer than from one handler to the next.
+
+All processes see the same pause, and are not to go on with a flood in the same moment.
+"""
 
 _LONGEST_SECONDS: Final = 5.0
 """A turn that takes longer, of a handler that hangs, keeps nobody else from theirs."""
 
+_LASTING_SECONDS: Final = 0.25
+"""Work that goes on for longer waits for somebody else, and takes nothing of the processor meanwhile."""
+
 TURN_EVENTS: Final = 8
-"""Most events of one turn: what comes meanwhile waits for no more than these, nor for all that they set going."""
+"""Most events or runs of one turn: what comes meanwhile waits for no more than these."""
+
+_PART: Final = "kernel.turns"
 
 
 class Turns:
@@ -43,6 +55,7 @@ class Turns:
         self._others_at = float("-inf")
         self._began_at: float | None = None
         self._ended_at = float("-inf")
+        self._pause_seconds = max(_PAUSE_SECONDS)
         self._took_seconds = 0.0
         self._wakes_at = float("inf")
         self._waking: asyncio.Handle | None = None
@@ -99,16 +112,15 @@ class Turns:
         self._ended_at = asyncio.get_running_loop().time()
         self._took_seconds = min(self._ended_at - self._began_at, _LONGEST_SECONDS)
         self._began_at = None
+        self._pause_seconds = random.uniform(*_PAUSE_SECONDS)  # noqa: S311 - nothing is kept secret by it
         self._wake_at(self._next_at())
 
     def _next_at(self) -> float:
         if self._began_at is not None:
             return self._began_at + _LONGEST_SECONDS
-        at_a_pause = max(self._rested_at(_SHORT_REST), self._others_at + _PAUSE_SECONDS)
-        return min(at_a_pause, self._rested_at(_LONG_REST))
-
-    def _rested_at(self, lengths: float) -> float:
-        return self._ended_at + min(lengths * self._took_seconds, _LONGEST_REST_SECONDS)
+        rested_at = self._ended_at + min(_SHORT_REST * self._took_seconds, _LONGEST_REST_SECONDS)
+        at_a_pause = max(rested_at, self._others_at + self._pause_seconds)
+        return min(at_a_pause, max(rested_at, self._ended_at + _LONG_REST_SECONDS))
 
     def _wake_at(self, moment: float) -> None:
         if self._wakes_at <= moment:
@@ -120,6 +132,51 @@ class Turns:
 
     def _wake_all(self) -> None:
         self._wakes_at, self._waking = float("inf"), None
-        # Who has waited longest is the first to run, and so to ask.
-        for wake in self._waiting:
+        # Who has waited longest is the first to run, and so to ask; who still wants a turn and gets none waits again.
+        waiting, self._waiting = self._waiting, {}
+        for wake in waiting:
             wake.set()
+
+
+class LastingTurn:
+    """A turn that lasts until each piece of some work is done, or until it has taken too long to be work at all.
+
+    Args:
+        turns: Where it was taken.
+        pieces: What names them.
+    """
+
+    def __init__(self, turns: Turns, pieces: Iterable[UUID]) -> None:
+        self._turns = turns
+        self._pieces = set(pieces)
+        self._is_over = False
+        self._limit = asyncio.get_running_loop().call_later(_LASTING_SECONDS, self._end)
+
+    def done(self, piece: UUID) -> None:
+        """Note that a piece is done; does nothing for one of another turn."""
+        self._pieces.discard(piece)
+        if not self._pieces:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._limit.cancel()
+            self._turns.give_back()
+
+
+@contextlib.contextmanager
+def lent_turns(platform: Platform) -> Iterator[Turns]:
+    """Make the turns of a process, which whoever works beside its consumers shares as long as they run."""
+    turns = platform.parts[_PART] = Turns()
+    try:
+        yield turns
+    finally:
+        if platform.parts.get(_PART) is turns:
+            del platform.parts[_PART]
+
+
+def turns_of(platform: Platform) -> Turns | None:
+    """Return the turns of a process; None where it runs no consumers, and so knows of no flood."""
+    found = platform.parts.get(_PART)
+    return found if isinstance(found, Turns) else None

@@ -1,5 +1,6 @@
 """How far the event store may be read: up to where no event can appear any more."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fettle.kernel.database import DriverConnection
@@ -69,6 +70,13 @@ class Horizon:
             self._hole = self.position + 1
             self._hole_seen_at = await connection.fetchval(_NEXT_TRANSACTION)
         return self.position
+
+    def reach(self, positions: Sequence[int]) -> bool:
+        """Go on to the last of all positions that come next, unless there is a hole; returns whether it did."""
+        if positions and positions[-1] - self.position != len(positions):
+            return False
+        self.position += len(positions)
+        return True
 
     def _walk(self, positions: list[int], oldest_open: int) -> bool:
         """Go up to the first hole that may yet be filled; returns whether that hole was known before."""

@@ -16,7 +16,10 @@ from fettle.kernel.database import DATABASE_TROUBLE, EVENTS_CHANNEL, Database
 from fettle.kernel.ids import new_id
 from fettle.kernel.platform import Platform
 
-_RECONNECT_SECONDS: Final = 0.1
+_SOONEST_SECONDS: Final = 0.1
+_LATEST_SECONDS: Final = 1.0
+"""Between attempts to listen: a server that recovers is back soon, one that refuses is not asked all the time."""
+
 _CANCEL_SECONDS: Final = 1.0
 
 
@@ -179,12 +182,15 @@ class LeasedWork(ABC, Generic[Work]):
 
 async def keep_listening(database: Database, wake: asyncio.Event, channel: str = EVENTS_CHANNEL) -> None:
     """Set `wake` at each notification until cancelled; while the connection is away, readers poll."""
+    pause = _SOONEST_SECONDS
     while True:
         try:
             connection = await database.listen(wake, channel)
         except DATABASE_TROUBLE:
-            await asyncio.sleep(_RECONNECT_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LATEST_SECONDS)
             continue
+        pause = _SOONEST_SECONDS
         wake.set()  # what was told while nobody listened
         ended = asyncio.Event()
         connection.add_termination_listener(lambda _, ended=ended: ended.set())

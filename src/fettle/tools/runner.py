@@ -5,13 +5,15 @@ called, then what came of it is committed, together with the start of what follo
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
 import structlog
 
+from fettle.kernel.bus_turns import TURN_EVENTS, LastingTurn, Turns, turns_of
 from fettle.kernel.clock import utcnow
-from fettle.kernel.database import DATABASE_TROUBLE
+from fettle.kernel.database import DATABASE_TROUBLE, is_unreachable
 from fettle.kernel.errors import Problem
 from fettle.kernel.group_commit import GroupCommitter
 from fettle.kernel.leasing import LeasedWork, keep_listening
@@ -31,6 +33,8 @@ CAPACITY: Final = 256
 _LEASE_BATCH: Final = 128
 _POLL_SECONDS: Final = 0.25
 _SHORT_WAIT_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
+"""How often it is looked, untold, whether a run of a tenant that floods is due."""
 
 log = structlog.get_logger("fettle.runner")
 
@@ -62,24 +66,75 @@ class RunExecutor(LeasedWork[Run]):
         )
         self._stopping = False
         self._interrupted: list[Run] = []
+        self._turn: LastingTurn | None = None
+        self._told = self._may_be_apart = True
+        self._taken_at = self._looked_at = float("-inf")
 
     async def _lease(self, limit: int) -> list[Run]:
         if interrupted := self._interrupted[:]:
             await self._release(interrupted)
             del self._interrupted[: len(interrupted)]
-        leased = await runs.lease(self._database, self._owner, limit, self._lease_seconds)
-        held_until = asyncio.get_running_loop().time() + self._lease_seconds
-        for run in leased:
-            run.held_until = held_until
-        return leased
+        turns = turns_of(self._platform)
+        apart = turns.flooding if turns is not None and turns.are_needed else ()
+        if turns is None or not apart:
+            return await self._take(limit)
+        return await self._take_beside(turns, frozenset(apart), limit)
+
+    async def _take_beside(self, turns: Turns, apart: Collection[UUID], limit: int) -> list[Run]:
+        """Take runs while tenants flood and others have work: few of theirs, in a turn until these are done."""
+        now = asyncio.get_running_loop().time()
+        self._may_be_apart = self._may_be_apart or self._told or now - self._looked_at >= _LOOK_SECONDS
+        if self._may_be_apart and turns.take(self._wake):
+            return await self._take_in_turn(turns, apart, limit)
+        if self._told or now - self._taken_at >= _POLL_SECONDS:
+            return await self._take(limit, apart)
+        return []  # it was woken for a turn that somebody else took
+
+    async def _take_in_turn(self, turns: Turns, apart: Collection[UUID], limit: int) -> list[Run]:
+        found: list[UUID] = []
+        try:
+            taken = await self._take(limit, apart, TURN_EVENTS)
+            found = [run.id for run in taken if run.tenant_id in apart]
+        finally:
+            if not found:
+                turns.give_back()
+        self._may_be_apart, self._looked_at = bool(found), asyncio.get_running_loop().time()
+        if found:
+            self._turn = LastingTurn(turns, found)
+        return taken
+
+    async def _take(self, limit: int, apart: Collection[UUID] = (), most_apart: int = 0) -> list[Run]:
+        self._told = False
+        taken = await runs.lease(
+            self._database, self._owner, limit, self._lease_seconds, apart=apart, most_apart=most_apart
+        )
+        self._taken_at = asyncio.get_running_loop().time()
+        self._told = self._told or bool(taken)
+        for run in taken:
+            run.held_until = self._taken_at + self._lease_seconds
+        return taken
 
     async def _release(self, held: list[Run]) -> None:
         await runs.release(self._database, [(run.id, run.fence) for run in held])
 
     async def _watch(self) -> None:
-        await keep_listening(self._database, self._wake, runs.CHANNEL)
+        told = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keep_listening(self._database, told, runs.CHANNEL))
+            while True:
+                await told.wait()
+                told.clear()
+                self._told = True
+                self._wake.set()
 
     async def _do(self, run: Run) -> None:
+        try:
+            await self._drive(run)
+        finally:
+            if self._turn is not None:
+                self._turn.done(run.id)
+
+    async def _drive(self, run: Run) -> None:
         try:
             bundle = await self._bundles.get((run.tenant_id, run.definition_hash))
             await _Drive(self, run, bundle).to_the_end()
@@ -90,10 +145,12 @@ class RunExecutor(LeasedWork[Run]):
         except Problem as problem:
             await self._give_up(run, problem.detail)
         except DATABASE_TROUBLE as error:
-            # Nothing is known of the last write; whoever leases the run next reads what the ledger holds. It is given
-            # back as soon as the database takes it: a lease that nobody works under would only keep it waiting.
+            # Nothing is known of the last write; whoever leases the run next reads what the ledger holds.
             log.warning("runner.run_interrupted", run_id=str(run.id), error=type(error).__name__)
-            self._interrupted.append(run)
+            # Back from an outage, nobody waits for a lease under which nobody works. A statement that is refused
+            # would be so again: there the lease keeps the run from being tried without a pause.
+            if is_unreachable(error):
+                self._interrupted.append(run)
         except Exception as error:
             log.exception("runner.run_broke", run_id=str(run.id))
             await self._give_up(run, f"the executor broke: {type(error).__name__}")

@@ -1,7 +1,7 @@
 """Runs in the database: leased in batches, and written in groups under the fencing token of each lease."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,7 +33,9 @@ WITH RECURSIVE open_tenants AS (
   SELECT p.id FROM tenants t CROSS JOIN LATERAL (
     SELECT r.id FROM playbook_runs r
     WHERE r.tenant_id = t.tenant_id AND r.state <> 'finished' AND r.due_at <= now()
-    ORDER BY r.due_at LIMIT greatest(1, $2 / (SELECT count(*) FROM tenants)) FOR UPDATE SKIP LOCKED
+    ORDER BY r.due_at
+    LIMIT CASE WHEN t.tenant_id = ANY($4) THEN $5 ELSE greatest(1, $2 / (SELECT count(*) FROM tenants)) END
+    FOR UPDATE SKIP LOCKED
   ) p LIMIT $2
 )
 UPDATE playbook_runs r SET lease_owner = $1, fence = r.fence + 1, state = 'running', due_at = now() + $3::interval,
@@ -170,10 +172,29 @@ class Write:
         return not self.steps and not self.events and self.change is None
 
 
-async def lease(database: Database, owner: UUID, limit: int, lease_seconds: float) -> list[Run]:
-    """Take runs that are due, shared out among tenants, so that no tenant's many keep another's few waiting."""
+async def lease(
+    database: Database,
+    owner: UUID,
+    limit: int,
+    lease_seconds: float,
+    *,
+    apart: Collection[UUID] = (),
+    most_apart: int = 0,
+) -> list[Run]:
+    """Take runs that are due, shared out among tenants, so that no tenant's many keep another's few waiting.
+
+    Args:
+        database: Where they are.
+        owner: Who takes them.
+        limit: Most runs.
+        lease_seconds: How long nobody else takes them.
+        apart: Tenants of whose runs only so many are wanted.
+        most_apart: Most runs of each of these.
+    """
     async with database.raw_system() as connection:
-        rows = await connection.fetch(_LEASE, owner, limit, timedelta(seconds=lease_seconds))
+        rows = await connection.fetch(
+            _LEASE, owner, limit, timedelta(seconds=lease_seconds), list(apart), most_apart
+        )  # fmt: skip
         runs = {row["id"]: _run(row) for row in rows}
         resumed = [run.id for run in runs.values() if run.fence > 1]
         if resumed:
