@@ -45,6 +45,24 @@ async def test_one_goes_on_at_a_time_and_the_others_have_time_in_between_and_wai
     assert not turns.take(first)
 
 
+async def test_while_others_may_come_back_turns_are_small_and_one_at_a_time_but_do_not_rest(monkeypatch):
+    monkeypatch.setattr(bus_turns, "_SHORT_REST", 1_000.0)
+    turns, first, second = Turns(), asyncio.Event(), asyncio.Event()
+    turns.begun([NOISY])
+    assert turns.most_events(300) == 300
+    turns.note([QUIET])
+    assert turns.most_events(300) == bus_turns.TURN_EVENTS
+    monkeypatch.setattr(Turns, "are_needed", False)
+    assert bus_turns.TURN_EVENTS < turns.most_events(300) < 300
+    assert turns.take(first)
+    assert not turns.take(second)
+    await asyncio.sleep(0.01)
+    turns.give_back()
+    async with asyncio.timeout(60):
+        await second.wait()
+    assert turns.take(second)
+
+
 async def test_a_turn_waits_for_a_pause_of_the_others_but_not_for_ever(monkeypatch):
     monkeypatch.setattr(bus_turns, "_PAUSE_SECONDS", (0.05, 0.06))
     monkeypatch.setattr(bus_turns, "_LONG_REST_SECONDS", 0.2)

@@ -22,7 +22,7 @@ from fettle.kernel.bus_cursors import Cursor, Detour, Detours, LaneCursor, crowd
 from fettle.kernel.bus_leases import LaneLeases, LeaseLostError, keep_leases
 from fettle.kernel.bus_parking import Parking
 from fettle.kernel.bus_tail import Tail
-from fettle.kernel.bus_turns import TURN_EVENTS, Turns, lent_turns
+from fettle.kernel.bus_turns import Turns, lent_turns
 from fettle.kernel.clock import utcnow
 from fettle.kernel.context import tenant_id as tenant_context
 from fettle.kernel.database import DATABASE_TROUBLE, bind_tenant, is_contended, is_unreachable
@@ -229,9 +229,7 @@ class Consumer:
             self._wake.set()
 
     async def _step_detour(self, detour: Detour) -> bool:
-        size = self._spec.batch_size
-        if self._turns.are_needed:
-            size = min(size, TURN_EVENTS)
+        size = self._turns.most_events(self._spec.batch_size)
         batch, reached = await detour.read(self._platform.database, self._tail, self._spec.types, size)
         if batch:
             await self._handle(batch, reached, detour)

@@ -3,8 +3,10 @@
 Its events are read apart from the others' (`bus_cursors`), so they wait for nothing of it. What they would still
 share is the processor and the database: therefore one consumer at a time goes on with such a tenant, or the executor
 of runs, a little at a time, and best where the others pause. What heals one exception is a chain of short handlers,
-each of which wakes the next; whoever waits a moment lets it come to its end. Where nobody else has work there are no
-turns.
+each of which wakes the next; whoever waits a moment lets it come to its end.
+
+Where others have work now and then, what is begun for such a tenant is kept so small that whoever comes need not wait
+long for its end. Where nobody else has work there are no turns.
 """
 
 import asyncio
@@ -42,6 +44,12 @@ _LASTING_SECONDS: Final = 0.25
 TURN_EVENTS: Final = 8
 """Most events or runs of one turn: what comes meanwhile waits for no more than these."""
 
+_NOW_AND_THEN_SECONDS: Final = 60.0
+"""Who had work within that may well come back."""
+
+_EVENTS_MEANWHILE: Final = 48
+"""Most events or runs of one turn while nobody else has work, but may come back."""
+
 _PART: Final = "kernel.turns"
 
 
@@ -70,6 +78,17 @@ class Turns:
         """Whether others had work lately than those that are read apart."""
         return self.others_than(())
 
+    @property
+    def may_be_needed(self) -> bool:
+        """Whether others had work now and then, and so may have some at any moment."""
+        return self._recent.others_than(self._apart, within_seconds=_NOW_AND_THEN_SECONDS)
+
+    def most_events(self, size: int) -> int:
+        """Return how many events or runs one turn takes of such a tenant, where a batch without turns has so many."""
+        if self.are_needed:
+            return min(size, TURN_EVENTS)
+        return min(size, _EVENTS_MEANWHILE) if self.may_be_needed else size
+
     def begun(self, tenants: Iterable[UUID]) -> None:
         """Note tenants that a consumer reads apart from now on."""
         self._apart += Counter(list(tenants))
@@ -94,7 +113,7 @@ class Turns:
 
     def take(self, wake: asyncio.Event) -> bool:
         """Begin a turn, or have `wake` set as soon as it is worth while to ask again."""
-        if not self.are_needed:
+        if not self.may_be_needed:
             return True
         now = asyncio.get_running_loop().time()
         if now < (begins_at := self._next_at()):
@@ -118,6 +137,8 @@ class Turns:
     def _next_at(self) -> float:
         if self._began_at is not None:
             return self._began_at + _LONGEST_SECONDS
+        if not self.are_needed:
+            return self._ended_at
         rested_at = self._ended_at + min(_SHORT_REST * self._took_seconds, _LONGEST_REST_SECONDS)
         at_a_pause = max(rested_at, self._others_at + self._pause_seconds)
         return min(at_a_pause, max(rested_at, self._ended_at + _LONG_REST_SECONDS))

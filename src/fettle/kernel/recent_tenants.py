@@ -25,9 +25,9 @@ class RecentTenants:
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
 
-    def others_than(self, *tenants: Collection[UUID]) -> bool:
+    def others_than(self, *tenants: Collection[UUID], within_seconds: float = _LATELY_SECONDS) -> bool:
         """Say whether somebody had work lately who is in none of these."""
-        since = asyncio.get_running_loop().time() - _LATELY_SECONDS
+        since = asyncio.get_running_loop().time() - within_seconds
         for tenant_id in reversed(self._seen):
             if self._seen[tenant_id] < since:
                 return False

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from fettle.kernel.bus_turns import TURN_EVENTS, LastingTurn, Turns, turns_of
+from fettle.kernel.bus_turns import LastingTurn, Turns, turns_of
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import DATABASE_TROUBLE, is_unreachable
 from fettle.kernel.errors import Problem
@@ -75,7 +75,7 @@ class RunExecutor(LeasedWork[Run]):
             await self._release(interrupted)
             del self._interrupted[: len(interrupted)]
         turns = turns_of(self._platform)
-        apart = turns.flooding if turns is not None and turns.are_needed else ()
+        apart = turns.flooding if turns is not None and turns.may_be_needed else ()
         if turns is None or not apart:
             return await self._take(limit)
         return await self._take_beside(turns, frozenset(apart), limit)
@@ -93,7 +93,7 @@ class RunExecutor(LeasedWork[Run]):
     async def _take_in_turn(self, turns: Turns, apart: Collection[UUID], limit: int) -> list[Run]:
         found: list[UUID] = []
         try:
-            taken = await self._take(limit, apart, TURN_EVENTS)
+            taken = await self._take(limit, apart, turns.most_events(limit))
             found = [run.id for run in taken if run.tenant_id in apart]
         finally:
             if not found:
