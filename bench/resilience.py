@@ -7,7 +7,8 @@ Two workers, the API, PostgreSQL, the senders and this program share the machine
   a machine that is slower for a minute is so for both.
 - ``neighbour's p99``: one tenant reports five exceptions a second while another floods the platform; the floor is the
   same without the flood. From the exception's acceptance to the incident's resolution, from the flood's first moment.
-  In turns too: alone, beside a flood, and once all of that is healed, alone again.
+  In turns too: alone, beside a flood, and once all of that is healed, alone again. The long form adds what becomes of
+  a neighbour that reports every four seconds (``seldom``): each of its exceptions meets a flood at full speed.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ from tests.crash.stack import Stack, stack
 
 KILLS_EVERY_SECONDS = 10.0
 _KILLS_IN_A_ROUND = 2
-NEIGHBOUR_PER_SECOND = 5
+NEIGHBOUR_EVERY_SECONDS = 0.2
+SELDOM_EVERY_SECONDS = 4.0
 _IN_TURNS = ("worker-1", "backend", "worker-2", "api")
 _BATCH = 250
 _MOST_AHEAD = 1_500
@@ -53,7 +55,8 @@ async def _run(rounds: int, neighbour_seconds: float) -> dict[str, Any]:
         async with stack(Path(folder)) as here, _looking(here) as looking:
             load = _Load(here, looking)
             calm, killed = await load.under_kills(rounds)
-            alone, beside = await load.beside_a_flood(rounds, neighbour_seconds)
+            alone, beside = await load.beside_a_flood(rounds, neighbour_seconds, NEIGHBOUR_EVERY_SECONDS)
+            more = {} if rounds == 1 else {"seldom": await load.beside_a_flood(1, 60.0, SELDOM_EVERY_SECONDS)}
     return {
         "benchmark": "resilience",
         "rows": [
@@ -63,7 +66,7 @@ async def _run(rounds: int, neighbour_seconds: float) -> dict[str, Any]:
             ),
             row(
                 "neighbour's p99 beside a flood", floor=alone["p99_ms"], measured=beside["p99_ms"], unit="ms", goal=1.5,
-                more_is_better=False, alone=alone, beside=beside,
+                more_is_better=False, alone=alone, beside=beside, **more,
             ),
         ],
     }  # fmt: skip
@@ -104,25 +107,27 @@ class _Load:
         await self._until_rest()
         return calm, killed
 
-    async def beside_a_flood(self, rounds: int, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
+    async def beside_a_flood(
+        self, rounds: int, seconds: float, every_seconds: float
+    ) -> tuple[dict[str, float], dict[str, float]]:
         """Return a tenant's latencies alone, and while another sends all that is taken."""
         alone: list[float] = []
         beside: list[float] = []
         for _ in range(rounds):
-            alone += await self._neighbour(seconds)
+            alone += await self._neighbour(seconds, every_seconds)
             async with self._flooding(self._noisy, most_ahead=20 * _MOST_AHEAD):
-                beside += await self._neighbour(seconds)
+                beside += await self._neighbour(seconds, every_seconds)
             await self._until_rest()
         return quantiles(alone), quantiles(beside)
 
-    async def _neighbour(self, seconds: float) -> list[float]:
+    async def _neighbour(self, seconds: float, every_seconds: float) -> list[float]:
         began_at, until = time.time(), time.perf_counter() + seconds
         count = 0
         async with self._client(self._quiet) as client:
             while time.perf_counter() < until:
                 count += 1
                 await self._post(client, [self._exception()])
-                await asyncio.sleep(1 / NEIGHBOUR_PER_SECOND)
+                await asyncio.sleep(every_seconds)
         while True:
             rows = await self._fetch(_LATENCIES, self._quiet, began_at)
             if len(rows) >= count:

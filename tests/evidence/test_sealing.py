@@ -198,12 +198,12 @@ _LEAF = (
 )
 _JSON = st.recursive(
     _LEAF,
-    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=4), inner, max_size=6),
-    max_leaves=24,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=10,
 )
 
 
 @examples(300)
-@given(st.dictionaries(st.text(max_size=4), _JSON, max_size=6))
+@given(st.dictionaries(st.text(max_size=4), _JSON, max_size=4))
 def test_the_short_way_to_a_plain_form_is_the_long_one(value):
     assert canonical(plain_form(value)) == canonical(_plain_form(value))

@@ -5,18 +5,16 @@ called, then what came of it is committed, together with the start of what follo
 """
 
 import asyncio
-from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
 import structlog
 
-from fettle.kernel.bus_turns import LastingTurn, Turns, turns_of
 from fettle.kernel.clock import utcnow
 from fettle.kernel.database import DATABASE_TROUBLE, is_unreachable
 from fettle.kernel.errors import Problem
 from fettle.kernel.group_commit import GroupCommitter
-from fettle.kernel.leasing import LeasedWork, keep_listening
+from fettle.kernel.leasing import LeasedWork
 from fettle.kernel.platform import Platform
 from fettle.tools import playbook_reader, recording, runs
 from fettle.tools.calling import Caller, Outcome, lost, perform
@@ -26,15 +24,13 @@ from fettle.tools.playbooks import Bundle, PlaybookError
 from fettle.tools.progress import advance
 from fettle.tools.registry import ToolError, ToolRegistry
 from fettle.tools.remembering import Remembered
+from fettle.tools.run_leasing import POLL_SECONDS, RunLeasing
 from fettle.tools.runs import LeaseLost, Run, Stopped, Write
 from fettle.tools.step_guard import Refusal, guard_of, has_begun
 
 CAPACITY: Final = 256
 _LEASE_BATCH: Final = 128
-_POLL_SECONDS: Final = 0.25
 _SHORT_WAIT_SECONDS: Final = 1.0
-_LOOK_SECONDS: Final = 1.0
-"""How often it is looked, untold, whether a run of a tenant that floods is due."""
 
 log = structlog.get_logger("fettle.runner")
 
@@ -55,7 +51,7 @@ class RunExecutor(LeasedWork[Run]):
             capacity=capacity,
             batch=_LEASE_BATCH,
             least_room=min(_LEASE_BATCH, capacity) // 2,
-            poll_seconds=_POLL_SECONDS,
+            poll_seconds=POLL_SECONDS,
             grace_seconds=platform.settings.lease_seconds,
         )
         self._registry = registry
@@ -66,73 +62,25 @@ class RunExecutor(LeasedWork[Run]):
         )
         self._stopping = False
         self._interrupted: list[Run] = []
-        self._turn: LastingTurn | None = None
-        self._told = self._may_be_apart = True
-        self._taken_at = self._looked_at = float("-inf")
+        self._leasing = RunLeasing(platform, self._owner, self._wake)
 
     async def _lease(self, limit: int) -> list[Run]:
         if interrupted := self._interrupted[:]:
             await self._release(interrupted)
             del self._interrupted[: len(interrupted)]
-        turns = turns_of(self._platform)
-        apart = turns.flooding if turns is not None and turns.may_be_needed else ()
-        if turns is None or not apart:
-            return await self._take(limit)
-        return await self._take_beside(turns, frozenset(apart), limit)
-
-    async def _take_beside(self, turns: Turns, apart: Collection[UUID], limit: int) -> list[Run]:
-        """Take runs while tenants flood and others have work: few of theirs, in a turn until these are done."""
-        now = asyncio.get_running_loop().time()
-        self._may_be_apart = self._may_be_apart or self._told or now - self._looked_at >= _LOOK_SECONDS
-        if self._may_be_apart and turns.take(self._wake):
-            return await self._take_in_turn(turns, apart, limit)
-        if self._told or now - self._taken_at >= _POLL_SECONDS:
-            return await self._take(limit, apart)
-        return []  # it was woken for a turn that somebody else took
-
-    async def _take_in_turn(self, turns: Turns, apart: Collection[UUID], limit: int) -> list[Run]:
-        found: list[UUID] = []
-        try:
-            taken = await self._take(limit, apart, turns.most_events(limit))
-            found = [run.id for run in taken if run.tenant_id in apart]
-        finally:
-            if not found:
-                turns.give_back()
-        self._may_be_apart, self._looked_at = bool(found), asyncio.get_running_loop().time()
-        if found:
-            self._turn = LastingTurn(turns, found)
-        return taken
-
-    async def _take(self, limit: int, apart: Collection[UUID] = (), most_apart: int = 0) -> list[Run]:
-        self._told = False
-        taken = await runs.lease(
-            self._database, self._owner, limit, self._lease_seconds, apart=apart, most_apart=most_apart
-        )
-        self._taken_at = asyncio.get_running_loop().time()
-        self._told = self._told or bool(taken)
-        for run in taken:
-            run.held_until = self._taken_at + self._lease_seconds
-        return taken
+        return await self._leasing.take(limit)
 
     async def _release(self, held: list[Run]) -> None:
         await runs.release(self._database, [(run.id, run.fence) for run in held])
 
     async def _watch(self) -> None:
-        told = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(keep_listening(self._database, told, runs.CHANNEL))
-            while True:
-                await told.wait()
-                told.clear()
-                self._told = True
-                self._wake.set()
+        await self._leasing.listen()
 
     async def _do(self, run: Run) -> None:
         try:
             await self._drive(run)
         finally:
-            if self._turn is not None:
-                self._turn.done(run.id)
+            self._leasing.done(run)
 
     async def _drive(self, run: Run) -> None:
         try:
@@ -191,7 +139,7 @@ class RunExecutor(LeasedWork[Run]):
             try:
                 return await perform(self._platform, self._registry, caller, execute)
             except DATABASE_TROUBLE:
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
     def is_idempotent(self, tool: str, version: str | None) -> bool:
         """Say whether a call that was cut off may be made again."""

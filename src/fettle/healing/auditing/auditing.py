@@ -18,6 +18,7 @@ from fettle.incidents import history, opening
 from fettle.incidents.service import Transition, transition
 from fettle.incidents.states import SETTLED, State
 from fettle.kernel import events
+from fettle.kernel.advisory_lock import hold_lock
 from fettle.kernel.clock import rfc3339, utcnow
 from fettle.kernel.database import driver
 from fettle.kernel.errors import Conflict
@@ -174,6 +175,8 @@ async def _note(
     session: AsyncSession, tenant_id: UUID, late: Sequence[Seen], policy: Mapping[str, Any]
 ) -> int:
     connection = await driver(session)
+    # Another round that tells of the same is waited for, so that what it told of is known.
+    await hold_lock(connection, "auditor", tenant_id)
     known = {
         (row["kind"], row["subject_id"])
         for row in await connection.fetch(_KNOWN, tenant_id, [one.subject_id for one in late])
