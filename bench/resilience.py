@@ -104,7 +104,6 @@ class _Load:
                     with contextlib.suppress(asyncio.CancelledError):
                         await killing
         await self._here.all_back()
-        await self._until_rest()
         return calm, killed
 
     async def beside_a_flood(
@@ -114,10 +113,10 @@ class _Load:
         alone: list[float] = []
         beside: list[float] = []
         for _ in range(rounds):
+            await self._until_rest()
             alone += await self._neighbour(seconds, every_seconds)
             async with self._flooding(self._noisy, most_ahead=20 * _MOST_AHEAD):
                 beside += await self._neighbour(seconds, every_seconds)
-            await self._until_rest()
         return quantiles(alone), quantiles(beside)
 
     async def _neighbour(self, seconds: float, every_seconds: float) -> list[float]:
